@@ -1,0 +1,368 @@
+"""One process's configuration: read once, frozen, printed with its secrets masked.
+
+This is the only file that knows the names of the environment variables. It imports nothing but the standard library,
+because every verb of the command line reads it before it does anything else.
+
+    os.environ -> Settings.from_environ -> one frozen value -> everybody
+
+An unknown ``HOPSACK_*`` variable is an error, not a silence: a misspelt ``HOPSACK_PROT`` would otherwise look like
+a node that ignores its port. An empty variable counts as not set, since compose files write ``${HOPSACK_TOKEN:-}``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from hopsack.errors import LocalError
+
+__all__ = ["VARIABLES", "ConfigError", "Settings", "Variable"]
+
+Environment = Literal["dev", "prod"]
+LogLevel = Literal["debug", "info", "warning"]
+
+LEAST_SECRET_BYTES = 32
+"""RFC 7518, section 3.2: an HS256 key is at least as long as the hash it makes."""
+
+SCHEMES = ("tcp", "unix", "ws", "wss", "http", "https")
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_ANY_INTERFACE = frozenset({"", "0.0.0.0", "::"})
+
+
+class ConfigError(LocalError):
+    """The configuration cannot work. The message names the variable and what would be right; exit code 3.
+
+    :param message: what is wrong.
+    :param advice: what to write instead.
+    """
+
+    def __init__(self, message: str, advice: str | None = None) -> None:
+        self.message = message
+        self.advice = advice
+        super().__init__(f"{message} ({advice})" if advice else message)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One row of the configuration reference.
+
+    :ivar name: the environment variable.
+    :ivar field: the field of :class:`Settings` it sets; ``None`` if it only matters to the launcher.
+    :ivar meaning: one sentence.
+    :ivar default: for the reference; empty if there is none.
+    """
+
+    name: str
+    field: str | None
+    meaning: str
+    default: str = ""
+
+
+_ROWS = (
+    Variable("HOPSACK_ENV", "env", "`dev` or `prod`. In `prod` nothing is made up: secrets must be given.", "dev"),
+    Variable("HOPSACK_HOST", "host", "The interface the node listens on.", "127.0.0.1"),
+    Variable("HOPSACK_PORT", "port", "The HTTP port, with every door on it. 0 is any free port.", "8080"),
+    Variable("HOPSACK_RAWSOCKET_PORT", "rawsocket_port", "The port that services connect to.", "8081"),
+    Variable("HOPSACK_RAWSOCKET_PATH", "rawsocket_path", "A Unix socket for services, in place of the port."),
+    Variable(
+        "HOPSACK_URL", "url", "The node that services and the command line connect to.", "the RawSocket port here"
+    ),
+    Variable("HOPSACK_DATA", "data", "The folder for the secret, logs and state.", ".hopsack"),
+    Variable("HOPSACK_SCHEMAS", "schemas", "The folder of the contracts.", "schemas"),
+    Variable("HOPSACK_WEB", "web", "The folder served at `/`.", "web_client/dist"),
+    Variable("HOPSACK_LOG", "log", "How much is logged: `debug`, `info` or `warning`.", "info"),
+    Variable("HOPSACK_TOKEN", "token", "The token to log in with."),
+    Variable("HOPSACK_TOKEN_FILE", "token", "A file that holds the token."),
+    Variable("HOPSACK_SECRET", "given_secret", "The key that signs tokens (HS256), 32 bytes or more."),
+    Variable("HOPSACK_SECRET_FILE", "given_secret", "A file that holds the key.", "$HOPSACK_DATA/secret"),
+    Variable("HOPSACK_PROJECT", "project", "The folder that the defaults above are relative to.", "the current folder"),
+    Variable("HOPSACK_PYTHON", None, "The Python that the launcher makes the environment with.", "the newest found"),
+)
+
+VARIABLES: Mapping[str, Variable] = {row.name: row for row in _ROWS}
+"""Every variable this version knows, in the order of the reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything one process may be told from outside.
+
+    :ivar project: folder that default paths are relative to; absolute.
+    :ivar env: ``dev`` makes up what is missing (a secret, an operator's token); ``prod`` never does.
+    :ivar host: interface the node listens on.
+    :ivar port: HTTP port, 0 for any free one.
+    :ivar rawsocket_port: RawSocket port, 0 for any free one.
+    :ivar rawsocket_path: Unix socket path, taken in place of ``rawsocket_port``.
+    :ivar url: what services and the command line connect to.
+    :ivar data: folder for secret, logs, state; made at first use.
+    :ivar schemas: folder of the contracts.
+    :ivar web: folder served at ``/``.
+    :ivar log: log level.
+    :ivar token: the token that was given, if any. :meth:`operator_token` is what the command line logs in with.
+    :ivar given_secret: the signing key that was given, if any. :meth:`secret` is what to sign and verify with.
+    """
+
+    project: Path = field(default_factory=Path.cwd)
+    env: Environment = "dev"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    rawsocket_port: int = 8081
+    rawsocket_path: Path | None = None
+    url: str = "tcp://127.0.0.1:8081"
+    data: Path = Path(".hopsack")
+    schemas: Path = Path("schemas")
+    web: Path = Path("web_client/dist")
+    log: LogLevel = "info"
+    token: str | None = field(default=None, repr=False)
+    given_secret: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], **overrides: Any) -> Settings:
+        """Read the variables; ``overrides`` are fields by name and win over them, ``None`` meaning *not given*.
+
+        Paths that are given are relative to the current folder, default paths to ``project``; all become absolute.
+
+        :raises ConfigError: a variable is unknown or a value cannot be right.
+        :raises TypeError: an override is not a field.
+        """
+        given = _read(environ)
+        for name, value in overrides.items():
+            if name not in cls.__slots__:
+                raise TypeError(f"Settings has no field {name!r}")
+            if value is not None:
+                given[name] = _PARSERS[name](name, str(value))
+        project: Path = given.setdefault("project", Path.cwd())
+        for name, default in (("data", ".hopsack"), ("schemas", "schemas"), ("web", "web_client/dist")):
+            given.setdefault(name, project / default)
+        settings = cls(**given)
+        _check_ports_differ(settings)
+        return settings if "url" in given else settings._with_local_url()
+
+    def _with_local_url(self) -> Settings:
+        if self.rawsocket_path is not None:
+            return replace(self, url=f"unix://{self.rawsocket_path}")
+        return replace(self, url=f"tcp://{authority(self.host, self.rawsocket_port)}")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether :attr:`url` leads to this machine: only there is this data folder's secret of any use."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "unix" or parts.hostname in _LOOPBACK or parts.hostname == self.host
+
+    @property
+    def secret_path(self) -> Path:
+        return self.data / "secret"
+
+    def secret(self) -> str:
+        """The key that signs tokens: the given one, else the data folder's, which development makes at first use.
+
+        :raises ConfigError: production without a secret, or a folder that cannot be written.
+        """
+        if self.given_secret is not None:
+            return self.given_secret
+        if self.secret_path.exists():
+            return _check_secret(str(self.secret_path), _text_of(str(self.secret_path), self.secret_path))
+        if self.env == "prod":
+            raise ConfigError(
+                "HOPSACK_ENV=prod needs a secret, and none is given",
+                f"set HOPSACK_SECRET or HOPSACK_SECRET_FILE to {LEAST_SECRET_BYTES} random bytes or more",
+            )
+        return _make_secret(self.secret_path)
+
+    def operator_token(self) -> str | None:
+        """What the command line logs in with: the given token, else, in development and on this machine, a fresh one.
+
+        ``None`` means *as a guest*: somebody else's node cannot know this folder's secret, and a client verb does not
+        make a secret that no node has read.
+        """
+        if self.token is not None:
+            return self.token
+        known = self.given_secret is not None or self.secret_path.exists()
+        if self.env == "prod" or not self.is_local or not known:
+            return None
+        from hopsack import tokens
+
+        return tokens.mint(self.secret(), sub="cli", role="operator", ttl=3600)
+
+    def masked(self) -> dict[str, Any]:
+        """Every field as plain JSON, with secrets told only by whether they are set."""
+        facts: dict[str, Any] = {}
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if name in ("token", "given_secret"):
+                facts[name.removeprefix("given_")] = "(set)" if value else "(not set)"
+            else:
+                facts[name] = str(value) if isinstance(value, Path) else value
+        return facts
+
+    def environ(self) -> dict[str, str]:
+        """The same values as variables, for a process of ours that is started elsewhere. Secrets are not among them."""
+        facts = {
+            row.name: getattr(self, row.field) for row in _ROWS if row.field not in (None, "token", "given_secret")
+        }
+        return {name: str(value) for name, value in facts.items() if value is not None}
+
+
+def authority(host: str, port: int) -> str:
+    """``host:port`` as a client on this machine writes it (RFC 3986, section 3.2): wildcards become the loopback."""
+    name = "127.0.0.1" if host in _ANY_INTERFACE else host
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+
+
+def _read(environ: Mapping[str, str]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for name, raw in environ.items():
+        if not name.startswith("HOPSACK_"):
+            continue
+        row = VARIABLES.get(name)
+        if row is None:
+            raise ConfigError(f"{name} is not a variable of Hopsack", _nearest_variable(name))
+        if raw.strip() == "" or row.field is None:
+            continue
+        if row.field in given:
+            raise ConfigError(f"{name} and its twin are both set", "set one of them")
+        text = _text_of(name, Path(raw.strip())) if name.endswith("_FILE") else raw.strip()
+        given[row.field] = _PARSERS[row.field](name, text)
+    return given
+
+
+def _nearest_variable(name: str) -> str:
+    # Compared without the prefix they all share: with it, everything is near everything.
+    rest = [known.removeprefix("HOPSACK_") for known in VARIABLES]
+    near = difflib.get_close_matches(name.removeprefix("HOPSACK_"), rest, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean HOPSACK_{near[0]}?"
+    if "_SERVICE_" in name or "_TCP" in name:
+        return "Kubernetes sets it for a Service of this name: write enableServiceLinks: false, or name it otherwise"
+    return "the known ones are " + ", ".join(VARIABLES)
+
+
+def _text_of(name: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{name}: cannot read {path}: {error.strerror or error}") from error
+
+
+def _port(name: str, raw: str) -> int:
+    if raw.isascii() and raw.isdigit() and int(raw) <= 65535:
+        return int(raw)
+    kubernetes = raw.startswith("tcp://") and name.startswith("HOPSACK_")
+    raise ConfigError(
+        f"{name}={raw} is not a port",
+        "Kubernetes sets it for a Service called hopsack: write enableServiceLinks: false, or name it otherwise"
+        if kubernetes
+        else "a number from 0 to 65535; 0 is any free port",
+    )
+
+
+def _one_of(*words: str) -> Callable[[str, str], str]:
+    def parse(name: str, raw: str) -> str:
+        if raw in words:
+            return raw
+        near = difflib.get_close_matches(raw.lower(), words, n=1, cutoff=0.5)
+        raise ConfigError(
+            f"{name}={raw} is not known", f"did you mean {near[0]}?" if near else "one of " + ", ".join(words)
+        )
+
+    return parse
+
+
+def _path(_name: str, raw: str) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(raw)))
+
+
+def _host(name: str, raw: str) -> str:
+    host = raw[1:-1] if raw.startswith("[") and raw.endswith("]") else raw
+    if "/" in host or host.count(":") == 1 or any(c.isspace() for c in host):
+        raise ConfigError(
+            f"{name}={raw} is not an interface", "an address such as 127.0.0.1 or 0.0.0.0, without a port"
+        )
+    return host
+
+
+def _url(name: str, raw: str) -> str:
+    parts = urlsplit(raw)
+    if parts.scheme not in SCHEMES:
+        raise ConfigError(
+            f"{name}={raw} is not a URL of a node", "it begins with one of " + ", ".join(s + "://" for s in SCHEMES)
+        )
+    try:
+        reachable = bool(parts.path) if parts.scheme == "unix" else bool(parts.hostname)
+        reachable = reachable and (parts.scheme != "tcp" or parts.port is not None)
+    except ValueError:
+        reachable = False
+    if not reachable:
+        raise ConfigError(
+            f"{name}={raw} names no place",
+            "such as tcp://127.0.0.1:8081, unix:///run/hopsack.sock or ws://host:8080/ws",
+        )
+    return raw
+
+
+def _check_secret(name: str, raw: str) -> str:
+    length = len(raw.encode())
+    if length < LEAST_SECRET_BYTES:
+        raise ConfigError(
+            f"{name} is too short: {length} bytes",
+            f"HS256 wants {LEAST_SECRET_BYTES} or more (RFC 7518, 3.2), such as the output of `openssl rand -hex 32`",
+        )
+    return raw
+
+
+def _token(name: str, raw: str) -> str:
+    if any(c.isspace() for c in raw):
+        raise ConfigError(f"{name} holds white space, which no token does")
+    return raw
+
+
+_PARSERS: Mapping[str, Callable[[str, str], Any]] = {
+    "project": _path,
+    "env": _one_of(*get_args(Environment)),
+    "host": _host,
+    "port": _port,
+    "rawsocket_port": _port,
+    "rawsocket_path": _path,
+    "url": _url,
+    "data": _path,
+    "schemas": _path,
+    "web": _path,
+    "log": _one_of(*get_args(LogLevel)),
+    "token": _token,
+    "given_secret": _check_secret,
+}
+
+
+def _check_ports_differ(settings: Settings) -> None:
+    if settings.rawsocket_path is None and settings.port == settings.rawsocket_port != 0:
+        raise ConfigError(
+            f"HOPSACK_PORT and HOPSACK_RAWSOCKET_PORT are both {settings.port}", "give the two doors different ports"
+        )
+
+
+def _make_secret(path: Path) -> str:
+    """Make the secret so that of two processes that start at once both end with the same one."""
+    made = secrets.token_urlsafe(LEAST_SECRET_BYTES)
+    draft = path.with_name(f".secret-{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(made + "\n")
+            os.link(draft, path)  # fails if the other process was first; rename would overwrite what it already uses
+        except FileExistsError:
+            return _text_of(str(path), path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror or error}", "set HOPSACK_DATA to a folder that can be written"
+        ) from error
+    return made
