@@ -1,0 +1,104 @@
+"""Bytes ↔ WAMP messages, without I/O, and with payloads passed through.
+
+    decode(bytes) -> Message      one pass over the envelope; args and kwargs stay Raw
+    encode(Message) -> bytes      Raw is copied as it stands: encode a payload once, send it in many messages
+    pack(value) -> Raw            one payload value
+    unpack(Raw) -> value          and back, into plain JSON values
+
+A router that moves a payload between two connections of the same codec never looks into it; between two codecs it
+writes ``theirs.pack(ours.unpack(raw))``.
+
+What stands in a payload is one JSON value (design.md). ``pack`` therefore writes the other types that msgspec knows the
+way JSON has to: bytes as base64, dates and UUIDs as text, structs as objects. Both codecs give the same value back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import astuple, replace
+
+from hopsack.errors import LocalError
+from hopsack.wamp.messages import Carrier, Message
+
+__all__ = ["CODECS", "JSON", "MSGPACK", "Codec", "Malformed"]
+
+
+class Malformed(LocalError):
+    """The peer sent bytes that are not a WAMP message: the connection cannot go on (WAMP, "Protocol Violations")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One serialization of WAMP.
+
+    :ivar name: as it stands in URLs and logs.
+    :ivar subprotocol: the WebSocket subprotocol that asks for it.
+    :ivar rawsocket_id: its number in the RawSocket handshake (advanced profile, "RawSocket Transport").
+    :ivar is_binary: whether its messages are WebSocket binary frames.
+    """
+
+    name: str
+    subprotocol: str
+    rawsocket_id: int
+    is_binary: bool
+    _encode: Callable[[Any], bytes]
+    _decode_message: Callable[[bytes], Message]
+    _decode_value: Callable[[Raw], Any]
+
+    def decode(self, data: bytes) -> Message:
+        """:raises Malformed: ``data`` is not exactly one known message."""
+        try:
+            return self._decode_message(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise Malformed(f"not a WAMP message in {self.name}: {error}") from error
+
+    def encode(self, message: Message) -> bytes:
+        if not message.carries_payload:
+            return self._encode(message)
+        carrier: Carrier = message  # type: ignore[assignment]
+        if len(carrier.kwargs):
+            return self._encode(carrier if len(carrier.args) else replace(carrier, args=self.pack([])))
+        # Raw of no bytes must not be written as an element: the array ends where the payload does.
+        values = (carrier.number(), *astuple(carrier))
+        return self._encode(values[:-1] if len(carrier.args) else values[:-2])
+
+    def pack(self, value: Any) -> Raw:
+        """:raises TypeError: the value has no JSON form; the message names the type."""
+        return Raw(self._encode(msgspec.to_builtins(value, str_keys=True)))
+
+    def unpack(self, raw: Raw) -> Any:
+        """:raises Malformed: the payload is cut short or nested beyond reason; the envelope did not look inside."""
+        if not len(raw):
+            return None
+        try:
+            return self._decode_value(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise Malformed(f"not a payload in {self.name}: {error}") from error
+
+
+MSGPACK = Codec(
+    name="msgpack",
+    subprotocol="wamp.2.msgpack",
+    rawsocket_id=2,
+    is_binary=True,
+    _encode=msgspec.msgpack.Encoder().encode,
+    _decode_message=msgspec.msgpack.Decoder(Message).decode,
+    _decode_value=msgspec.msgpack.Decoder().decode,
+)
+
+JSON = Codec(
+    name="json",
+    subprotocol="wamp.2.json",
+    rawsocket_id=1,
+    is_binary=False,
+    _encode=msgspec.json.Encoder().encode,
+    _decode_message=msgspec.json.Decoder(Message).decode,
+    _decode_value=msgspec.json.Decoder().decode,
+)
+
+CODECS = {codec.name: codec for codec in (MSGPACK, JSON)}
