@@ -1,0 +1,123 @@
+"""The node's own session in the realm: it serves ``hopsack.*`` and ``presence.*``.
+
+An Autobahn session that Crossbar attaches to the router by function call; its role is ``trusted``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from autobahn.twisted.wamp import ApplicationSession
+from autobahn.wamp.types import ComponentConfig
+from twisted.internet.defer import DeferredList
+from twisted.internet.interfaces import IReactorTime
+
+from hopsack_router.routing import links
+
+if TYPE_CHECKING:
+    from hopsack_router.routing.router import Router
+
+AUTHID = "node"
+
+
+class NodeComponent(ApplicationSession):  # type: ignore[misc]
+    """Serves what the node knows about itself.
+
+    :param router: the realm's router.
+    :param clock: schedules what presence settles.
+    """
+
+    def __init__(self, router: Router, clock: IReactorTime) -> None:
+        super().__init__(ComponentConfig(router.realm))
+        self._router = router
+        self._clock = clock
+
+    def onJoin(self, details: Any) -> Any:
+        self._router.presence.open(self.tell, self._clock.callLater)
+        served: dict[str, Callable[..., Any]] = {
+            "hopsack.topics.list": self.topics,
+            "hopsack.procedures.list": self.procedures,
+            "hopsack.sessions.list": self.sessions,
+            "hopsack.services.list": self.services,
+            "presence.list": lambda *_: self._router.presence.list(),
+        }
+        return DeferredList([self.register(function, uri) for uri, function in served.items()], fireOnOneErrback=True)
+
+    def tell(self, topic: str, payload: Any) -> None:
+        """Publish an event of the node's own."""
+        self.publish(topic, payload)
+
+    # ---- hopsack.* ------------------------------------------------------------------------------------------------
+
+    def topics(self, *_: Any) -> list[dict[str, Any]]:
+        catalogue, map_ = self._router.admission.catalogue, self._router._broker._subscription_map
+        readers = _sessions_by_contract(map_, catalogue.topic, catalogue.topics_matching)
+        return [
+            {
+                "uri": uri,
+                "summary": contract.summary,
+                "subscribers": len(readers[uri]),
+                "publish": sorted(contract.publish),
+                "subscribe": sorted(contract.subscribe),
+            }
+            for uri, contract in sorted(catalogue.topics.items())
+        ]
+
+    def procedures(self, *_: Any) -> list[dict[str, Any]]:
+        catalogue, map_ = self._router.admission.catalogue, self._router._dealer._registration_map
+        callees = _sessions_by_contract(map_, catalogue.procedure, catalogue.procedures_matching)
+        listed = []
+        for uri, contract in sorted(catalogue.procedures.items()):
+            facts: dict[str, Any] = {
+                "uri": uri,
+                "summary": contract.summary,
+                "callees": len(callees[uri]),
+                "register": sorted(contract.register),
+                "call": sorted(contract.call),
+                "errors": sorted(contract.errors),
+            }
+            if contract.timeout is not None:
+                facts["timeout"] = contract.timeout
+            listed.append(facts)
+        return listed
+
+    def sessions(self, *_: Any) -> list[dict[str, Any]]:
+        return [links.details_of(one) | {"peer": one.peer, "agent": one.agent} for one in self._clients()]
+
+    def services(self, *_: Any) -> list[dict[str, Any]]:
+        instances: dict[str, list[Any]] = defaultdict(list)
+        for session in self._clients():
+            if session._authrole == "service":
+                instances[session._authid].append(session)
+        dealer = self._router._dealer
+        return [
+            {
+                "name": name,
+                "instances": len(sessions),
+                "procedures": sorted({uri for one in sessions for uri in dealer.procedures_of(one)}),
+                "sessions": sorted(one._session_id for one in sessions),
+            }
+            for name, sessions in sorted(instances.items())
+        ]
+
+    def _clients(self) -> list[Any]:
+        everybody = self._router._session_id_to_session.values()
+        return [session for session in everybody if getattr(session, "door", None)]
+
+
+def _sessions_by_contract(
+    observations: Any, exact: Callable[[str], Any], matching: Callable[[str, str], list[Any]]
+) -> dict[str, set[Any]]:
+    """Declared URI → the sessions that observe it, through an exact URI or a pattern that covers it."""
+    found: dict[str, set[Any]] = defaultdict(set)
+    for observation in observations._observation_id_to_observation.values():
+        if observation.match == "exact":
+            contract = exact(observation.uri)
+            contracts = [] if contract is None else [contract]
+        else:
+            contracts = matching(observation.uri, observation.match)
+        for contract in contracts:
+            found[contract.uri].update(observation.observers)
+    return found

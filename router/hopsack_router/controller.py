@@ -1,0 +1,123 @@
+"""The router worker: Crossbar's, with our router, sessions, transports and the node's own component.
+
+The same class runs in both ways a node can run: driven directly in one process (:mod:`hopsack_router.node`), and in a
+worker process of a full Crossbar node, which finds it through the personality.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+from autobahn.wamp.types import ComponentConfig
+from crossbar.worker.router import RouterController
+from jinja2 import FileSystemLoader
+from jinja2.sandbox import SandboxedEnvironment
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.interfaces import IListeningPort
+
+from hopsack.contracts import load
+from hopsack.settings import Settings
+from hopsack_router.access import tickets
+from hopsack_router.component import AUTHID, NodeComponent
+from hopsack_router.routing.fanout import Outbox
+from hopsack_router.routing.router import RouterFactory
+from hopsack_router.routing.session import NodeSessionFactory
+
+
+class NodeController(RouterController):  # type: ignore[misc]
+    """A router worker whose realms speak Hopsack.
+
+    :ivar outbox: where every link of this worker queues what it has to write.
+    :ivar ready: whether the node takes traffic; ``/readyz`` tells it.
+    """
+
+    router_factory_class = RouterFactory
+
+    def __init__(self, config: Any = None, reactor: Any = None, personality: Any = None) -> None:
+        super().__init__(config=config, reactor=reactor, personality=personality)
+        self.settings = Settings.from_environ(os.environ)
+        self.outbox = Outbox(partial(reactor.callLater, 0))
+        self.ready = False
+        self._router_session_factory = NodeSessionFactory(self._router_factory)
+        tickets.use_secret(self.settings.secret)
+
+    def use(self, settings: Settings) -> None:
+        """Take settings that did not come from the environment."""
+        self.settings = settings
+        tickets.use_secret(settings.secret)
+
+    @inlineCallbacks
+    def start_router_realm(self, realm_id: str, realm_config: dict[str, Any], details: Any = None) -> Any:
+        self._router_factory.catalogue = load(self.settings.schemas)
+        started = yield super().start_router_realm(realm_id, realm_config, details)
+        router = self.realms[realm_id].router
+        component = NodeComponent(router, self._reactor)
+        self._router_session_factory.add(component, router, authid=AUTHID, authrole="trusted")
+        self.ready = True
+        return started
+
+
+class SoloController(NodeController):
+    """A router worker without a node around it: one process, no controller, no subprocess.
+
+    :param settings: the node's configuration.
+    :param personality: our personality.
+    """
+
+    def __init__(self, settings: Settings, reactor: Any, personality: Any) -> None:
+        data = Path(settings.data)
+        extra = SimpleNamespace(
+            node="hopsack", worker="node", cbdir=str(data), expose_controller=False, expose_shared=False
+        )
+        super().__init__(ComponentConfig("crossbar", extra=extra), reactor, personality)
+        self.cbdir = extra.cbdir
+        self._templates_dir = [str(files(package) / folder) for package, folder in personality.TEMPLATE_DIRS]
+        self._templates = SandboxedEnvironment(loader=FileSystemLoader(self._templates_dir), autoescape=True)
+        self.use(settings)
+
+    def publish(self, *args: Any, **kwargs: Any) -> Deferred[None]:
+        """Workers tell their node what they do. There is no node to tell."""
+        return succeed(None)
+
+    def call(self, procedure: str, *args: Any, **kwargs: Any) -> NoReturn:
+        raise RuntimeError(f"there is no node controller to call {procedure}")
+
+    @inlineCallbacks
+    def start(self, worker: dict[str, Any]) -> Any:
+        """Start what a worker's configuration names, in a Crossbar node's own order.
+
+        :param worker: an item of ``workers`` in a Crossbar node configuration.
+        :returns: transport id → the port it listens on.
+        """
+        for number, realm in enumerate(worker["realms"], 1):
+            realm_id = f"realm{number:03}"
+            yield self.start_router_realm(realm_id, realm)
+            for role_number, role in enumerate(realm["roles"], 1):
+                yield self.start_router_realm_role(realm_id, f"role{role_number:03}", role)
+        ports: dict[str, IListeningPort] = {}
+        for transport in worker["transports"]:
+            # Not start_router_transport: it hides why a port cannot be had.
+            listener = self.personality.create_router_transport(self, transport["id"], transport)
+            self.transports[transport["id"]] = listener
+            yield listener.start()
+            for path, service in transport.get("paths", {}).items():
+                if path != "/":
+                    yield self.start_web_transport_service(transport["id"], path, service)
+            ports[transport["id"]] = listener.port
+        return ports
+
+    @inlineCallbacks
+    def stop(self) -> Any:
+        """Take no new connections; the process is about to end."""
+        self.ready = False
+        for transport in self.transports.values():
+            if transport.port is not None:
+                yield transport.stop()
+        for realm in self.realms.values():
+            realm.router.say_goodbye()
+        self.outbox.flush()

@@ -1,0 +1,218 @@
+"""The WAMP doors: WebSocket at ``/ws`` and RawSocket on its own port, for stock clients and for services.
+
+Crossbar's protocols do handshake, framing and liveness; what changes here is the way out. Every message is framed and
+queued on the link, so that a reactor turn ends in one write per connection, and an event's frame is the one that all
+connections with the same serializer share. Compressed connections keep their own path: their bytes cannot be shared.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from autobahn.exception import PayloadExceededError
+from autobahn.twisted.resource import WebSocketResource
+from autobahn.wamp import message
+from autobahn.wamp.exception import TransportLost
+from autobahn.wamp.serializer import CBORSerializer, JsonSerializer, MsgPackSerializer
+from crossbar.router.protocol import (
+    WampRawSocketServerFactory,
+    WampRawSocketServerProtocol,
+    WampWebSocketServerFactory,
+    WampWebSocketServerProtocol,
+)
+from crossbar.webservice.base import RouterWebService
+from crossbar.worker.transport import RouterTransport, RouterWebTransport
+
+from hopsack_router import metrics
+from hopsack_router.routing.broker import to_message
+from hopsack_router.routing.fanout import Delivery, Format
+from hopsack_router.routing.links import Link
+
+TOO_SLOW = 4408
+"""WebSocket close code: the peer did not read while its budget filled up."""
+
+LIVENESS = {
+    "enable_hybi10": False,
+    "open_handshake_timeout": 5000,
+    "close_handshake_timeout": 2000,
+    "auto_ping_interval": 5000,
+    "auto_ping_timeout": 5000,
+    "auto_ping_size": 12,
+    "fail_by_drop": False,
+    "echo_close_codereason": True,
+    "tcp_nodelay": True,
+    "show_server_version": False,
+}
+"""WebSocket options of all our listeners, in Crossbar's names (milliseconds): a dead peer is known within 10 s."""
+
+SERIALIZERS = ["cbor", "msgpack", "json"]
+
+_CLASSES = {"json": JsonSerializer, "msgpack": MsgPackSerializer, "cbor": CBORSerializer}
+
+
+def websocket_frame(payload: bytes, binary: bool) -> bytes:
+    """One unfragmented, unmasked server frame (RFC 6455, section 5.2)."""
+    length, opcode = len(payload), 0x82 if binary else 0x81
+    if length < 126:
+        return bytes((opcode, length)) + payload
+    if length < 1 << 16:
+        return bytes((opcode, 126)) + length.to_bytes(2, "big") + payload
+    return bytes((opcode, 127)) + length.to_bytes(8, "big") + payload
+
+
+def rawsocket_frame(payload: bytes, binary: bool) -> bytes:
+    """One regular message (WAMP advanced profile, RawSocket: 8 reserved and type bits, 24 bits of length)."""
+    return len(payload).to_bytes(4, "big") + payload
+
+
+def _unframed(payload: bytes, binary: bool) -> bytes:
+    return payload
+
+
+class WampFormat(Format):
+    """EVENT in one serialization and framing."""
+
+    def __init__(self, serializer: Any, frame: Any) -> None:
+        self._serializer = serializer
+        self._frame = frame
+
+    def event(self, delivery: Delivery) -> bytes:
+        payload, binary = self._serializer.serialize(to_message(delivery))
+        return self._frame(payload, binary)  # type: ignore[no-any-return]
+
+
+@cache
+def wamp_format(serializer_id: str, frame: Any) -> WampFormat:
+    """The one format of a serializer (``json``, ``msgpack.batched``, …) under a framing."""
+    name, _, batched = serializer_id.partition(".")
+    return WampFormat(_CLASSES[name](batched=bool(batched)), frame)
+
+
+class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
+    """A WAMP client over WebSocket."""
+
+    door = "wamp-websocket"
+
+    def onOpen(self) -> None:
+        self.outbox = self.factory.outbox
+        self.peer = self._transport_details.peer
+        compressed = self._perMessageCompress is not None
+        self.format = wamp_format(self._serializer.SERIALIZER_ID, _unframed if compressed else websocket_frame)
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(self, True)
+        super().onOpen()
+
+    def send(self, msg: message.Message) -> None:
+        if not self.isOpen():
+            raise TransportLost()
+        payload, binary = self._serializer.serialize(msg)
+        limit = self.maxMessagePayloadSize
+        if 0 < limit < len(payload):
+            raise PayloadExceededError(f"message of {len(payload)} bytes, the connection takes {limit}")
+        if self._perMessageCompress is None:
+            self.queue(websocket_frame(payload, binary))
+        else:
+            self.sendMessage(payload, binary)
+
+    def offer(self, frame: bytes, publication: int) -> None:
+        if 0 < self.maxMessagePayloadSize < len(frame) - 10:
+            metrics.oversized.labels(self.door).inc()
+        elif self._perMessageCompress is None:
+            super().offer(frame, publication)
+        else:
+            self.sendMessage(frame, self._serializer._serializer.BINARY)
+
+    def write(self, data: bytes) -> None:
+        if self.state == self.STATE_OPEN:
+            self.transport.write(data)
+
+    def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:
+        self.flush()
+        super().sendCloseFrame(*args, **kwargs)
+
+    def overflow(self) -> None:
+        self.log.info("closing {peer}: it reads too slowly", peer=self.peer)
+        self.wasNotCleanReason = "reads too slowly"
+        self.dropConnection(abort=True)
+
+    # Autobahn's protocol has producer methods of its own for chopped sends, which this door does not use.
+    pauseProducing = Link.pauseProducing
+    resumeProducing = Link.resumeProducing
+    stopProducing = Link.stopProducing
+
+
+class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
+    """A WAMP client over RawSocket: what services use."""
+
+    door = "wamp-rawsocket"
+
+    def _on_handshake_complete(self) -> None:
+        self.outbox = self.factory.outbox
+        self.format = wamp_format(self._serializer.SERIALIZER_ID, rawsocket_frame)
+        self.transport.registerProducer(self, True)
+        super()._on_handshake_complete()
+
+    def stringReceived(self, payload: bytes) -> None:
+        super().stringReceived(payload)
+
+    def send(self, msg: message.Message) -> None:
+        if not self.isOpen():
+            raise TransportLost()
+        payload, _ = self._serializer.serialize(msg)
+        if len(payload) > self._max_len_send:
+            raise PayloadExceededError(f"message of {len(payload)} bytes, the connection takes {self._max_len_send}")
+        self.queue(rawsocket_frame(payload, True))
+
+    def offer(self, frame: bytes, publication: int) -> None:
+        if len(frame) - 4 > self._max_len_send:
+            metrics.oversized.labels(self.door).inc()
+        else:
+            super().offer(frame, publication)
+
+    def write(self, data: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def close(self) -> None:
+        self.flush()
+        self.transport.unregisterProducer()
+        super().close()
+
+    def overflow(self) -> None:
+        self.log.info("closing {peer}: it reads too slowly", peer=self.peer)
+        self.abort()
+
+
+class WampService(RouterWebService):  # type: ignore[misc]
+    """The web service type ``websocket``, with our protocol."""
+
+    @staticmethod
+    def create(transport: Any, path: str, config: dict[str, Any]) -> WampService:
+        worker = transport._worker
+        factory = WampWebSocketServerFactory(
+            worker.router_session_factory, transport.cbdir, config, transport.templates
+        )
+        factory.protocol = WebSocketLink
+        factory.outbox = worker.outbox
+        factory.startFactory()
+        return WampService(transport, path, config, WebSocketResource(factory))
+
+
+def create_transport(worker: Any, transport_id: str, config: dict[str, Any]) -> RouterTransport:
+    """Crossbar's transports, with our protocol on RawSocket (``Personality.create_router_transport``)."""
+    if config["type"] == "web":
+        return RouterWebTransport(worker, transport_id, config)
+    return _Transport(worker, transport_id, config)
+
+
+class _Transport(RouterTransport):  # type: ignore[misc]
+    def _create_factory(self, create_paths: bool = False, ignore: Any = ()) -> Any:
+        return super()._create_factory(create_paths, ignore).addCallback(self._with_link)
+
+    def _with_link(self, made: tuple[Any, Any]) -> tuple[Any, Any]:
+        factory, root = made
+        if isinstance(factory, WampRawSocketServerFactory):
+            factory.protocol = RawSocketLink
+            factory.outbox = self._worker.outbox
+        return factory, root

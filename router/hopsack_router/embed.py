@@ -1,0 +1,135 @@
+"""The realm in memory: the node's routing classes without reactor, sockets or ports.
+
+``hopsack.testing`` and the tests of the routing core run on it. Time is the clock that is handed in; nothing else
+moves it. A client is a function that takes bytes (one unframed WAMP message in msgpack each) and an
+:class:`EmbeddedLink` to give bytes to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from autobahn.wamp import message
+from autobahn.wamp.exception import ProtocolError
+from autobahn.wamp.serializer import MsgPackSerializer
+from autobahn.wamp.types import ComponentConfig, TransportDetails
+from crossbar.router.service import RouterServiceAgent
+from crossbar.worker.types import RouterRealm
+from twisted.internet.interfaces import IReactorTime
+
+from hopsack.contracts import Catalogue
+from hopsack_router.component import AUTHID, NodeComponent
+from hopsack_router.configuration import REALM, ROLES
+from hopsack_router.doors.wamp import _unframed, wamp_format
+from hopsack_router.routing.fanout import Outbox
+from hopsack_router.routing.links import Link
+from hopsack_router.routing.router import RouterFactory
+from hopsack_router.routing.session import NodeSession, NodeSessionFactory
+
+
+class EmbeddedNode:
+    """One realm.
+
+    :param catalogue: its contracts.
+    :param clock: schedules everything; a hand-turned one makes the realm deterministic.
+    """
+
+    def __init__(self, catalogue: Catalogue, clock: IReactorTime) -> None:
+        self.clock = clock
+        self.outbox = Outbox(partial(clock.callLater, 0))
+        factory = RouterFactory("embedded", "embedded", None)
+        factory.catalogue, factory._reactor = catalogue, clock
+        self._sessions = NodeSessionFactory(factory)
+        realm = RouterRealm(None, "realm001", {"name": REALM})
+        realm.router = self.router = factory.start_realm(realm)
+        for role in ROLES:
+            self.router.add_role(_Role(role))
+        realm.session = RouterServiceAgent(ComponentConfig(REALM, {}), self.router)
+        self._sessions.add(realm.session, self.router, authid="meta", authrole="trusted")
+        self._sessions.add(NodeComponent(self.router, clock), self.router, authid=AUTHID, authrole="trusted")
+
+    def open_link(self, receive: Callable[[bytes], None], role: str, authid: str) -> EmbeddedLink:
+        """Connect a client that is who it says.
+
+        :param receive: takes each message that the router sends, once per turn of the clock.
+        """
+        return EmbeddedLink(self, receive, role, authid)
+
+    def _new_session(self) -> NodeSession:
+        session: NodeSession = self._sessions()
+        return session
+
+
+class _Role:
+    """A role by name; admission decides what it may do."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+
+class EmbeddedLink(Link):
+    """A WAMP client by function call."""
+
+    door = "wamp-rawsocket"
+    peer = "memory"
+
+    # What Crossbar's session reads of a transport that has already authenticated its client.
+    _authmethod = "trusted"
+    _authprovider = "embedded"
+    _authrealm = _authextra = _cbtid = None
+
+    def __init__(self, node: EmbeddedNode, receive: Callable[[bytes], None], role: str, authid: str) -> None:
+        self.outbox = node.outbox
+        self.format = wamp_format("msgpack", _unframed)
+        self._serializer = MsgPackSerializer()
+        self._receive = receive
+        self._authrole, self._authid = role, authid
+        self._session: NodeSession | None = node._new_session()
+        self._session.onOpen(self)
+
+    @property
+    def transport_details(self) -> TransportDetails:
+        return TransportDetails(channel_type=TransportDetails.CHANNEL_TYPE_MEMORY, peer=self.peer, is_server=True)
+
+    def receive(self, data: bytes) -> None:
+        """The client sent a message."""
+        if self._session is None:
+            return
+        try:
+            for msg in self._serializer.unserialize(data, True):
+                self._session.onMessage(msg)
+        except ProtocolError:
+            self.abort()
+            raise
+
+    def lost(self) -> None:
+        """The client is gone."""
+        session, self._session = self._session, None
+        self.stopProducing()
+        if session is not None:
+            session.onClose(False)
+
+    def send(self, msg: message.Message) -> None:
+        payload, _ = self._serializer.serialize(msg)
+        self.queue(payload)
+
+    def flush(self) -> None:
+        pending, self._pending = self._pending, None
+        for payload in pending or ():
+            self._receive(payload)
+
+    def write(self, data: bytes) -> None:
+        self._receive(data)
+
+    def overflow(self) -> None:
+        self.lost()
+
+    def isOpen(self) -> bool:
+        return self._session is not None
+
+    def close(self) -> None:
+        self.lost()
+
+    def abort(self) -> None:
+        self.lost()

@@ -1,0 +1,183 @@
+"""Run a node: ``hopsack node``.
+
+In one process by default: our router worker driven directly, with no controller and no subprocess. Under a full
+Crossbar node with ``--controller``, for people who operate Crossbar nodes: the same classes, found by Crossbar through
+the personality.
+
+    settings -> contracts checked -> ports open -> one ready line on stdout -> SIGTERM or SIGINT -> goodbyes -> exit 0
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any, TextIO
+
+from hopsack.contracts import ContractsInvalid, load
+from hopsack.settings import Settings
+
+OK, FAILURE, CONFIGURATION = 0, 1, 3
+
+
+def run(settings: Settings, *, controller: bool = False) -> int:
+    """Run a node until it is told to stop.
+
+    :param settings: ports, folders and secret.
+    :param controller: run a full Crossbar node with a worker process.
+    :returns: the process's exit code.
+    """
+    try:
+        load(settings.schemas)
+    except ContractsInvalid as invalid:
+        print(invalid, file=sys.stderr)
+        return CONFIGURATION
+    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.secret()
+    return _run_crossbar(settings) if controller else _run_solo(settings)
+
+
+# ---- one process ----------------------------------------------------------------------------------------------------
+
+
+def _run_solo(settings: Settings) -> int:
+    from twisted.internet import reactor
+
+    from hopsack_router import configuration, logs
+    from hopsack_router.controller import SoloController
+    from hopsack_router.personality import Personality
+
+    logs.begin(settings.log)
+    solo = SoloController(settings, reactor, Personality)
+    ended = {"code": OK}
+
+    def failed(failure: Any) -> None:
+        ended["code"] = FAILURE
+        print(f"hopsack node: {_reason(failure, settings)}", file=sys.stderr)
+        reactor.stop()
+
+    def start() -> None:
+        started = solo.start(configuration.worker(settings))
+        started.addCallback(lambda ports: announce(_addresses(settings, ports), sys.stdout)).addErrback(failed)
+
+    reactor.callWhenRunning(start)
+    reactor.addSystemEventTrigger("before", "shutdown", solo.stop)
+    reactor.run()
+    return ended["code"]
+
+
+def _reason(failure: Any, settings: Settings) -> str:
+    from twisted.internet.error import CannotListenError
+
+    if not failure.check(CannotListenError):
+        return str(failure.getErrorMessage())
+    where = failure.value
+    variable = "HOPSACK_PORT" if where.port == settings.port else "HOPSACK_RAWSOCKET_PORT"
+    return f"cannot listen on {where.interface}:{where.port}: {where.socketError}; set {variable} to another port"
+
+
+def _addresses(settings: Settings, ports: dict[str, Any]) -> dict[str, str]:
+    web = ports["web"].getHost()
+    if settings.rawsocket_path is not None:
+        rawsocket = f"unix://{settings.rawsocket_path}"
+    else:
+        rawsocket = f"tcp://{_reachable(settings.host)}:{ports['rawsocket'].getHost().port}"
+    return {"http": f"http://{_reachable(settings.host)}:{web.port}", "rawsocket": rawsocket}
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
+
+
+def announce(addresses: dict[str, str], out: TextIO) -> None:
+    """Print the ready line: JSON in a pipe, a sentence on a terminal."""
+    if out.isatty():
+        print(f"ready: {addresses['http']}  (services: {addresses['rawsocket']})", file=out)
+    else:
+        print(json.dumps({"ready": True, **addresses, "pid": os.getpid()}), file=out)
+    out.flush()
+
+
+# ---- a full Crossbar node -------------------------------------------------------------------------------------------
+
+
+def _run_crossbar(settings: Settings) -> int:
+    """Crossbar's own main, with our personality and a configuration file written from the settings."""
+    from crossbar.node.main import main
+    from twisted.internet import reactor
+
+    from hopsack_router import configuration
+    from hopsack_router.personality import Personality
+
+    settings = _with_real_ports(settings)
+    folder = settings.data / "crossbar"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(configuration.node(settings), indent=2))
+    os.environ.update(settings.environ())
+    out = _keep_stdout()
+    told = {"to_stop": False}
+
+    class Node(Personality.Node):  # type: ignore[misc,name-defined]
+        def start(self, node_id: str | None = None) -> Any:
+            return super().start(node_id).addCallback(ready)
+
+    def ready(result: Any) -> Any:
+        announce(_fixed_addresses(settings), out)
+        return result
+
+    def watch_signals() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before = signal.getsignal(number)
+
+            def stop(*args: Any, before: Any = before) -> None:
+                told["to_stop"] = True
+                before(*args)
+
+            signal.signal(number, stop)
+
+    Personality.Node = Node
+    reactor.callWhenRunning(watch_signals)
+    level = "warn" if settings.log == "warning" else settings.log
+    argv = ["start", "--cbdir", str(folder), "--loglevel", level, "--color", "false"]
+    try:
+        main("hopsack", argv, reactor, Personality)
+    except SystemExit as end:
+        return OK if told["to_stop"] else int(end.code or OK)
+    return OK
+
+
+def _keep_stdout() -> TextIO:
+    """Crossbar logs to stdout, which is for data here: give it stderr instead, and keep the real one."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return out
+
+
+def _with_real_ports(settings: Settings) -> Settings:
+    """Crossbar's controller never learns which port its worker got, so port 0 is resolved before it starts."""
+    free = _free_ports(settings.host)
+    return replace(
+        settings,
+        port=settings.port or next(free),
+        rawsocket_port=settings.rawsocket_port or next(free),
+    )
+
+
+def _free_ports(host: str) -> Iterator[int]:
+    with closing(socket.socket()) as first, closing(socket.socket()) as second:
+        for one in (first, second):
+            one.bind((host, 0))
+        ports = [one.getsockname()[1] for one in (first, second)]
+    yield from ports
+
+
+def _fixed_addresses(settings: Settings) -> dict[str, str]:
+    host = _reachable(settings.host)
+    if settings.rawsocket_path is not None:
+        return {"http": f"http://{host}:{settings.port}", "rawsocket": f"unix://{settings.rawsocket_path}"}
+    return {"http": f"http://{host}:{settings.port}", "rawsocket": f"tcp://{host}:{settings.rawsocket_port}"}

@@ -1,0 +1,1 @@
+"""The routing core: admission, broker, dealer, fan-out, and the links that sessions write to."""

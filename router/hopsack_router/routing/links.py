@@ -1,0 +1,209 @@
+"""Links: what a session writes to, on every door.
+
+A link is a Crossbar ``ITransport`` with a queue. Bounds and their policy, in one place:
+
+- what is queued in one reactor turn leaves in one write;
+- while the transport says that its own buffer is full (``pauseProducing``), frames wait here, at most ``budget``
+  bytes of them (1 MiB for guests and users, 16 MiB for services and operators);
+- a frame that would pass the budget closes the connection (:meth:`Link.overflow`). Nobody else notices.
+
+A door subclasses :class:`Link` and says how bytes reach its peer (``write``) and how WAMP messages other than EVENT
+look in its encoding (``send``).
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from autobahn.wamp import message, role
+from autobahn.wamp.types import SessionDetails, TransportDetails
+from twisted.internet.defer import Deferred
+
+from hopsack.errors import LoginRequired
+from hopsack_router import metrics
+
+if TYPE_CHECKING:
+    from hopsack_router.routing.fanout import Format, Outbox
+    from hopsack_router.routing.session import NodeSession
+
+MIB = 1 << 20
+BUDGETS = {"service": 16 * MIB, "operator": 16 * MIB, "trusted": 16 * MIB}
+"""Bytes that may wait unsent for one connection, by role; everybody else has :data:`DEFAULT_BUDGET`."""
+DEFAULT_BUDGET = MIB
+
+AUTHENTICATION = {
+    "anonymous": {"type": "static", "role": "guest"},
+    "ticket": {"type": "function", "create": "hopsack_router.access.tickets.create", "config": {}},
+}
+"""How sessions authenticate, the same on every door; Crossbar's own configuration format."""
+
+CLIENT_ROLES = {
+    "publisher": role.RolePublisherFeatures(publisher_identification=True),
+    "subscriber": role.RoleSubscriberFeatures(publisher_identification=True, pattern_based_subscription=True),
+    "caller": role.RoleCallerFeatures(call_canceling=True, progressive_call_results=True),
+    "callee": role.RoleCalleeFeatures(call_canceling=True, caller_identification=True, shared_registration=True),
+}
+"""What the doors that are not WAMP announce in their sessions' HELLO."""
+
+
+class Link(ABC):
+    """Base of all links. Subclasses set ``format``, ``peer`` and ``outbox`` before the session is opened."""
+
+    door: ClassVar[str]
+    format: Format
+    outbox: Outbox
+    peer: str | None = None
+    agent: str | None = None
+    budget: int = DEFAULT_BUDGET
+
+    _pending: list[bytes] | None = None
+    _waiting: int = 0
+    _paused: bool = False
+    _last_publication: int = 0
+
+    # ---- what a door says ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def send(self, msg: message.Message) -> None:
+        """Encode any WAMP message but EVENT and :meth:`queue` it (``ITransport.send``)."""
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Hand the bytes of one reactor turn to the transport."""
+
+    @abstractmethod
+    def overflow(self) -> None:
+        """The peer reads too slowly: close the connection with a code that says so."""
+
+    # ---- the queue ----------------------------------------------------------------------------------------------
+
+    def offer(self, frame: bytes, publication: int) -> None:
+        """Queue an event. A format whose bytes are not per subscription sends one publication once."""
+        if not self.format.per_subscription:
+            if publication == self._last_publication:
+                return
+            self._last_publication = publication
+        self.queue(frame)
+
+    def queue(self, frame: bytes) -> None:
+        pending = self._pending
+        if pending is None:
+            self._pending = [frame]
+            if not self._paused:
+                self.outbox.mark(self)
+        else:
+            pending.append(frame)
+        if self._paused:
+            self._waiting += len(frame)
+            if self._waiting > self.budget and self._waiting > len(frame):
+                metrics.overflows.labels(self.door).inc()
+                self._pending, self._waiting = None, 0
+                self.overflow()
+
+    def flush(self) -> None:
+        """Write what is queued, unless the transport's buffer is full."""
+        pending = self._pending
+        if pending is None or self._paused:
+            return
+        self._pending, self._waiting = None, 0
+        self.write(pending[0] if len(pending) == 1 else b"".join(pending))
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait here because the transport's buffer is full."""
+        return self._waiting
+
+    # ---- IPushProducer: the transport's buffer calls these --------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+        self._waiting = sum(map(len, self._pending or ()))
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self.flush()
+
+    def stopProducing(self) -> None:
+        self._paused = True
+        self._pending, self._waiting = None, 0
+
+
+class DoorLink(Link):
+    """A link of a door that does not speak WAMP: it joins a session on behalf of its client.
+
+    ``join`` plays the client's side of the WAMP handshake against the session, so that there is one way in; after it
+    the door passes requests with ``session.onMessage(msg)`` and ends with ``session.onClose(clean)``.
+    """
+
+    session: NodeSession
+
+    # Crossbar's session looks these up on its transport during HELLO.
+    _authid = _authrole = _authmethod = _authprovider = _authrealm = _authextra = None
+    _cbtid = None
+
+    _joining: Deferred[SessionDetails] | None = None
+    _ticket: str | None = None
+
+    @property
+    def transport_details(self) -> TransportDetails:
+        return TransportDetails(
+            channel_type=TransportDetails.CHANNEL_TYPE_TCP,
+            channel_framing=TransportDetails.CHANNEL_FRAMING_NATIVE,
+            channel_serializer=TransportDetails.CHANNEL_SERIALIZER_JSON,
+            peer=self.peer,
+            is_server=True,
+        )
+
+    def join(self, session: NodeSession, realm: str, token: str | None = None) -> Deferred[SessionDetails]:
+        """Open ``session`` over this link and join ``realm``, with a token or as a guest.
+
+        :returns: fires with the session's details; fails with :exc:`hopsack.errors.LoginRequired`.
+        """
+        self.session, self._ticket = session, token
+        joining: Deferred[SessionDetails] = Deferred()
+        self._joining = joining
+        session.onOpen(self)
+        method = "anonymous" if token is None else "ticket"
+        hello = message.Hello(realm, CLIENT_ROLES, authmethods=[method], authextra={"agent": self.agent})
+        session.onMessage(hello)
+        return joining
+
+    def handshake(self, msg: message.Message) -> bool:
+        """Consume a message of the joining phase; doors call this first in ``send``."""
+        if self._joining is None:
+            return False
+        match msg:
+            case message.Challenge():
+                self.session.onMessage(message.Authenticate(self._ticket or "", {}))
+            case message.Welcome():
+                pass  # the session calls joined() once its details are complete
+            case message.Abort():
+                joining, self._joining = self._joining, None
+                joining.errback(LoginRequired(msg.message or "", advice="get a new token, or send none"))
+            case _:
+                return False
+        return True
+
+    def joined(self, details: SessionDetails) -> None:
+        """Called by the session when it is in the realm."""
+        if self._joining is not None:
+            joining, self._joining = self._joining, None
+            joining.callback(details)
+
+
+def details_of(session: Any) -> dict[str, Any]:
+    """The public facts of a session: what the session list, presence and the meta events show of it."""
+    return {
+        "session": session._session_id,
+        "authid": session._authid,
+        "role": session._authrole,
+        "door": session.door,
+        "since": session.since,
+    }
+
+
+def now() -> float:
+    """Seconds since the epoch, for ``since``; a place to turn in tests."""
+    return time.time()

@@ -1,0 +1,111 @@
+"""The realm session behind every connection, whatever its door.
+
+Crossbar's ``RouterSession`` with three things changed: it takes any :class:`~hopsack_router.routing.links.Link` as
+transport, joining formats, logs and copies nothing that nobody asked for, and the meta events carry public facts only
+(stock Crossbar publishes the client's HTTP headers, cookies included).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from autobahn.wamp import message
+from autobahn.wamp.types import CloseDetails, SessionDetails
+from crossbar.router.session import RouterSession, RouterSessionFactory
+
+from hopsack_router import metrics
+from hopsack_router.routing import links
+
+if TYPE_CHECKING:
+    from hopsack_router.routing.links import Link
+
+
+class NodeSession(RouterSession):  # type: ignore[misc]
+    """One client of the realm."""
+
+    door: str = "node"
+    since: float = 0.0
+    agent: str | None = None
+    peer: str | None = None
+
+    _transport: Link | None
+    _authrole: str | None
+
+    def onOpen(self, transport: Link) -> None:
+        self._transport = transport
+        config = getattr(getattr(transport, "factory", None), "_config", None) or {}
+        self._transport_config = {"auth": links.AUTHENTICATION, **config}
+        self._pending_session_id = self._previous_session_id = self._session_id = None
+        self._realm = self._session_roles = self._session_details = self._pending_auth = None
+        self._authid = self._authrole = self._authmethod = self._authprovider = self._authextra = None
+        self._service_session = None
+        self.door, self.peer = transport.door, transport.peer
+
+    def onHello(self, realm: str, details: Any) -> Any:
+        extra = details.authextra
+        if isinstance(extra, dict) and isinstance(extra.get("agent"), str):
+            self.agent = extra["agent"][:100]
+        return super().onHello(realm, details)
+
+    def onJoin(self, details: SessionDetails) -> None:
+        self._service_session = self._router._realm.session
+        self._session_details = details
+        self._stats_enabled = False
+        self.since = links.now()
+        assert self._transport is not None
+        self._transport.budget = links.BUDGETS.get(self._authrole or "", links.DEFAULT_BUDGET)
+        self._router._session_joined(self, details)
+        metrics.joins.labels(self.door).inc()
+        metrics.sessions.labels(self.door).inc()
+        facts = links.details_of(self)
+        if self._service_session:
+            self._service_session.publish("wamp.session.on_join", meta(self, facts))
+        self._router.presence.joined(facts)
+        joined = getattr(self._transport, "joined", None)
+        if joined is not None:
+            joined(details)
+
+    def onLeave(self, details: CloseDetails) -> None:
+        was_in = self._session_details is not None
+        facts = links.details_of(self) | {"session": self._session_id or self._previous_session_id}
+        super().onLeave(details)
+        if was_in:
+            metrics.sessions.labels(self.door).dec()
+            self._router.presence.left(facts)
+
+    def onClose(self, wasClean: bool) -> None:
+        """The connection is gone: leave the realm, keep nothing (``ITransportHandler.onClose``)."""
+        self._transport = None
+        if self._session_id is not None:
+            try:
+                self.onLeave(CloseDetails())
+            finally:
+                self._router.detach(self)
+        self._session_id = self._previous_session_id = self._pending_session_id = None
+        self._authid = self._authrole = self._authmethod = self._authprovider = None
+
+    def onMessage(self, msg: message.Message) -> None:
+        """Route a message; anything but the handshake and GOODBYE goes to the router in one hop."""
+        if self._session_id is None or type(msg) in _SESSION_MESSAGES:
+            super().onMessage(msg)
+        else:
+            self._router.process(self, msg)
+
+
+_SESSION_MESSAGES = frozenset((message.Hello, message.Goodbye, message.Abort, message.Authenticate))
+
+
+def meta(session: NodeSession, facts: dict[str, Any]) -> dict[str, Any]:
+    """The payload of ``wamp.session.on_join`` (WAMP advanced profile, session meta events)."""
+    return {
+        "session": facts["session"],
+        "authid": facts["authid"],
+        "authrole": facts["role"],
+        "authmethod": session._authmethod,
+        "authprovider": session._authprovider,
+        "transport": {"type": facts["door"], "peer": session.peer},
+    }
+
+
+class NodeSessionFactory(RouterSessionFactory):  # type: ignore[misc]
+    session = NodeSession
