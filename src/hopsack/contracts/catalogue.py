@@ -1,0 +1,233 @@
+"""The contracts of one fabric: what is declared, who may do what, and whether a payload keeps its contract.
+
+A catalogue is a value. It is built once by :func:`hopsack.contracts.load` and asked for every message that crosses the
+router, so the ways in are short: a URI is one look-up, a good payload about a microsecond.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from hopsack.contracts import uris
+from hopsack.contracts.schema import Schema, TypeDeclaration
+from hopsack.contracts.verdict import Verdict, Violation
+
+if TYPE_CHECKING:
+    from hopsack.contracts.document import Origin
+
+ROLES = ("guest", "user", "service", "operator")
+"""The roles that contracts may name. Patterns over token claims (``user:{sub}``) may stand beside them."""
+
+_Item = TypeVar("_Item")
+Kind = Literal["topic", "procedure"]
+Match = Literal["prefix", "wildcard"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """How much of a topic is kept.
+
+    :ivar keep: events, at most. :ivar seconds: the age at which an event goes; ``None``: age does not matter.
+    """
+
+    keep: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorContract:
+    """An error that a callee may answer with.
+
+    :ivar data_schema: of the error's ``data``; ``None``: any object, or none.
+    """
+
+    code: str
+    summary: str
+    data_schema: Schema | None
+    origin: Origin = field(repr=False, compare=False)
+    verdict: Verdict = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicContract:
+    """What one topic carries.
+
+    :ivar uri: as declared, with ``{name}`` components.
+    :ivar params: the names of those components, in order.
+    :ivar payload_schema: self-contained JSON Schema (its types are in ``$defs``).
+    :ivar payload_is_array: a WAMP event may carry the payload as positional arguments.
+    :ivar publish: roles; empty: only the node itself. :ivar subscribe: roles.
+    :ivar stream: what is kept; ``None``: live only.
+    :ivar keeps_latest: the newest event is kept for who comes later, one for each value of the fields in ``latest``;
+        where ``latest`` is empty, one for each concrete URI.
+    """
+
+    uri: str
+    params: tuple[str, ...]
+    family: str
+    summary: str
+    payload_schema: Schema
+    payload_is_array: bool
+    publish: frozenset[str]
+    subscribe: frozenset[str]
+    stream: Stream | None
+    keeps_latest: bool
+    latest: tuple[str, ...]
+    origin: Origin = field(repr=False, compare=False)
+    verdict: Verdict = field(repr=False, compare=False)
+
+    def check(self, payload: Any) -> Violation | None:
+        """What the payload breaks; ``None`` if it keeps the contract."""
+        return self.verdict.of(payload)
+
+    def bind(self, uri: str) -> dict[str, str]:
+        """The parameters' values in a concrete URI of this topic."""
+        return _bind(self.uri, uri)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureContract:
+    """What one procedure takes and gives.
+
+    :ivar input_schema: self-contained JSON Schema. A procedure without input takes ``null`` and, because some callers
+        cannot help sending it, the empty object.
+    :ivar input_is_array: a WAMP call may carry the input as positional arguments.
+    :ivar errors: the codes that a callee may answer with.
+    :ivar idempotent: may be tried again without knowing whether the first try ran.
+    :ivar timeout: seconds a call may take; ``None``: the caller decides.
+    :ivar register: roles; empty: only the node itself. :ivar call: roles.
+    """
+
+    uri: str
+    params: tuple[str, ...]
+    family: str
+    summary: str
+    input_schema: Schema
+    output_schema: Schema
+    takes_input: bool
+    gives_output: bool
+    input_is_array: bool
+    errors: tuple[str, ...]
+    idempotent: bool
+    timeout: float | None
+    register: frozenset[str]
+    call: frozenset[str]
+    origin: Origin = field(repr=False, compare=False)
+    input_verdict: Verdict = field(repr=False, compare=False)
+    output_verdict: Verdict = field(repr=False, compare=False)
+    error_verdicts: Mapping[str, Verdict] = field(repr=False, compare=False)
+
+    def check_input(self, value: Any) -> Violation | None:
+        return self.input_verdict.of(value)
+
+    def check_output(self, value: Any) -> Violation | None:
+        return self.output_verdict.of(value)
+
+    def check_error(self, code: str, data: Any) -> Violation | None:
+        """What an error answer breaks: a code that is not declared, or ``data`` that is not what the code carries.
+
+        :param data: the error's own fields; ``None`` and ``{}`` are the same.
+        """
+        verdict = self.error_verdicts.get(code)
+        if verdict is None:
+            known = ", ".join(self.errors) or "none"
+            return Violation("", f"`{code[:60]}` is not an error that {self.uri} declares; declared: {known}")
+        return verdict.of({} if data is None else data)
+
+    def bind(self, uri: str) -> dict[str, str]:
+        """The parameters' values in a concrete URI of this procedure."""
+        return _bind(self.uri, uri)
+
+
+def _bind(declared: str, uri: str) -> dict[str, str]:
+    pairs = zip(uris.split(declared), uris.split(uri), strict=True)
+    return {name[1:-1]: value for name, value in pairs if uris.is_parameter(name)}
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All contracts. Mappings are in the order of their URIs, names and codes.
+
+    :ivar topics: by declared URI. :ivar procedures: by declared URI.
+    :ivar types: the named types, by name. :ivar errors: by code.
+    :ivar families: prefix → what its file says about itself.
+    :ivar open_prefixes: what opted out of being declared, with the dot: ``("legacy.",)``; ``("",)`` is everything.
+    """
+
+    topics: Mapping[str, TopicContract]
+    procedures: Mapping[str, ProcedureContract]
+    types: Mapping[str, TypeDeclaration]
+    errors: Mapping[str, ErrorContract]
+    families: Mapping[str, str]
+    open_prefixes: tuple[str, ...] = ()
+
+    def topic(self, uri: str) -> TopicContract | None:
+        """The contract that a concrete URI belongs to."""
+        found = self._topic_table.find(uri)
+        return None if found is None else self.topics[found]
+
+    def procedure(self, uri: str) -> ProcedureContract | None:
+        """The contract that a concrete URI belongs to."""
+        found = self._procedure_table.find(uri)
+        return None if found is None else self.procedures[found]
+
+    def is_open(self, uri: str) -> bool:
+        """Whether the URI lies below a prefix that need not be declared."""
+        return uri.startswith(self.open_prefixes)
+
+    def nearest(self, uri: str, kind: Kind) -> str | None:
+        """The declared URI that looks most like this one, if any does: for error messages, not for the hot path."""
+        known = self.topics if kind == "topic" else self.procedures
+        asked = uri[:200]
+        likeness = {declared: _likeness(asked, declared) for declared in known}
+        best = max(likeness, key=lambda declared: likeness[declared], default=None)
+        return best if best is not None and likeness[best] >= 0.6 else None
+
+    def topics_matching(self, pattern: str, match: Match) -> list[TopicContract]:
+        """Every declared topic that some concrete URI belongs to which a subscriber's pattern matches."""
+        return [one for uri, one in self.topics.items() if uris.meets(uris.split(uri), pattern, match)]
+
+    def procedures_matching(self, pattern: str, match: Match) -> list[ProcedureContract]:
+        """Every declared procedure that some concrete URI belongs to which a callee's pattern matches."""
+        return [one for uri, one in self.procedures.items() if uris.meets(uris.split(uri), pattern, match)]
+
+    def asyncapi(self) -> dict[str, Any]:
+        """The AsyncAPI 3.0 document of these contracts."""
+        from hopsack.contracts.asyncapi import document
+
+        return document(self)
+
+    @cached_property
+    def _topic_table(self) -> uris.Table:
+        return uris.Table(self.topics)
+
+    @cached_property
+    def _procedure_table(self) -> uris.Table:
+        return uris.Table(self.procedures)
+
+
+def _likeness(uri: str, declared: str) -> float:
+    """0 to 1. Parameters count as what the URI has in their place."""
+    asked, components = uris.split(uri), uris.split(declared)
+    if len(asked) == len(components):
+        pairs = zip(asked, components, strict=True)
+        components = tuple(one if uris.is_parameter(other) else other for one, other in pairs)
+    return difflib.SequenceMatcher(None, uri, ".".join(components), autojunk=False).ratio()
+
+
+def _nothing() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+PERMISSIVE = Catalogue(_nothing(), _nothing(), _nothing(), _nothing(), _nothing(), ("",))
+"""Everything is open and nothing is declared: for gradual adoption, and for other people's test suites."""
+
+
+def in_order(items: Iterable[tuple[str, _Item]]) -> Mapping[str, _Item]:
+    """A read-only mapping, sorted by name: so that everything made from a catalogue is the same every time."""
+    return MappingProxyType(dict(sorted(items, key=lambda item: item[0])))
