@@ -1,0 +1,284 @@
+"""What a client's session takes and gives, whatever it speaks: the vocabulary of two machines without I/O.
+
+    connection.py  -- inputs -->   wamp/session.py  (WAMP)         -- effects -->  connection.py
+                                   raw.py           (JSON-RPC)
+
+An *input* says what happened: bytes came, the program wants a call. An *effect* says what to do about it. Both are
+plain frozen values, so a session can be tested by comparing lists, and the connection does not know which of the two
+it drives. A session lives as long as one connection: what belongs to an old connection cannot reach a new one.
+
+A *ticket* is whatever the connection wants to be told the outcome with; sessions only carry it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from hopsack.errors import HopsackError, RemoteError
+
+Match = Literal["exact", "prefix", "wildcard"]
+Invoke = Literal["single", "roundrobin", "random", "first", "last"]
+Ticket = Hashable
+
+
+class Payload(Protocol):
+    """One value as it came over the wire; nothing is decoded before it is read."""
+
+    def read(self, array: bool = False) -> Any:
+        """The value, in plain JSON types.
+
+        :param array: the reader expects an array: positional arguments are its elements.
+        :raises hopsack.errors.Invalid: the arguments are not one value.
+        """
+        ...
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who this session is.
+
+    :ivar session: its number, new after every reconnect.
+    :ivar authid: the token's ``sub``, or a guest's random name.
+    :ivar server: what the node says it is, or ``""``.
+    """
+
+    session: int
+    authid: str
+    role: str
+    realm: str
+    server: str = ""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who calls. A parameter annotated with this class is given it.
+
+    The raw door does not tell: there, everything but ``procedure`` is empty.
+
+    :ivar session: number of the caller's session, ``None`` if the node does not tell.
+    :ivar procedure: the procedure as it was called, which a pattern's handler cannot know otherwise.
+    """
+
+    session: int | None
+    authid: str | None
+    role: str | None
+    procedure: str
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """The facts of one event. ``publication`` and the publisher are ``None`` where the door does not tell."""
+
+    topic: str
+    publication: int | None = None
+    publisher: int | None = None
+    publisher_authid: str | None = None
+    publisher_role: str | None = None
+
+
+# ---- inputs ----------------------------------------------------------------------------------------------------
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """The transport is open. ``limit``: bytes of the longest message that may be sent."""
+
+    limit: int
+
+
+class Received(msgspec.Struct, frozen=True):
+    """One whole message came."""
+
+    data: bytes
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """The transport is gone."""
+
+    reason: str
+
+
+class LeaveRequested(msgspec.Struct, frozen=True):
+    pass
+
+
+class Probed(msgspec.Struct, frozen=True):
+    """Nothing came for a while, and the transport has no ping: send something that must be answered."""
+
+
+class CallRequested(msgspec.Struct, frozen=True):
+    ticket: Ticket
+    procedure: str
+    value: Any
+
+
+class CallAbandoned(msgspec.Struct, frozen=True):
+    """Nobody waits for this call any more. Its ticket still gets an outcome, if the node gives one."""
+
+    ticket: Ticket
+
+
+class PublishRequested(msgspec.Struct, frozen=True):
+    """``ticket`` is ``None`` for a publication that is not acknowledged."""
+
+    ticket: Ticket | None
+    topic: str
+    value: Any
+
+
+class SubscribeRequested(msgspec.Struct, frozen=True):
+    ticket: Ticket
+    topic: str
+    match: Match
+
+
+class UnsubscribeRequested(msgspec.Struct, frozen=True):
+    ticket: Ticket
+    subscription: int
+
+
+class RegisterRequested(msgspec.Struct, frozen=True):
+    ticket: Ticket
+    procedure: str
+    match: Match
+    invoke: Invoke
+
+
+class UnregisterRequested(msgspec.Struct, frozen=True):
+    ticket: Ticket
+    registration: int
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """A handler returned ``value``."""
+
+    invocation: int
+    value: Any
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """A handler ended with ``error``."""
+
+    invocation: int
+    error: RemoteError
+
+
+Input = (
+    Opened
+    | Received
+    | Lost
+    | LeaveRequested
+    | Probed
+    | CallRequested
+    | CallAbandoned
+    | PublishRequested
+    | SubscribeRequested
+    | UnsubscribeRequested
+    | RegisterRequested
+    | UnregisterRequested
+    | Answered
+    | Failed
+)
+
+
+# ---- effects ----------------------------------------------------------------------------------------------------
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Send this message."""
+
+    data: bytes
+
+
+class Join(msgspec.Struct, frozen=True):
+    """The session is in the realm: requests may be made."""
+
+    identity: Identity
+
+
+class Refuse(msgspec.Struct, frozen=True):
+    """The session may not join. ``final``: trying again with the same token cannot help."""
+
+    error: RemoteError
+    final: bool
+
+
+class Close(msgspec.Struct, frozen=True):
+    """The session is over: close the transport.
+
+    :ivar retry_after: seconds that the node asks to stay away, if it asked.
+    """
+
+    reason: str
+    retry_after: float | None = None
+
+
+class Resolve(msgspec.Struct, frozen=True):
+    """A call has a result."""
+
+    ticket: Ticket
+    payload: Payload
+
+
+class Confirm(msgspec.Struct, frozen=True):
+    """Any other request was granted. ``id``: of the subscription, registration or publication; 0 if it has none."""
+
+    ticket: Ticket
+    id: int
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """A request failed, here or there."""
+
+    ticket: Ticket
+    error: HopsackError
+
+
+class Deliver(msgspec.Struct, frozen=True):
+    """An event came for this subscription."""
+
+    subscription: int
+    publication: Publication
+    payload: Payload
+
+
+class Serve(msgspec.Struct, frozen=True):
+    """Somebody calls a procedure of ours: answer with :class:`Answered` or :class:`Failed`."""
+
+    invocation: int
+    registration: int
+    caller: Caller
+    payload: Payload
+
+
+class Interrupt(msgspec.Struct, frozen=True):
+    """The caller gave up: stop working on this invocation."""
+
+    invocation: int
+
+
+class Revoke(msgspec.Struct, frozen=True):
+    """The node took a subscription or registration away."""
+
+    kind: Literal["subscription", "registration"]
+    id: int
+    reason: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """An answer of ours broke its contract, and its caller did not get it: say so loudly."""
+
+    error: RemoteError
+
+
+Effect = Send | Join | Refuse | Close | Resolve | Confirm | Reject | Deliver | Serve | Interrupt | Revoke | Report
+
+
+class Session(Protocol):
+    """A client's session: one per connection, fed and obeyed by :mod:`hopsack.connection`."""
+
+    def take(self, event: Input) -> list[Effect]:
+        """Take one input.
+
+        :raises hopsack.errors.UsageError: this input has no place in the session's state.
+        """
+        ...

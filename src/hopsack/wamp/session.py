@@ -1,0 +1,520 @@
+"""The client's side of a WAMP session, as a machine without I/O (WAMP basic profile; ticket authentication).
+
+    -> HELLO                          <- WELCOME | ABORT | CHALLENGE (then -> AUTHENTICATE)
+    -> CALL, CANCEL                   <- RESULT | ERROR
+    -> PUBLISH                        <- PUBLISHED | ERROR, if acknowledged
+    -> SUBSCRIBE, UNSUBSCRIBE         <- SUBSCRIBED, UNSUBSCRIBED | ERROR, then EVENT
+    -> REGISTER, UNREGISTER           <- REGISTERED, UNREGISTERED | ERROR
+    <- INVOCATION, INTERRUPT          -> YIELD | ERROR
+    -> GOODBYE <- GOODBYE             <- GOODBYE -> GOODBYE
+
+One thing is ours: a node of Hopsack may answer a YIELD with ERROR, to say that the result broke its contract and that
+the caller did not get it. It becomes a :class:`~hopsack.session.Report`.
+
+Bounds: as many requests are remembered as the connection lets be in flight; the session adds no queue of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from hopsack import session as on
+from hopsack.errors import (
+    BadRequest,
+    Disconnected,
+    HopsackError,
+    Internal,
+    Invalid,
+    LoginRequired,
+    OutcomeUnknown,
+    Overloaded,
+    RemoteError,
+    UsageError,
+    from_wamp,
+    to_wamp,
+)
+from hopsack.wamp import messages as wamp
+from hopsack.wamp.codec import Codec, Malformed
+from hopsack.wamp.rawsocket import LARGEST
+
+__all__ = ["State", "WampSession"]
+
+ROLES: Mapping[str, Any] = {
+    "publisher": {"features": {"publisher_identification": True}},
+    "subscriber": {"features": {"publisher_identification": True, "pattern_based_subscription": True}},
+    "caller": {"features": {"caller_identification": True, "call_canceling": True}},
+    "callee": {
+        "features": {
+            "caller_identification": True,
+            "call_canceling": True,
+            "pattern_based_registration": True,
+            "shared_registration": True,
+        }
+    },
+}
+"""What HELLO announces. Progressive results belong here once a service may send them."""
+
+_GOODBYE = "wamp.close.goodbye_and_out"
+
+_REFUSED_FOR_GOOD: Mapping[str, type[RemoteError]] = {
+    "wamp.error.no_such_realm": BadRequest,
+    "wamp.error.protocol_violation": BadRequest,
+    "wamp.error.no_such_role": LoginRequired,
+    "wamp.error.no_such_principal": LoginRequired,
+    "wamp.error.no_auth_method": LoginRequired,
+    "wamp.error.no_matching_auth_method": LoginRequired,
+    "wamp.error.not_authorized": LoginRequired,
+    "wamp.error.authentication_failed": LoginRequired,
+    "wamp.error.authentication_denied": LoginRequired,
+    "wamp.error.authentication_required": LoginRequired,
+    "wamp.error.authorization_failed": LoginRequired,
+}
+"""Reasons of ABORT that trying again with the same token cannot change."""
+
+
+class State(Enum):
+    FRESH = "fresh"
+    JOINING = "joining"
+    JOINED = "joined"
+    LEAVING = "leaving"
+    ENDED = "ended"
+
+
+class _Arguments(msgspec.Struct, frozen=True):
+    """A payload as WAMP carries it (design.md: one value, in one of three places)."""
+
+    codec: Codec
+    args: Raw
+    kwargs: Raw
+
+    def read(self, array: bool = False) -> Any:
+        try:
+            args, kwargs = self.codec.unpack(self.args) or [], self.codec.unpack(self.kwargs) or {}
+        except Malformed as error:
+            raise Invalid(str(error), path="") from error
+        return one_value(args, kwargs, array)
+
+
+def one_value(args: list[Any], kwargs: dict[str, Any], array: bool) -> Any:
+    """The one value that positional and keyword arguments stand for."""
+    if args and kwargs:
+        raise Invalid("positional and keyword arguments came together", path="", advice="send one value")
+    if kwargs:
+        return kwargs
+    if array and not (len(args) == 1 and isinstance(args[0], list)):
+        return args
+    if len(args) > 1:
+        raise Invalid(f"{len(args)} positional arguments came", path="", advice="send one value")
+    return args[0] if args else None
+
+
+class _Pending(msgspec.Struct, frozen=True):
+    """A request in flight. ``kind`` is the number of its message; ``subject`` its URI, or the id it concerns."""
+
+    kind: int
+    ticket: on.Ticket | None
+    subject: Any
+
+
+class WampSession:
+    """One session over one connection.
+
+    :param codec: how messages look on this connection.
+    :param token: presented as a ticket; without one the session is a guest.
+    :param agent: who this is, in session lists; ``hopsack-`` in front asks the node to report broken answers.
+    :param service: name of the service, in session lists.
+    """
+
+    def __init__(
+        self, codec: Codec, *, realm: str, agent: str, token: str | None = None, service: str | None = None
+    ) -> None:
+        self.state = State.FRESH
+        self._codec = codec
+        self._realm = realm
+        self._token = token
+        self._extra = {"agent": agent} | ({"service": service} if service else {})
+        self._limit = LARGEST
+        self._last_request = 0
+        self._pending: dict[int, _Pending] = {}
+        self._calls: dict[on.Ticket, int] = {}
+        self._topics: dict[int, str] = {}
+        self._procedures: dict[int, str] = {}
+        self._in_hand: dict[int, str] = {}
+
+    def take(self, event: on.Input) -> list[on.Effect]:
+        if type(event) is on.Received:
+            return self._receive(event.data)
+        step = _INPUTS.get((self.state, type(event)))
+        if step is None:
+            raise UsageError(f"a session that is {self.state.value} takes no {type(event).__name__}")
+        return step(self, event)
+
+    def _receive(self, data: bytes) -> list[on.Effect]:
+        try:
+            message = self._codec.decode(data)
+            step = _MESSAGES.get((self.state, type(message)))
+            if step is None:
+                if self.state is State.ENDED:
+                    return []
+                raise Malformed(f"{type(message).__name__} for a session that is {self.state.value}")
+            return step(self, message)
+        except Malformed as error:
+            self.state = State.ENDED
+            abort = wamp.Abort({"message": str(error)}, "wamp.error.protocol_violation")
+            return [self._send(abort), *self._drop(str(error)), on.Close(str(error))]
+
+    # ---- join and leave ----------------------------------------------------------------------------------------------
+
+    def _open(self, event: on.Opened) -> list[on.Effect]:
+        self.state = State.JOINING
+        self._limit = event.limit
+        details = {
+            "roles": ROLES,
+            "agent": self._extra["agent"],
+            "authmethods": ["anonymous" if self._token is None else "ticket"],
+            "authextra": self._extra,
+        }
+        return [self._send(wamp.Hello(self._realm, details))]
+
+    def _challenge(self, message: wamp.Challenge) -> list[on.Effect]:
+        if message.method != "ticket" or self._token is None:
+            raise Malformed(f"a challenge by {message.method}, which was not offered")
+        return [self._send(wamp.Authenticate(self._token, {}))]
+
+    def _welcome(self, message: wamp.Welcome) -> list[on.Effect]:
+        self.state = State.JOINED
+        details = message.details
+        identity = on.Identity(
+            session=message.session,
+            authid=str(details.get("authid") or ""),
+            role=str(details.get("authrole") or ""),
+            realm=str(details.get("realm") or self._realm),
+            server=str(details.get("agent") or ""),
+        )
+        return [on.Join(identity)]
+
+    def _abort(self, message: wamp.Abort) -> list[on.Effect]:
+        self.state = State.ENDED
+        text = str(message.details.get("message") or "") or message.reason
+        final = _REFUSED_FOR_GOOD.get(message.reason)
+        error = Overloaded(text, data={"reason": message.reason}) if final is None else final(text)
+        return [on.Refuse(error, final=final is not None), on.Close(text, _retry_after(message.details))]
+
+    def _abort_later(self, message: wamp.Abort) -> list[on.Effect]:
+        self.state = State.ENDED
+        return [*self._drop(message.reason), on.Close(message.reason, _retry_after(message.details))]
+
+    def _leave(self, event: on.LeaveRequested) -> list[on.Effect]:
+        self.state = State.LEAVING
+        return [self._send(wamp.Goodbye({}, "wamp.close.normal"))]
+
+    def _give_up(self, event: on.LeaveRequested) -> list[on.Effect]:
+        self.state = State.ENDED
+        return [on.Close("left before joining")]
+
+    def _goodbye(self, message: wamp.Goodbye) -> list[on.Effect]:
+        """The node ends it: answer, then close."""
+        self.state = State.ENDED
+        answer = self._send(wamp.Goodbye({}, _GOODBYE))
+        return [answer, *self._drop(message.reason), on.Close(message.reason, _retry_after(message.details))]
+
+    def _goodbye_answered(self, message: wamp.Goodbye) -> list[on.Effect]:
+        self.state = State.ENDED
+        return [*self._drop("the session was left"), on.Close("left")]
+
+    def _lose(self, event: on.Lost) -> list[on.Effect]:
+        self.state = State.ENDED
+        return self._drop(event.reason)
+
+    def _drop(self, reason: str) -> list[on.Effect]:
+        """Fail what is in flight: what may have run is told from what certainly did nothing that lasts."""
+        pending, self._pending = self._pending, {}
+        self._calls.clear()
+        return [on.Reject(one.ticket, _lost(one, reason)) for one in pending.values() if one.ticket is not None]
+
+    # ---- requests ----------------------------------------------------------------------------------------------------
+
+    def _call(self, event: on.CallRequested) -> list[on.Effect]:
+        args = wamp.ABSENT if event.value is None else self._pack([event.value])
+        request = self._last_request + 1
+        sent = self._ask(wamp.Call(request, {}, event.procedure, args), event.ticket, event.procedure)
+        self._calls[event.ticket] = request
+        return sent
+
+    def _abandon(self, event: on.CallAbandoned) -> list[on.Effect]:
+        request = self._calls.pop(event.ticket, None)
+        if request is None:
+            return []
+        # "killnowait": the answer comes at once. With "kill" it would come when the callee feels like it.
+        return [self._send(wamp.Cancel(request, {"mode": "killnowait"}))]
+
+    def _publish(self, event: on.PublishRequested) -> list[on.Effect]:
+        args = wamp.ABSENT if event.value is None else self._pack([event.value])
+        options = {} if event.ticket is None else {"acknowledge": True}
+        message = wamp.Publish(self._last_request + 1, options, event.topic, args)
+        if event.ticket is not None:
+            return self._ask(message, event.ticket, event.topic)
+        sent = self._send(message)
+        self._last_request += 1
+        return [sent]
+
+    def _subscribe(self, event: on.SubscribeRequested) -> list[on.Effect]:
+        message = wamp.Subscribe(self._last_request + 1, _matching(event.match), event.topic)
+        return self._ask(message, event.ticket, event.topic)
+
+    def _unsubscribe(self, event: on.UnsubscribeRequested) -> list[on.Effect]:
+        message = wamp.Unsubscribe(self._last_request + 1, event.subscription)
+        return self._ask(message, event.ticket, event.subscription)
+
+    def _register(self, event: on.RegisterRequested) -> list[on.Effect]:
+        options = _matching(event.match) | ({} if event.invoke == "single" else {"invoke": event.invoke})
+        message = wamp.Register(self._last_request + 1, options, event.procedure)
+        return self._ask(message, event.ticket, event.procedure)
+
+    def _unregister(self, event: on.UnregisterRequested) -> list[on.Effect]:
+        message = wamp.Unregister(self._last_request + 1, event.registration)
+        return self._ask(message, event.ticket, event.registration)
+
+    def _probe(self, event: on.Probed) -> list[on.Effect]:
+        # Not every router answers RawSocket pings; every one has to answer an UNSUBSCRIBE, and this one does nothing.
+        absent = next(number for number in range(1, len(self._topics) + 2) if number not in self._topics)
+        return self._ask(wamp.Unsubscribe(self._last_request + 1, absent), None, absent)
+
+    def _ask(self, message: Any, ticket: on.Ticket | None, subject: Any) -> list[on.Effect]:
+        sent = self._send(message)
+        self._last_request = message.request
+        self._pending[message.request] = _Pending(message.number(), ticket, subject)
+        return [sent]
+
+    # ---- answers -----------------------------------------------------------------------------------------------------
+
+    def _settle(self, request: int, kind: int) -> _Pending:
+        """The request that an answer belongs to.
+
+        Some routers answer a cancelled call twice, so a second answer is nobody's and is dropped. An answer to what
+        was never asked, or of another kind, is a protocol violation.
+        """
+        pending = self._pending.pop(request, None)
+        if pending is None and kind == wamp.Call.number() and 0 < request <= self._last_request:
+            return _Pending(kind, None, "")
+        if pending is None or pending.kind != kind:
+            raise Malformed(f"an answer to request {request}, which is not in flight")
+        if kind == wamp.Call.number():
+            self._calls.pop(pending.ticket, None)
+        return pending
+
+    def _result(self, message: wamp.Result) -> list[on.Effect]:
+        pending = self._settle(message.request, wamp.Call.number())
+        if pending.ticket is None:
+            return []
+        return [on.Resolve(pending.ticket, _Arguments(self._codec, message.args, message.kwargs))]
+
+    def _published(self, message: wamp.Published) -> list[on.Effect]:
+        pending = self._settle(message.request, wamp.Publish.number())
+        return _confirm(pending, message.publication)
+
+    def _subscribed(self, message: wamp.Subscribed) -> list[on.Effect]:
+        pending = self._settle(message.request, wamp.Subscribe.number())
+        self._topics[message.subscription] = pending.subject
+        return _confirm(pending, message.subscription)
+
+    def _unsubscribed(self, message: wamp.Unsubscribed) -> list[on.Effect]:
+        if message.request == 0:
+            return self._revoked("subscription", message.details, self._topics)
+        pending = self._settle(message.request, wamp.Unsubscribe.number())
+        self._topics.pop(pending.subject, None)
+        return _confirm(pending, 0)
+
+    def _registered(self, message: wamp.Registered) -> list[on.Effect]:
+        pending = self._settle(message.request, wamp.Register.number())
+        self._procedures[message.registration] = pending.subject
+        return _confirm(pending, message.registration)
+
+    def _unregistered(self, message: wamp.Unregistered) -> list[on.Effect]:
+        if message.request == 0:
+            return self._revoked("registration", message.details, self._procedures)
+        pending = self._settle(message.request, wamp.Unregister.number())
+        self._procedures.pop(pending.subject, None)
+        return _confirm(pending, 0)
+
+    def _revoked(self, kind: Any, details: dict[str, Any], known: dict[int, str]) -> list[on.Effect]:
+        number = details.get(kind)
+        if not isinstance(number, int) or known.pop(number, None) is None:
+            return []
+        return [on.Revoke(kind, number, str(details.get("reason") or "the node took it away"))]
+
+    def _error(self, message: wamp.Error) -> list[on.Effect]:
+        error = self._read_error(message)
+        if message.request_type == wamp.Yield.number():
+            return [on.Report(error)]
+        pending = self._settle(message.request, message.request_type)
+        if pending.ticket is None:
+            return []
+        if error.where is None and isinstance(pending.subject, str):
+            error.where = pending.subject
+        return [on.Reject(pending.ticket, error)]
+
+    def _read_error(self, message: wamp.Error) -> RemoteError:
+        args, kwargs = self._codec.unpack(message.args), self._codec.unpack(message.kwargs)
+        return from_wamp(
+            message.error,
+            args if isinstance(args, list) else None,
+            kwargs if isinstance(kwargs, dict) else None,
+        )
+
+    # ---- events and invocations --------------------------------------------------------------------------------------
+
+    def _event(self, message: wamp.Event) -> list[on.Effect]:
+        topic = self._topics.get(message.subscription)
+        if topic is None:
+            # Sent before the node saw our UNSUBSCRIBE.
+            return []
+        details = message.details
+        publication = on.Publication(
+            topic=details.get("topic") or topic,
+            publication=message.publication,
+            publisher=details.get("publisher"),
+            publisher_authid=details.get("publisher_authid"),
+            publisher_role=details.get("publisher_authrole"),
+        )
+        payload = _Arguments(self._codec, message.args, message.kwargs)
+        return [on.Deliver(message.subscription, publication, payload)]
+
+    def _invocation(self, message: wamp.Invocation) -> list[on.Effect]:
+        procedure = self._procedures.get(message.registration)
+        if procedure is None:
+            gone = Internal("this session does not serve that any more")
+            return [self._send_error(message.request, gone)]
+        details = message.details
+        caller = on.Caller(
+            session=details.get("caller"),
+            authid=details.get("caller_authid"),
+            role=details.get("caller_authrole"),
+            procedure=details.get("procedure") or procedure,
+        )
+        self._in_hand[message.request] = caller.procedure
+        payload = _Arguments(self._codec, message.args, message.kwargs)
+        return [on.Serve(message.request, message.registration, caller, payload)]
+
+    def _interrupt(self, message: wamp.Interrupt) -> list[on.Effect]:
+        return [on.Interrupt(message.request)] if message.request in self._in_hand else []
+
+    def _answer(self, event: on.Answered) -> list[on.Effect]:
+        if event.invocation not in self._in_hand:
+            return []
+        args = wamp.ABSENT if event.value is None else self._pack([event.value])
+        sent = self._send(wamp.Yield(event.invocation, {}, args))
+        del self._in_hand[event.invocation]
+        return [sent]
+
+    def _fail(self, event: on.Failed) -> list[on.Effect]:
+        if self._in_hand.pop(event.invocation, None) is None:
+            return []
+        return [self._send_error(event.invocation, event.error)]
+
+    def _answer_late(self, event: on.Answered | on.Failed) -> list[on.Effect]:
+        """The connection this invocation came over is gone, and its caller has been told so by the node."""
+        return []
+
+    # ---- bytes -------------------------------------------------------------------------------------------------------
+
+    def _send(self, message: wamp.Message) -> on.Send:
+        data = self._codec.encode(message)
+        if len(data) > self._limit:
+            raise RemoteError(
+                f"this message has {len(data)} bytes, and the node takes {self._limit}", code="hopsack.too_large"
+            )
+        return on.Send(data)
+
+    def _send_error(self, request: int, error: RemoteError) -> on.Send:
+        uri, args, kwargs = to_wamp(error)
+        return self._send(wamp.Error(wamp.Invocation.number(), request, {}, uri, self._pack(args), self._pack(kwargs)))
+
+    def _pack(self, value: Any) -> Raw:
+        try:
+            return self._codec.pack(value)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise UsageError(f"this value has no JSON form: {error}") from error
+
+
+def _confirm(pending: _Pending, number: int) -> list[on.Effect]:
+    return [] if pending.ticket is None else [on.Confirm(pending.ticket, number)]
+
+
+def _lost(pending: _Pending, reason: str) -> HopsackError:
+    if pending.kind in (wamp.Call.number(), wamp.Publish.number()):
+        return OutcomeUnknown(f"the connection was lost before {pending.subject} answered: {reason}")
+    return Disconnected(f"the connection was lost: {reason}")
+
+
+def _matching(match: on.Match) -> dict[str, Any]:
+    return {} if match == "exact" else {"match": match}
+
+
+def _retry_after(details: Mapping[str, Any]) -> float | None:
+    """Seconds; a hint of our nodes, which other routers do not send."""
+    hint = details.get("retry_after")
+    return float(hint) if isinstance(hint, (int, float)) and hint >= 0 else None
+
+
+# ---- the table: what is not listed is an error -----------------------------------------------------------------
+
+Step = Callable[[WampSession, Any], list[on.Effect]]
+_S = WampSession
+
+_INPUTS: Mapping[tuple[State, type], Step] = {
+    (State.FRESH, on.Opened): _S._open,
+    (State.FRESH, on.Lost): _S._lose,
+    (State.FRESH, on.LeaveRequested): _S._give_up,
+    (State.JOINING, on.LeaveRequested): _S._give_up,
+    (State.JOINING, on.Lost): _S._lose,
+    (State.JOINED, on.LeaveRequested): _S._leave,
+    (State.JOINED, on.Lost): _S._lose,
+    (State.JOINED, on.Probed): _S._probe,
+    (State.JOINED, on.CallRequested): _S._call,
+    (State.JOINED, on.CallAbandoned): _S._abandon,
+    (State.JOINED, on.PublishRequested): _S._publish,
+    (State.JOINED, on.SubscribeRequested): _S._subscribe,
+    (State.JOINED, on.UnsubscribeRequested): _S._unsubscribe,
+    (State.JOINED, on.RegisterRequested): _S._register,
+    (State.JOINED, on.UnregisterRequested): _S._unregister,
+    (State.JOINED, on.Answered): _S._answer,
+    (State.JOINED, on.Failed): _S._fail,
+    (State.LEAVING, on.Lost): _S._lose,
+    **{(state, kind): _S._answer_late for state in (State.LEAVING, State.ENDED) for kind in (on.Answered, on.Failed)},
+    **{(state, on.CallAbandoned): lambda _session, _event: [] for state in (State.LEAVING, State.ENDED)},
+    **{(State.ENDED, kind): lambda _session, _event: [] for kind in (on.Lost, on.LeaveRequested)},
+}
+
+_MESSAGES: Mapping[tuple[State, type], Step] = {
+    (State.JOINING, wamp.Challenge): _S._challenge,
+    (State.JOINING, wamp.Welcome): _S._welcome,
+    (State.JOINING, wamp.Abort): _S._abort,
+    (State.JOINED, wamp.Result): _S._result,
+    (State.JOINED, wamp.Error): _S._error,
+    (State.JOINED, wamp.Published): _S._published,
+    (State.JOINED, wamp.Subscribed): _S._subscribed,
+    (State.JOINED, wamp.Unsubscribed): _S._unsubscribed,
+    (State.JOINED, wamp.Registered): _S._registered,
+    (State.JOINED, wamp.Unregistered): _S._unregistered,
+    (State.JOINED, wamp.Event): _S._event,
+    (State.JOINED, wamp.Invocation): _S._invocation,
+    (State.JOINED, wamp.Interrupt): _S._interrupt,
+    (State.JOINED, wamp.Goodbye): _S._goodbye,
+    (State.JOINED, wamp.Abort): _S._abort_later,
+    (State.LEAVING, wamp.Goodbye): _S._goodbye_answered,
+    (State.LEAVING, wamp.Abort): _S._abort_later,
+    # What the node sent before it read our GOODBYE; nobody here wants it any more.
+    **{
+        (State.LEAVING, kind): lambda _session, _message: []
+        for kind in (
+            *(wamp.Result, wamp.Error, wamp.Published, wamp.Subscribed, wamp.Unsubscribed, wamp.Registered),
+            *(wamp.Unregistered, wamp.Event, wamp.Invocation, wamp.Interrupt),
+        )
+    },
+}
