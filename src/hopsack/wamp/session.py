@@ -24,6 +24,7 @@ import msgspec
 from msgspec import Raw
 
 from hopsack import session as on
+from hopsack.contracts.payload import payload_of
 from hopsack.errors import (
     BadRequest,
     Disconnected,
@@ -94,23 +95,10 @@ class _Arguments(msgspec.Struct, frozen=True):
 
     def read(self, array: bool = False) -> Any:
         try:
-            args, kwargs = self.codec.unpack(self.args) or [], self.codec.unpack(self.kwargs) or {}
+            args, kwargs = self.codec.unpack(self.args), self.codec.unpack(self.kwargs)
         except Malformed as error:
             raise Invalid(str(error), path="") from error
-        return one_value(args, kwargs, array)
-
-
-def one_value(args: list[Any], kwargs: dict[str, Any], array: bool) -> Any:
-    """The one value that positional and keyword arguments stand for."""
-    if args and kwargs:
-        raise Invalid("positional and keyword arguments came together", path="", advice="send one value")
-    if kwargs:
-        return kwargs
-    if array and not (len(args) == 1 and isinstance(args[0], list)):
-        return args
-    if len(args) > 1:
-        raise Invalid(f"{len(args)} positional arguments came", path="", advice="send one value")
-    return args[0] if args else None
+        return payload_of(args, kwargs, array)
 
 
 class _Pending(msgspec.Struct, frozen=True):

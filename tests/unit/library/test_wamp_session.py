@@ -15,14 +15,13 @@ from hopsack.errors import (
     Denied,
     Disconnected,
     Internal,
-    Invalid,
     OutcomeUnknown,
     RemoteError,
     UsageError,
     class_of,
 )
 from hopsack.wamp.codec import JSON
-from hopsack.wamp.session import State, WampSession, one_value
+from hopsack.wamp.session import State, WampSession
 
 WELCOME = [2, 77, {"authid": "ann", "authrole": "user", "realm": "hopsack", "agent": "hopsack/0.1.0"}]
 
@@ -306,28 +305,6 @@ def test_what_has_no_place_ends_the_session_with_the_reason(message: Any) -> Non
 def test_an_input_that_has_no_place_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="a session that is fresh takes no CallRequested"):
         Talk().does(on.CallRequested("c", "a.b", None))
-
-
-@pytest.mark.parametrize(
-    ("args", "kwargs", "array", "value"),
-    [
-        ([], {}, False, None),
-        ([1], {}, False, 1),
-        ([], {"a": 1}, False, {"a": 1}),
-        ([[1, 2]], {}, True, [1, 2]),
-        ([1, 2], {}, True, [1, 2]),
-        ([], {}, True, []),
-        ([None], {}, False, None),
-    ],
-)
-def test_a_payload_is_one_value(args: list[Any], kwargs: dict[str, Any], array: bool, value: Any) -> None:
-    assert one_value(args, kwargs, array) == value
-
-
-@pytest.mark.parametrize(("args", "kwargs"), [([1, 2], {}), ([1], {"a": 1})])
-def test_what_is_more_than_one_value_is_invalid(args: list[Any], kwargs: dict[str, Any]) -> None:
-    with pytest.raises(Invalid):
-        one_value(args, kwargs, False)
 
 
 @given(st.lists(st.sampled_from(["call", "abandon", "publish", "subscribe", "result", "error", "event"]), max_size=40))

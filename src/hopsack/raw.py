@@ -1,0 +1,373 @@
+"""The client's side of the raw door, as a machine without I/O: JSON-RPC 2.0, one message per WebSocket frame.
+
+    -> hopsack.hello {token?}                <- {session, authid, role, realm, server} | error, then close 4401
+    -> <procedure> input                     <- result | error
+    -> hopsack.cancel {id}                      (notification; the call is then answered with hopsack.canceled)
+    -> hopsack.publish {topic, data}         <- {} | error, unless it is a notification
+    -> hopsack.subscribe {topic, match?}     <- {subscription, recovered}
+    <- event {topic, data}                      (notification, once per connection whatever matches)
+    -> hopsack.register {procedure}          <- {registration}
+    <- <procedure> input                     -> result | error
+    <- hopsack.cancel {id}                      (notification; nobody waits for the answer any more)
+
+It takes and gives the vocabulary of :mod:`hopsack.session`, as the WAMP machine does. What the raw door does not have
+is refused (patterns of procedures) or left to the node (how a procedure is shared; the facts about publisher and
+caller). ``tests/conversations/`` holds this protocol as recorded conversations; ``docs/protocol.md`` explains it.
+
+Bounds: as many requests are remembered as the connection lets be in flight; the session adds no queue of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from hopsack import session as on
+from hopsack.errors import (
+    Disconnected,
+    HopsackError,
+    Invalid,
+    OutcomeUnknown,
+    RemoteError,
+    UsageError,
+    from_details,
+)
+
+__all__ = ["RawSession", "State", "matches"]
+
+ABSENT = Raw(b"")
+LARGEST = 1 << 24
+
+
+class State(Enum):
+    FRESH = "fresh"
+    JOINING = "joining"
+    JOINED = "joined"
+    ENDED = "ended"
+
+
+class _ErrorObject(msgspec.Struct, frozen=True):
+    code: int
+    message: str
+    data: dict[str, Any] = {}
+
+
+class _Frame(msgspec.Struct, frozen=True):
+    """Anything the node may send; which of its three kinds it is shows in what is there (JSON-RPC 2.0, section 4)."""
+
+    id: int | str | None = None
+    method: str | None = None
+    params: Raw = ABSENT
+    result: Raw = ABSENT
+    error: _ErrorObject | None = None
+
+
+class _Event(msgspec.Struct, frozen=True):
+    topic: str
+    data: Raw = ABSENT
+
+
+class _Cancelled(msgspec.Struct, frozen=True):
+    id: int
+
+
+class _Subscribed(msgspec.Struct, frozen=True):
+    subscription: int
+
+
+class _Registered(msgspec.Struct, frozen=True):
+    registration: int
+
+
+class _Json(msgspec.Struct, frozen=True):
+    """A payload as it stands in the frame."""
+
+    raw: Raw
+
+    def read(self, array: bool = False) -> Any:
+        if not len(self.raw):
+            return None
+        try:
+            return msgspec.json.decode(self.raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise Invalid(f"not a JSON value: {error}", path="") from error
+
+
+class _Pending(msgspec.Struct, frozen=True):
+    """A request in flight. ``grant`` makes the effect of its result; ``may_have_run`` if its loss leaves doubt."""
+
+    ticket: on.Ticket
+    where: str | None
+    may_have_run: bool
+    grant: Callable[[Raw], list[on.Effect]]
+
+
+class RawSession:
+    """One session over one connection to ``/raw``.
+
+    :param token: presented with hello; without one the session is a guest.
+    """
+
+    def __init__(self, *, token: str | None = None) -> None:
+        self.state = State.FRESH
+        self._token = token
+        self._limit = LARGEST
+        self._last_id = 0
+        self._pending: dict[int, _Pending] = {}
+        self._calls: dict[on.Ticket, int] = {}
+        self._subscriptions: dict[int, tuple[str, on.Match]] = {}
+        self._registrations: dict[str, int] = {}
+        self._in_hand: set[int] = set()
+
+    def take(self, event: on.Input) -> list[on.Effect]:
+        step = _INPUTS.get((self.state, type(event)))
+        if step is None:
+            raise UsageError(f"a session that is {self.state.value} takes no {type(event).__name__}")
+        return step(self, event)
+
+    # ---- join and leave ----------------------------------------------------------------------------------------------
+
+    def _open(self, event: on.Opened) -> list[on.Effect]:
+        self.state = State.JOINING
+        self._limit = event.limit
+        params = {} if self._token is None else {"token": self._token}
+        return self._ask("hopsack.hello", params, None, self._join)
+
+    def _join(self, result: Raw) -> list[on.Effect]:
+        identity = msgspec.json.decode(result, type=on.Identity)
+        self.state = State.JOINED
+        return [on.Join(identity)]
+
+    def _leave(self, event: on.LeaveRequested) -> list[on.Effect]:
+        self.state = State.ENDED
+        return [*self._drop("the session was left"), on.Close("left")]
+
+    def _lose(self, event: on.Lost) -> list[on.Effect]:
+        self.state = State.ENDED
+        return self._drop(event.reason)
+
+    def _drop(self, reason: str) -> list[on.Effect]:
+        pending, self._pending = self._pending, {}
+        self._calls.clear()
+        self._in_hand.clear()
+        return [on.Reject(one.ticket, _lost(one, reason)) for one in pending.values() if one.ticket is not None]
+
+    # ---- requests ----------------------------------------------------------------------------------------------------
+
+    def _call(self, event: on.CallRequested) -> list[on.Effect]:
+        def grant(result: Raw) -> list[on.Effect]:
+            self._calls.pop(event.ticket, None)
+            return [on.Resolve(event.ticket, _Json(result))]
+
+        sent = self._ask(event.procedure, event.value, event.ticket, grant, where=event.procedure, may_have_run=True)
+        self._calls[event.ticket] = self._last_id
+        return sent
+
+    def _abandon(self, event: on.CallAbandoned) -> list[on.Effect]:
+        number = self._calls.pop(event.ticket, None)
+        return [] if number is None else [self._tell("hopsack.cancel", {"id": number})]
+
+    def _publish(self, event: on.PublishRequested) -> list[on.Effect]:
+        params = {"topic": event.topic, "data": event.value}
+        if event.ticket is None:
+            return [self._tell("hopsack.publish", params)]
+        return self._ask(
+            "hopsack.publish", params, event.ticket, self._confirm(event.ticket), where=event.topic, may_have_run=True
+        )
+
+    def _subscribe(self, event: on.SubscribeRequested) -> list[on.Effect]:
+        def grant(result: Raw) -> list[on.Effect]:
+            number = msgspec.json.decode(result, type=_Subscribed).subscription
+            self._subscriptions[number] = (event.topic, event.match)
+            return [on.Confirm(event.ticket, number)]
+
+        params = {"topic": event.topic} | ({} if event.match == "exact" else {"match": event.match})
+        return self._ask("hopsack.subscribe", params, event.ticket, grant, where=event.topic)
+
+    def _unsubscribe(self, event: on.UnsubscribeRequested) -> list[on.Effect]:
+        self._subscriptions.pop(event.subscription, None)
+        params = {"subscription": event.subscription}
+        return self._ask("hopsack.unsubscribe", params, event.ticket, self._confirm(event.ticket))
+
+    def _register(self, event: on.RegisterRequested) -> list[on.Effect]:
+        if event.match != "exact":
+            raise UsageError(f"the raw door serves no {event.match} patterns: connect to ws://…/ws to register one")
+
+        def grant(result: Raw) -> list[on.Effect]:
+            number = msgspec.json.decode(result, type=_Registered).registration
+            self._registrations[event.procedure] = number
+            return [on.Confirm(event.ticket, number)]
+
+        params = {"procedure": event.procedure}
+        return self._ask("hopsack.register", params, event.ticket, grant, where=event.procedure)
+
+    def _unregister(self, event: on.UnregisterRequested) -> list[on.Effect]:
+        def grant(_result: Raw) -> list[on.Effect]:
+            self._registrations = {uri: n for uri, n in self._registrations.items() if n != event.registration}
+            return [on.Confirm(event.ticket, 0)]
+
+        return self._ask("hopsack.unregister", {"registration": event.registration}, event.ticket, grant)
+
+    def _confirm(self, ticket: on.Ticket) -> Callable[[Raw], list[on.Effect]]:
+        return lambda _result: [on.Confirm(ticket, 0)]
+
+    def _ask(
+        self,
+        method: str,
+        params: Any,
+        ticket: on.Ticket,
+        grant: Callable[[Raw], list[on.Effect]],
+        *,
+        where: str | None = None,
+        may_have_run: bool = False,
+    ) -> list[on.Effect]:
+        number = self._last_id + 1
+        sent = self._send({"id": number, "method": method} | _params(params))
+        self._last_id = number
+        self._pending[number] = _Pending(ticket, where, may_have_run, grant)
+        return [sent]
+
+    def _tell(self, method: str, params: Any) -> on.Send:
+        return self._send({"method": method} | _params(params))
+
+    # ---- what the node sends -----------------------------------------------------------------------------------------
+
+    def _receive(self, event: on.Received) -> list[on.Effect]:
+        try:
+            frame = msgspec.json.decode(event.data, type=_Frame)
+            if frame.method is None:
+                return self._response(frame)
+            if frame.id is None:
+                return self._notification(frame.method, frame.params)
+            return self._request(frame.id, frame.method, frame.params)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self.state = State.ENDED
+            reason = f"the node sent what is no message of this protocol: {error}"
+            return [*self._drop(reason), on.Close(reason)]
+
+    def _response(self, frame: _Frame) -> list[on.Effect]:
+        pending = self._pending.pop(frame.id, None) if isinstance(frame.id, int) else None
+        if pending is None:
+            return []
+        if frame.error is None:
+            return pending.grant(frame.result)
+        self._calls.pop(pending.ticket, None)
+        error = from_details({"message": frame.error.message, **frame.error.data})
+        if self.state is State.JOINING:
+            self.state = State.ENDED
+            return [on.Refuse(error, final=error.retry != "later"), on.Close(error.message)]
+        error.where = error.where or pending.where
+        return [on.Reject(pending.ticket, error)]
+
+    def _notification(self, method: str, params: Raw) -> list[on.Effect]:
+        if method == "event" and self.state is State.JOINED:
+            event = msgspec.json.decode(params, type=_Event)
+            publication, payload = on.Publication(event.topic), _Json(event.data)
+            return [
+                on.Deliver(number, publication, payload)
+                for number, (pattern, match) in self._subscriptions.items()
+                if matches(event.topic, pattern, match)
+            ]
+        if method == "hopsack.cancel":
+            number = msgspec.json.decode(params, type=_Cancelled).id
+            if number in self._in_hand:
+                self._in_hand.discard(number)
+                return [on.Interrupt(number)]
+        # A notification of a later version: it asks for nothing, and may be ignored.
+        return []
+
+    def _request(self, number: int | str, procedure: str, params: Raw) -> list[on.Effect]:
+        registration = self._registrations.get(procedure)
+        if registration is None or not isinstance(number, int):
+            return [self._send_error(number, RemoteError("this session does not serve that", where=procedure))]
+        self._in_hand.add(number)
+        return [on.Serve(number, registration, on.Caller(None, None, None, procedure), _Json(params))]
+
+    # ---- answers of ours ---------------------------------------------------------------------------------------------
+
+    def _answer(self, event: on.Answered) -> list[on.Effect]:
+        if event.invocation not in self._in_hand:
+            return []
+        sent = self._send({"id": event.invocation, "result": event.value})
+        self._in_hand.discard(event.invocation)
+        return [sent]
+
+    def _fail(self, event: on.Failed) -> list[on.Effect]:
+        if event.invocation not in self._in_hand:
+            return []
+        self._in_hand.discard(event.invocation)
+        return [self._send_error(event.invocation, event.error)]
+
+    def _send_error(self, number: int | str, error: RemoteError) -> on.Send:
+        shape = {"code": error.kind.jsonrpc, "message": error.message, "data": error.details()}
+        return self._send({"id": number, "error": shape})
+
+    def _send(self, members: dict[str, Any]) -> on.Send:
+        try:
+            data = msgspec.json.encode(msgspec.to_builtins({"jsonrpc": "2.0", **members}, str_keys=True))
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise UsageError(f"this value has no JSON form: {error}") from error
+        if len(data) > self._limit:
+            raise RemoteError(
+                f"this message has {len(data)} bytes, and the node takes {self._limit}", code="hopsack.too_large"
+            )
+        return on.Send(data)
+
+    def _ignore(self, event: on.Input) -> list[on.Effect]:
+        return []
+
+
+def matches(topic: str, pattern: str, match: on.Match) -> bool:
+    """Whether an event on ``topic`` belongs to a subscription (WAMP advanced profile, "Pattern-based Subscription")."""
+    if match == "exact":
+        return topic == pattern
+    if match == "prefix":
+        return topic.startswith(pattern)
+    parts, wanted = topic.split("."), pattern.split(".")
+    return len(parts) == len(wanted) and all(not want or want == part for part, want in zip(parts, wanted, strict=True))
+
+
+def _params(value: Any) -> dict[str, Any]:
+    return {} if value is None else {"params": value}
+
+
+def _lost(pending: _Pending, reason: str) -> HopsackError:
+    if pending.may_have_run:
+        return OutcomeUnknown(f"the connection was lost before {pending.where} answered: {reason}")
+    return Disconnected(f"the connection was lost: {reason}")
+
+
+# ---- the table: what is not listed is an error -----------------------------------------------------------------------
+
+_S = RawSession
+
+_INPUTS: Mapping[tuple[State, type], Callable[[RawSession, Any], list[on.Effect]]] = {
+    (State.FRESH, on.Opened): _S._open,
+    (State.FRESH, on.Lost): _S._lose,
+    (State.FRESH, on.LeaveRequested): _S._leave,
+    (State.JOINING, on.Received): _S._receive,
+    (State.JOINING, on.Lost): _S._lose,
+    (State.JOINING, on.LeaveRequested): _S._leave,
+    (State.JOINED, on.Received): _S._receive,
+    (State.JOINED, on.Lost): _S._lose,
+    (State.JOINED, on.LeaveRequested): _S._leave,
+    # The WebSocket's own pings keep this connection.
+    (State.JOINED, on.Probed): _S._ignore,
+    (State.JOINED, on.CallRequested): _S._call,
+    (State.JOINED, on.CallAbandoned): _S._abandon,
+    (State.JOINED, on.PublishRequested): _S._publish,
+    (State.JOINED, on.SubscribeRequested): _S._subscribe,
+    (State.JOINED, on.UnsubscribeRequested): _S._unsubscribe,
+    (State.JOINED, on.RegisterRequested): _S._register,
+    (State.JOINED, on.UnregisterRequested): _S._unregister,
+    (State.JOINED, on.Answered): _S._answer,
+    (State.JOINED, on.Failed): _S._fail,
+    **{
+        (State.ENDED, kind): _S._ignore
+        for kind in (on.Received, on.Lost, on.LeaveRequested, on.CallAbandoned, on.Answered, on.Failed)
+    },
+}
