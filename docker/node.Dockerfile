@@ -11,11 +11,13 @@ ARG NODE_IMAGE=node:20-bookworm-slim
 FROM ${NODE_IMAGE} AS web
 WORKDIR /web
 COPY web_client ./
-RUN if command -v npm >/dev/null; then rm -rf dist && npm ci --no-audit --no-fund && npm run build; fi; \
-    test -f dist/index.html || { \
+RUN if command -v npm >/dev/null; then \
+        rm -rf dist && npm ci --no-audit --no-fund && npm run build; \
+    elif ! test -f dist/index.html; then \
         echo "the console is not built: there is no npm in this stage and no web_client/dist/index.html beside it." >&2; \
         echo "build it first (./hopsack up does), or give this build a NODE_IMAGE with npm." >&2; \
-        exit 1; }
+        exit 1; \
+    fi
 
 
 FROM ${PYTHON_IMAGE} AS build
