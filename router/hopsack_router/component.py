@@ -108,7 +108,7 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
 
 
 def _sessions_by_contract(
-    observations: Any, exact: Callable[[str], Any], matching: Callable[[str, str], list[Any]]
+    observations: Any, exact: Callable[[str], Any], matching: Callable[[str, Any], list[Any]]
 ) -> dict[str, set[Any]]:
     """Declared URI → the sessions that observe it, through an exact URI or a pattern that covers it."""
     found: dict[str, set[Any]] = defaultdict(set)

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IReactorTime
 from hopsack.contracts import Catalogue
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.configuration import REALM, ROLES
-from hopsack_router.doors.wamp import _unframed, wamp_format
+from hopsack_router.doors.wamp import _unframed, messages, wamp_format
 from hopsack_router.routing.fanout import Outbox
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.router import RouterFactory
@@ -97,8 +97,9 @@ class EmbeddedLink(Link):
         if self._session is None:
             return
         try:
-            for msg in self._serializer.unserialize(data, True):
-                self._session.onMessage(msg)
+            for msg in messages(self._serializer, data, self.send):
+                if self._session is not None:
+                    self._session.onMessage(msg)
         except ProtocolError:
             self.abort()
             raise

@@ -7,13 +7,14 @@ connections with the same serializer share. Compressed connections keep their ow
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 from autobahn.exception import PayloadExceededError
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.wamp import message
-from autobahn.wamp.exception import TransportLost
+from autobahn.wamp.exception import InvalidUriError, ProtocolError, TransportLost
 from autobahn.wamp.serializer import CBORSerializer, JsonSerializer, MsgPackSerializer
 from crossbar.router.protocol import (
     WampRawSocketServerFactory,
@@ -23,14 +24,16 @@ from crossbar.router.protocol import (
 )
 from crossbar.webservice.base import RouterWebService
 from crossbar.worker.transport import RouterTransport, RouterWebTransport
+from twisted.logger import Logger
 
+from hopsack.errors import to_wamp
 from hopsack_router import metrics
+from hopsack_router.routing import uris
 from hopsack_router.routing.broker import to_message
 from hopsack_router.routing.fanout import Delivery, Format
 from hopsack_router.routing.links import Link
 
-TOO_SLOW = 4408
-"""WebSocket close code: the peer did not read while its budget filled up."""
+LOG = Logger()
 
 LIVENESS = {
     "enable_hybi10": False,
@@ -89,6 +92,41 @@ def wamp_format(serializer_id: str, frame: Any) -> WampFormat:
     return WampFormat(_CLASSES[name](batched=bool(batched)), frame)
 
 
+def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], object]) -> Iterator[message.Message]:
+    """Read what a client sent. A request whose URI is none is answered here, and the connection goes on.
+
+    :param answer: takes the ERROR of such a request; stock Crossbar closes the connection instead.
+    :raises ProtocolError: the bytes are no WAMP message.
+    """
+    try:
+        decoded = serializer._serializer.unserialize(payload)
+    except Exception as error:
+        raise ProtocolError(f"not {serializer.SERIALIZER_ID}: {type(error).__name__}") from error
+    for raw in decoded:
+        if type(raw) is not list or not raw or type(raw[0]) is not int:
+            raise ProtocolError("a WAMP message is a list that starts with its type")
+        kind = serializer.MESSAGE_TYPE_MAP.get(raw[0])
+        if kind is None:
+            raise ProtocolError(f"there is no WAMP message type {raw[0]}")
+        try:
+            yield kind.parse(raw)
+        except InvalidUriError:
+            if kind not in _WITH_URI or len(raw) < 4 or type(raw[1]) is not int:
+                raise
+            if kind is not message.Publish or (isinstance(raw[2], dict) and raw[2].get("acknowledge")):
+                refusal = uris.invalid(str(raw[3]), _WITH_URI[kind])
+                uri, args, kwargs = to_wamp(refusal)
+                answer(message.Error(kind.MESSAGE_TYPE, raw[1], uri, args=args, kwargs=kwargs))
+
+
+_WITH_URI = {
+    message.Publish: "topic",
+    message.Subscribe: "topic",
+    message.Call: "procedure",
+    message.Register: "procedure",
+}
+
+
 class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
     """A WAMP client over WebSocket."""
 
@@ -102,6 +140,20 @@ class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
         self.transport.unregisterProducer()
         self.transport.registerProducer(self, True)
         super().onOpen()
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        try:
+            if isBinary != self._serializer._serializer.BINARY:
+                raise ProtocolError(f"{self._serializer.SERIALIZER_ID} takes the other kind of frame")
+            for msg in messages(self._serializer, payload, self.send):
+                if self._session is not None:
+                    self._session.onMessage(msg)
+        except ProtocolError as error:
+            LOG.info("closing {peer}: {error}", peer=self.peer, error=error)
+            self._bailout(self.CLOSE_STATUS_CODE_PROTOCOL_ERROR, reason=f"WAMP: {error}"[:120])
+        except Exception:
+            LOG.failure("the node failed on a message of {peer}", peer=self.peer)
+            self._bailout(self.CLOSE_STATUS_CODE_INTERNAL_ERROR, reason="the node failed on this message")
 
     def send(self, msg: message.Message) -> None:
         if not self.isOpen():
@@ -132,7 +184,7 @@ class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
         super().sendCloseFrame(*args, **kwargs)
 
     def overflow(self) -> None:
-        self.log.info("closing {peer}: it reads too slowly", peer=self.peer)
+        LOG.info("closing {peer}: it reads too slowly", peer=self.peer)
         self.wasNotCleanReason = "reads too slowly"
         self.dropConnection(abort=True)
 
@@ -154,7 +206,16 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         super()._on_handshake_complete()
 
     def stringReceived(self, payload: bytes) -> None:
-        super().stringReceived(payload)
+        try:
+            for msg in messages(self._serializer, payload, self.send):
+                if self._session is not None:
+                    self._session.onMessage(msg)
+        except ProtocolError as error:
+            LOG.info("closing {peer}: {error}", peer=self.peer, error=error)
+            self.abort()
+        except Exception:
+            LOG.failure("the node failed on a message of {peer}", peer=self.peer)
+            self.abort()
 
     def send(self, msg: message.Message) -> None:
         if not self.isOpen():
@@ -180,7 +241,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         super().close()
 
     def overflow(self) -> None:
-        self.log.info("closing {peer}: it reads too slowly", peer=self.peer)
+        LOG.info("closing {peer}: it reads too slowly", peer=self.peer)
         self.abort()
 
 

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from hopsack.contracts import Catalogue, ProcedureContract, TopicContract, Violation, payload_of
 from hopsack.errors import ERRORS, BadRequest, BrokenResult, Denied, Internal, Invalid, RemoteError, Undeclared
 
 ALMIGHTY = frozenset(("operator", "trusted"))
 """Roles that may do whatever a contract declares; contracts need not name them."""
+
+Match = Literal["exact", "prefix", "wildcard"]
 
 WAMP = "wamp."
 """The prefix of WAMP's own meta API (advanced profile, section 16)."""
@@ -86,7 +88,7 @@ class Admission:
         violation = contract.check(args[0])
         return None if violation is None else _invalid(violation, topic)
 
-    def subscribe(self, who: Who, topic: str, match: str) -> RemoteError | None:
+    def subscribe(self, who: Who, topic: str, match: Match) -> RemoteError | None:
         if topic.startswith(WAMP):
             return (
                 None
@@ -102,7 +104,7 @@ class Admission:
 
     # ---- procedures ---------------------------------------------------------------------------------------------
 
-    def register(self, who: Who, procedure: str, match: str) -> RemoteError | None:
+    def register(self, who: Who, procedure: str, match: Match) -> RemoteError | None:
         if match == "exact":
             contract = self.catalogue.procedure(procedure)
             if contract is None:

@@ -16,12 +16,16 @@ def check(uri: str, *, restricted: bool, where: str) -> RemoteError | None:
     :param where: ``"topic"`` or ``"procedure"``, for the message.
     """
     if not _LOOSE.match(uri):
-        return RemoteError(
-            f"{uri[:100]!r} is not a valid {where}",
-            code="hopsack.invalid_uri",
-            where=uri[:100],
-            advice="components are separated by single dots and hold no spaces and no '#'",
-        )
+        return invalid(uri, where)
     if restricted and uri.startswith("wamp."):
         return Denied(f"the prefix wamp. is the router's own: {uri}", where=uri)
     return None
+
+
+def invalid(uri: str, where: str) -> RemoteError:
+    return RemoteError(
+        f"{uri[:100]!r} is not a valid {where}",
+        code="hopsack.invalid_uri",
+        where=uri[:100],
+        advice="components are separated by single dots and hold no spaces and no '#'",
+    )
