@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
+from autobahn import wamp
 from autobahn.wamp.types import ComponentConfig
 from crossbar.worker.router import RouterController
 from jinja2 import FileSystemLoader
@@ -51,6 +52,7 @@ class NodeController(RouterController):  # type: ignore[misc]
         self.settings = settings
         tickets.use_secret(settings.secret)
 
+    @wamp.register(None)  # type: ignore[untyped-decorator]
     @inlineCallbacks
     def start_router_realm(self, realm_id: str, realm_config: dict[str, Any], details: Any = None) -> Any:
         self._router_factory.catalogue = load(self.settings.schemas)

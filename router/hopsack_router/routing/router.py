@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from autobahn.exception import PayloadExceededError
 from autobahn.wamp import message
-from autobahn.wamp.exception import ProtocolError
+from autobahn.wamp.exception import ApplicationError, ProtocolError
 from crossbar.router.router import Router as CrossbarRouter
 from crossbar.router.router import RouterFactory as CrossbarRouterFactory
 from twisted.internet.defer import Deferred, succeed
@@ -142,6 +142,8 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             LOG.info("refused from {authid}: {refusal}", authid=session._authid, refusal=refusal)
             return
         uri, args, kwargs = to_wamp(refusal)
+        if kind in _ABOUT_TOPICS and uri == ApplicationError.NO_SUCH_PROCEDURE:
+            uri = refusal.code  # WAMP has no URI of its own for a topic that does not exist
         self.send(session, message.Error(kind.MESSAGE_TYPE, msg.request, uri, args=args, kwargs=kwargs))
 
     # ---- answers of callees ---------------------------------------------------------------------------------------
@@ -201,6 +203,8 @@ def _error_instead(request: int, error: RemoteError) -> message.Error:
 _ANSWERABLE = frozenset(
     (message.Publish, message.Call, message.Subscribe, message.Unsubscribe, message.Register, message.Unregister)
 )
+
+_ABOUT_TOPICS = frozenset((message.Publish, message.Subscribe, message.Unsubscribe))
 
 _ROUTES = {
     message.Publish: ("_broker", "processPublish"),
