@@ -1,0 +1,465 @@
+"""The contracts as Python types. Written by `hopsack generate` from the schemas: do not edit, run it."""
+
+# ruff: noqa
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, TypeAlias
+
+import msgspec
+
+from hopsack.contracts.refs import Procedure, Topic
+from hopsack.errors import DeclaredError
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    """The same from raising to clearing."""
+    host: str
+    metric: AlertMetric
+    value: float
+    """Percent, when the alert was raised or cleared."""
+    threshold: AlertThreshold
+    at: float
+    """When it was raised: seconds since the Unix epoch."""
+    message: str
+    """One sentence for a person."""
+    acknowledged_by: str | None
+    """Who took it on; null while nobody has."""
+    cleared_at: float | None
+    """Seconds since the Unix epoch; null while it stands."""
+
+
+class AlertList(msgspec.Struct, frozen=True, kw_only=True):
+    thresholds: tuple[AlertThreshold, ...]
+    active: tuple[Alert, ...]
+
+
+class AlertThreshold(msgspec.Struct, frozen=True, kw_only=True):
+    metric: AlertMetric
+    raise_at: float
+    """Percent. At or above it an alert is raised."""
+    clear_at: float
+    """Percent. Below it the alert clears."""
+    for_s: float
+    """Seconds the value must stay there first."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    choice: str
+    """One of the question's choices."""
+    by: str
+    """Who answered."""
+
+
+class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
+    by: str
+    """The name the writer gives; not a proof."""
+    text: str
+    """Plain text, never markup."""
+
+
+class DemoClock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    at: float
+    """Seconds since the Unix epoch."""
+    text: str | None = None
+    """The same for people."""
+
+
+class DemoName(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+
+
+class HostDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    host: str
+    """The host's name."""
+    system: str
+    """The operating system, such as `Linux`."""
+    release: str
+    """The kernel's release."""
+    machine: str
+    """The instruction set, such as `x86_64`."""
+    cpus: int
+    """Logical cores."""
+    cpu_model: str | None = None
+    """Left out where the system does not say."""
+    memory_total: int
+    """Bytes."""
+    boot_time: float
+    """Seconds since the Unix epoch."""
+    python: str
+    """Version of the Python that runs the service."""
+
+
+class HostName(msgspec.Struct, frozen=True, kw_only=True):
+    host: str
+    """The host's name."""
+
+
+class HostSample(msgspec.Struct, frozen=True, kw_only=True):
+    """The load of one host at one moment. Rates are means over the time since the sample before."""
+
+    host: str
+    """The host's name."""
+    at: float
+    """When the sample was taken: seconds since the Unix epoch."""
+    cpu: HostSampleCpu
+    memory: HostSampleMemory
+    disk: HostSampleDisk
+    network: HostSampleNetwork
+    load: tuple[float, float, float]
+    """Mean number of runnable tasks over the last 1, 5 and 15 minutes."""
+
+
+class HostSampleCpu(msgspec.Struct, frozen=True, kw_only=True):
+    total: float
+    """Busy time of all cores together, percent."""
+    per_core: tuple[float, ...]
+    """Busy time of each core, percent."""
+
+
+class HostSampleDisk(msgspec.Struct, frozen=True, kw_only=True):
+    read_bytes_per_s: float
+    write_bytes_per_s: float
+    used_percent: float
+    """Of the root file system."""
+
+
+class HostSampleMemory(msgspec.Struct, frozen=True, kw_only=True):
+    total: int
+    """Bytes."""
+    used: int
+    """Bytes."""
+    available: int
+    """Bytes that programs can get without swapping."""
+    percent: float
+
+
+class HostSampleNetwork(msgspec.Struct, frozen=True, kw_only=True):
+    sent_bytes_per_s: float
+    received_bytes_per_s: float
+
+
+class PresenceCount(msgspec.Struct, frozen=True, kw_only=True):
+    count: int
+    """All sessions."""
+    roles: Mapping[str, int]
+    """Sessions of each role."""
+
+
+class PresenceList(msgspec.Struct, frozen=True, kw_only=True):
+    count: int
+    """All sessions."""
+    roles: Mapping[str, int]
+    """Sessions of each role."""
+    members: tuple[PresenceMember, ...]
+    """In the order they joined."""
+
+
+class PresenceMember(msgspec.Struct, frozen=True, kw_only=True):
+    session: int
+    """The WAMP session id."""
+    authid: str
+    """Whose session it is; guests have `guest-…`."""
+    role: str
+    door: Door
+    since: float
+    """When it joined: seconds since the Unix epoch."""
+
+
+class ProcedureInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    uri: str
+    """As declared, with `{name}` components."""
+    summary: str
+    callees: int
+    """Sessions."""
+    register: tuple[str, ...] | None = None
+    """Roles."""
+    call: tuple[str, ...] | None = None
+    """Roles."""
+    errors: tuple[str, ...] | None = None
+    """Codes."""
+    timeout: float | None = None
+    """Seconds. Left out where the contract gives none."""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    text: str
+    """Plain text, never markup."""
+    choices: tuple[str, ...]
+    timeout_s: float
+    """Seconds that the asker waits."""
+
+
+class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    instances: int
+    procedures: tuple[str, ...]
+    """URIs."""
+    sessions: tuple[int, ...]
+    """WAMP session ids."""
+
+
+class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    session: int
+    """The WAMP session id."""
+    authid: str
+    role: str
+    door: Door
+    since: float
+    """When it joined: seconds since the Unix epoch."""
+    peer: str | None
+    """The address it came from."""
+    agent: str | None
+    """The name its software gave."""
+
+
+class TopicInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    uri: str
+    """As declared, with `{name}` components."""
+    summary: str
+    subscribers: int
+    """Sessions."""
+    publish: tuple[str, ...] | None = None
+    """Roles."""
+    subscribe: tuple[str, ...] | None = None
+    """Roles."""
+
+
+class WatchChange(msgspec.Struct, frozen=True, kw_only=True):
+    root: WatchRoot
+    path: str
+    """Below the root, parted by `/`; empty for the root itself."""
+    kind: Literal["created", "modified", "deleted", "moved", "rescanned"]
+    """`moved` comes for the old path; the new one comes as `created`. `rescanned` comes for the root, after events
+    were lost: read `watch.list` again.
+    """
+    is_dir: bool
+    size: int | None
+    """Bytes; null where the file is gone or a folder."""
+    modified: float | None
+    """Seconds since the Unix epoch; null where the file is gone."""
+    at: float
+    """When the change was seen: seconds since the Unix epoch."""
+
+
+class WatchEntry(msgspec.Struct, frozen=True, kw_only=True):
+    path: str
+    """Below the root, parted by `/`."""
+    is_dir: bool
+    size: int | None
+    """Bytes; null for a folder."""
+    modified: float
+    """Seconds since the Unix epoch."""
+
+
+class WatchListing(msgspec.Struct, frozen=True, kw_only=True):
+    root: WatchRoot
+    at: float
+    """When the folder was read: seconds since the Unix epoch."""
+    truncated: bool
+    """True where there was more than one listing holds."""
+    entries: tuple[WatchEntry, ...]
+    """Sorted by path."""
+
+
+class WatchQuery(msgspec.Struct, frozen=True, kw_only=True):
+    root: WatchRoot
+
+
+AlertMetric: TypeAlias = Literal["cpu", "memory", "disk"]
+"""Percent: busy time of all cores, memory used, space used on the root file system."""
+
+
+Door: TypeAlias = Literal["wamp-websocket", "wamp-rawsocket", "raw", "sse", "http", "node"]
+"""The way in that a session took."""
+
+
+WatchRoot: TypeAlias = str
+"""The name a watched folder is configured under. It is a component of the topic."""
+
+
+class AlertsBadHysteresis(DeclaredError):
+    """An alert must clear below the value that raises it."""
+
+    CODE: ClassVar[str] = "alerts.bad_hysteresis"
+
+
+class AlertsUnknownMetric(DeclaredError):
+    """This service watches no metric of that name."""
+
+    CODE: ClassVar[str] = "alerts.unknown_metric"
+
+
+class DemoNoManners(DeclaredError):
+    """Whoever greets does not want to greet you."""
+
+    CODE: ClassVar[str] = "demo.no_manners"
+
+
+class HostUnknown(DeclaredError):
+    """No service reports on a host of that name."""
+
+    CODE: ClassVar[str] = "host.unknown"
+
+
+class OperatorBusy(DeclaredError):
+    """The person is answering another question."""
+
+    CODE: ClassVar[str] = "operator.busy"
+
+
+class OperatorDeclined(DeclaredError):
+    """The person closed the question without answering it."""
+
+    CODE: ClassVar[str] = "operator.declined"
+
+
+class WatchUnknownRoot(DeclaredError):
+    """No folder is watched under that name."""
+
+    CODE: ClassVar[str] = "watch.unknown_root"
+
+
+ALERTS_CLEARED: Topic[Alert] = Topic("alerts.cleared", Alert)
+"""A value that had raised an alert fell below the level that clears it."""
+ALERTS_RAISED: Topic[Alert] = Topic("alerts.raised", Alert)
+"""A value stayed above its threshold, or somebody acknowledged that it does."""
+CHAT_ROOM_ROOM: Topic[ChatMessage] = Topic("chat.room.{room}", ChatMessage)
+"""Somebody said something in a room."""
+DEMO_CLOCK: Topic[DemoClock] = Topic("demo.clock", DemoClock)
+"""The time, as often as a program likes to tell it."""
+DEMO_LISTING: Topic[tuple[str, ...]] = Topic("demo.listing", tuple[str, ...])
+"""The names in a folder."""
+DEMO_TEXT: Topic[str] = Topic("demo.text", str)
+"""Any text."""
+HOST_METRICS: Topic[HostSample] = Topic("host.metrics", HostSample)
+"""One sample of a host's load."""
+PRESENCE_COUNT: Topic[PresenceCount] = Topic("presence.count", PresenceCount)
+"""How many sessions there are."""
+PRESENCE_JOINED: Topic[PresenceMember] = Topic("presence.joined", PresenceMember)
+"""A session joined."""
+PRESENCE_LEFT: Topic[PresenceMember] = Topic("presence.left", PresenceMember)
+"""A session left."""
+WATCH_ROOT_CHANGED: Topic[WatchChange] = Topic("watch.{root}.changed", WatchChange)
+"""Something below a watched root changed."""
+ALERTS_LIST: Procedure[None, AlertList] = Procedure("alerts.list", None, AlertList)
+"""The thresholds, and the alerts that stand."""
+ALERTS_SET: Procedure[AlertThreshold, AlertThreshold] = (
+    Procedure("alerts.set", AlertThreshold, AlertThreshold, (AlertsUnknownMetric, AlertsBadHysteresis))
+)
+"""Set when a metric raises and clears an alert."""
+DEMO_ADD: Procedure[tuple[float, ...], float] = Procedure("demo.add", tuple[float, ...], float)
+"""The sum of some numbers."""
+DEMO_GREET: Procedure[DemoName, str] = Procedure("demo.greet", DemoName, str, (DemoNoManners,))
+"""A greeting."""
+DEMO_PAGE_PAGE_GREET: Procedure[DemoName, str] = Procedure("demo.page.{page}.greet", DemoName, str, (DemoNoManners,))
+"""A greeting, by one page of many."""
+HOPSACK_PROCEDURES_LIST: Procedure[None, tuple[ProcedureInfo, ...]] = (
+    Procedure("hopsack.procedures.list", None, tuple[ProcedureInfo, ...])
+)
+"""The declared procedures, and how many sessions serve each."""
+HOPSACK_SERVICES_LIST: Procedure[None, tuple[ServiceInfo, ...]] = (
+    Procedure("hopsack.services.list", None, tuple[ServiceInfo, ...])
+)
+"""The services that serve procedures."""
+HOPSACK_SESSIONS_LIST: Procedure[None, tuple[SessionInfo, ...]] = (
+    Procedure("hopsack.sessions.list", None, tuple[SessionInfo, ...])
+)
+"""The sessions of the realm."""
+HOPSACK_TOPICS_LIST: Procedure[None, tuple[TopicInfo, ...]] = (
+    Procedure("hopsack.topics.list", None, tuple[TopicInfo, ...])
+)
+"""The declared topics, and how many sessions subscribe to each."""
+HOST_DESCRIBE: Procedure[HostName, HostDescription] = (
+    Procedure("host.describe", HostName, HostDescription, (HostUnknown,))
+)
+"""What a host is made of."""
+OPERATOR_NAME_ASK: Procedure[Question, Answer] = (
+    Procedure("operator.{name}.ask", Question, Answer, (OperatorDeclined, OperatorBusy))
+)
+"""Ask the person at this page."""
+PRESENCE_LIST: Procedure[None, PresenceList] = Procedure("presence.list", None, PresenceList)
+"""Who is connected now."""
+WATCH_LIST: Procedure[WatchQuery, WatchListing] = Procedure("watch.list", WatchQuery, WatchListing, (WatchUnknownRoot,))
+"""What is below a watched root now."""
+WATCH_ROOTS: Procedure[None, tuple[WatchRoot, ...]] = Procedure("watch.roots", None, tuple[WatchRoot, ...])
+"""The names of the watched roots."""
+
+ERRORS: Mapping[str, type[DeclaredError]] = {
+    "alerts.bad_hysteresis": AlertsBadHysteresis,
+    "alerts.unknown_metric": AlertsUnknownMetric,
+    "demo.no_manners": DemoNoManners,
+    "host.unknown": HostUnknown,
+    "operator.busy": OperatorBusy,
+    "operator.declined": OperatorDeclined,
+    "watch.unknown_root": WatchUnknownRoot,
+}
+"""Code → exception class, of every error that a contract declares."""
+
+
+__all__ = [
+    "ALERTS_CLEARED",
+    "ALERTS_LIST",
+    "ALERTS_RAISED",
+    "ALERTS_SET",
+    "Alert",
+    "AlertList",
+    "AlertMetric",
+    "AlertThreshold",
+    "AlertsBadHysteresis",
+    "AlertsUnknownMetric",
+    "Answer",
+    "CHAT_ROOM_ROOM",
+    "ChatMessage",
+    "DEMO_ADD",
+    "DEMO_CLOCK",
+    "DEMO_GREET",
+    "DEMO_LISTING",
+    "DEMO_PAGE_PAGE_GREET",
+    "DEMO_TEXT",
+    "DemoClock",
+    "DemoName",
+    "DemoNoManners",
+    "Door",
+    "ERRORS",
+    "HOPSACK_PROCEDURES_LIST",
+    "HOPSACK_SERVICES_LIST",
+    "HOPSACK_SESSIONS_LIST",
+    "HOPSACK_TOPICS_LIST",
+    "HOST_DESCRIBE",
+    "HOST_METRICS",
+    "HostDescription",
+    "HostName",
+    "HostSample",
+    "HostSampleCpu",
+    "HostSampleDisk",
+    "HostSampleMemory",
+    "HostSampleNetwork",
+    "HostUnknown",
+    "OPERATOR_NAME_ASK",
+    "OperatorBusy",
+    "OperatorDeclined",
+    "PRESENCE_COUNT",
+    "PRESENCE_JOINED",
+    "PRESENCE_LEFT",
+    "PRESENCE_LIST",
+    "PresenceCount",
+    "PresenceList",
+    "PresenceMember",
+    "ProcedureInfo",
+    "Question",
+    "ServiceInfo",
+    "SessionInfo",
+    "TopicInfo",
+    "WATCH_LIST",
+    "WATCH_ROOTS",
+    "WATCH_ROOT_CHANGED",
+    "WatchChange",
+    "WatchEntry",
+    "WatchListing",
+    "WatchQuery",
+    "WatchRoot",
+    "WatchUnknownRoot",
+]

@@ -1,0 +1,339 @@
+// The contracts as TypeScript types. Written by `hopsack generate` from the schemas: run it again, do not edit.
+
+export interface Alert {
+  /** The same from raising to clearing. */
+  readonly id: string;
+  readonly host: string;
+  readonly metric: AlertMetric;
+  /** Percent, when the alert was raised or cleared. */
+  readonly value: number;
+  readonly threshold: AlertThreshold;
+  /** When it was raised: seconds since the Unix epoch. */
+  readonly at: number;
+  /** One sentence for a person. */
+  readonly message: string;
+  /** Who took it on; null while nobody has. */
+  readonly acknowledged_by: string | null;
+  /** Seconds since the Unix epoch; null while it stands. */
+  readonly cleared_at: number | null;
+}
+
+export interface AlertList {
+  readonly thresholds: readonly AlertThreshold[];
+  readonly active: readonly Alert[];
+}
+
+/** Percent: busy time of all cores, memory used, space used on the root file system. */
+export type AlertMetric = "cpu" | "memory" | "disk";
+
+export interface AlertThreshold {
+  readonly metric: AlertMetric;
+  /** Percent. At or above it an alert is raised. */
+  readonly raise_at: number;
+  /** Percent. Below it the alert clears. */
+  readonly clear_at: number;
+  /** Seconds the value must stay there first. */
+  readonly for_s: number;
+}
+
+export interface Answer {
+  /** One of the question's choices. */
+  readonly choice: string;
+  /** Who answered. */
+  readonly by: string;
+}
+
+export interface ChatMessage {
+  /** The name the writer gives; not a proof. */
+  readonly by: string;
+  /** Plain text, never markup. */
+  readonly text: string;
+}
+
+export interface DemoClock {
+  /** Seconds since the Unix epoch. */
+  readonly at: number;
+  /** The same for people. */
+  readonly text?: string;
+}
+
+export interface DemoName {
+  readonly name: string;
+}
+
+/** The way in that a session took. */
+export type Door = "wamp-websocket" | "wamp-rawsocket" | "raw" | "sse" | "http" | "node";
+
+export interface HostDescription {
+  /** The host's name. */
+  readonly host: string;
+  /** The operating system, such as `Linux`. */
+  readonly system: string;
+  /** The kernel's release. */
+  readonly release: string;
+  /** The instruction set, such as `x86_64`. */
+  readonly machine: string;
+  /** Logical cores. */
+  readonly cpus: number;
+  /** Left out where the system does not say. */
+  readonly cpu_model?: string;
+  /** Bytes. */
+  readonly memory_total: number;
+  /** Seconds since the Unix epoch. */
+  readonly boot_time: number;
+  /** Version of the Python that runs the service. */
+  readonly python: string;
+}
+
+export interface HostName {
+  /** The host's name. */
+  readonly host: string;
+}
+
+/** The load of one host at one moment. Rates are means over the time since the sample before. */
+export interface HostSample {
+  /** The host's name. */
+  readonly host: string;
+  /** When the sample was taken: seconds since the Unix epoch. */
+  readonly at: number;
+  readonly cpu: HostSampleCpu;
+  readonly memory: HostSampleMemory;
+  readonly disk: HostSampleDisk;
+  readonly network: HostSampleNetwork;
+  /** Mean number of runnable tasks over the last 1, 5 and 15 minutes. */
+  readonly load: readonly [number, number, number];
+}
+
+export interface HostSampleCpu {
+  /** Busy time of all cores together, percent. */
+  readonly total: number;
+  /** Busy time of each core, percent. */
+  readonly per_core: readonly number[];
+}
+
+export interface HostSampleDisk {
+  readonly read_bytes_per_s: number;
+  readonly write_bytes_per_s: number;
+  /** Of the root file system. */
+  readonly used_percent: number;
+}
+
+export interface HostSampleMemory {
+  /** Bytes. */
+  readonly total: number;
+  /** Bytes. */
+  readonly used: number;
+  /** Bytes that programs can get without swapping. */
+  readonly available: number;
+  readonly percent: number;
+}
+
+export interface HostSampleNetwork {
+  readonly sent_bytes_per_s: number;
+  readonly received_bytes_per_s: number;
+}
+
+export interface PresenceCount {
+  /** All sessions. */
+  readonly count: number;
+  /** Sessions of each role. */
+  readonly roles: { readonly [key: string]: number };
+}
+
+export interface PresenceList {
+  /** All sessions. */
+  readonly count: number;
+  /** Sessions of each role. */
+  readonly roles: { readonly [key: string]: number };
+  /** In the order they joined. */
+  readonly members: readonly PresenceMember[];
+}
+
+export interface PresenceMember {
+  /** The WAMP session id. */
+  readonly session: number;
+  /** Whose session it is; guests have `guest-…`. */
+  readonly authid: string;
+  readonly role: string;
+  readonly door: Door;
+  /** When it joined: seconds since the Unix epoch. */
+  readonly since: number;
+}
+
+export interface ProcedureInfo {
+  /** As declared, with `{name}` components. */
+  readonly uri: string;
+  readonly summary: string;
+  /** Sessions. */
+  readonly callees: number;
+  /** Roles. */
+  readonly register?: readonly string[];
+  /** Roles. */
+  readonly call?: readonly string[];
+  /** Codes. */
+  readonly errors?: readonly string[];
+  /** Seconds. Left out where the contract gives none. */
+  readonly timeout?: number;
+}
+
+export interface Question {
+  readonly id: string;
+  /** Plain text, never markup. */
+  readonly text: string;
+  readonly choices: readonly string[];
+  /** Seconds that the asker waits. */
+  readonly timeout_s: number;
+}
+
+export interface ServiceInfo {
+  readonly name: string;
+  readonly instances: number;
+  /** URIs. */
+  readonly procedures: readonly string[];
+  /** WAMP session ids. */
+  readonly sessions: readonly number[];
+}
+
+export interface SessionInfo {
+  /** The WAMP session id. */
+  readonly session: number;
+  readonly authid: string;
+  readonly role: string;
+  readonly door: Door;
+  /** When it joined: seconds since the Unix epoch. */
+  readonly since: number;
+  /** The address it came from. */
+  readonly peer: string | null;
+  /** The name its software gave. */
+  readonly agent: string | null;
+}
+
+export interface TopicInfo {
+  /** As declared, with `{name}` components. */
+  readonly uri: string;
+  readonly summary: string;
+  /** Sessions. */
+  readonly subscribers: number;
+  /** Roles. */
+  readonly publish?: readonly string[];
+  /** Roles. */
+  readonly subscribe?: readonly string[];
+}
+
+export interface WatchChange {
+  readonly root: WatchRoot;
+  /** Below the root, parted by `/`; empty for the root itself. */
+  readonly path: string;
+  /** `moved` comes for the old path; the new one comes as `created`. `rescanned` comes for the root, after events were lost: read `watch.list` again. */
+  readonly kind: "created" | "modified" | "deleted" | "moved" | "rescanned";
+  readonly is_dir: boolean;
+  /** Bytes; null where the file is gone or a folder. */
+  readonly size: number | null;
+  /** Seconds since the Unix epoch; null where the file is gone. */
+  readonly modified: number | null;
+  /** When the change was seen: seconds since the Unix epoch. */
+  readonly at: number;
+}
+
+export interface WatchEntry {
+  /** Below the root, parted by `/`. */
+  readonly path: string;
+  readonly is_dir: boolean;
+  /** Bytes; null for a folder. */
+  readonly size: number | null;
+  /** Seconds since the Unix epoch. */
+  readonly modified: number;
+}
+
+export interface WatchListing {
+  readonly root: WatchRoot;
+  /** When the folder was read: seconds since the Unix epoch. */
+  readonly at: number;
+  /** True where there was more than one listing holds. */
+  readonly truncated: boolean;
+  /** Sorted by path. */
+  readonly entries: readonly WatchEntry[];
+}
+
+export interface WatchQuery {
+  readonly root: WatchRoot;
+}
+
+/** The name a watched folder is configured under. It is a component of the topic. */
+export type WatchRoot = string;
+
+/** Topic → what it carries. */
+export interface Topics {
+  /** A value that had raised an alert fell below the level that clears it. */
+  readonly "alerts.cleared": Alert;
+  /** A value stayed above its threshold, or somebody acknowledged that it does. */
+  readonly "alerts.raised": Alert;
+  /** Somebody said something in a room. */
+  readonly [topic: `chat.room.${string}`]: ChatMessage;
+  /** The time, as often as a program likes to tell it. */
+  readonly "demo.clock": DemoClock;
+  /** The names in a folder. */
+  readonly "demo.listing": readonly string[];
+  /** Any text. */
+  readonly "demo.text": string;
+  /** One sample of a host's load. */
+  readonly "host.metrics": HostSample;
+  /** How many sessions there are. */
+  readonly "presence.count": PresenceCount;
+  /** A session joined. */
+  readonly "presence.joined": PresenceMember;
+  /** A session left. */
+  readonly "presence.left": PresenceMember;
+  /** Something below a watched root changed. */
+  readonly [topic: `watch.${string}.changed`]: WatchChange;
+}
+
+/** Procedure → what it takes, gives and may refuse with. `null` where it takes or gives nothing. */
+export interface Procedures {
+  /** The thresholds, and the alerts that stand. */
+  readonly "alerts.list": { input: null; output: AlertList; errors: never };
+  /** Set when a metric raises and clears an alert. */
+  readonly "alerts.set": { input: AlertThreshold; output: AlertThreshold; errors: "alerts.unknown_metric" | "alerts.bad_hysteresis" };
+  /** The sum of some numbers. */
+  readonly "demo.add": { input: readonly number[]; output: number; errors: never };
+  /** A greeting. */
+  readonly "demo.greet": { input: DemoName; output: string; errors: "demo.no_manners" };
+  /** A greeting, by one page of many. */
+  readonly [procedure: `demo.page.${string}.greet`]: { input: DemoName; output: string; errors: "demo.no_manners" };
+  /** The declared procedures, and how many sessions serve each. */
+  readonly "hopsack.procedures.list": { input: null; output: readonly ProcedureInfo[]; errors: never };
+  /** The services that serve procedures. */
+  readonly "hopsack.services.list": { input: null; output: readonly ServiceInfo[]; errors: never };
+  /** The sessions of the realm. */
+  readonly "hopsack.sessions.list": { input: null; output: readonly SessionInfo[]; errors: never };
+  /** The declared topics, and how many sessions subscribe to each. */
+  readonly "hopsack.topics.list": { input: null; output: readonly TopicInfo[]; errors: never };
+  /** What a host is made of. */
+  readonly "host.describe": { input: HostName; output: HostDescription; errors: "host.unknown" };
+  /** Ask the person at this page. */
+  readonly [procedure: `operator.${string}.ask`]: { input: Question; output: Answer; errors: "operator.declined" | "operator.busy" };
+  /** Who is connected now. */
+  readonly "presence.list": { input: null; output: PresenceList; errors: never };
+  /** What is below a watched root now. */
+  readonly "watch.list": { input: WatchQuery; output: WatchListing; errors: "watch.unknown_root" };
+  /** The names of the watched roots. */
+  readonly "watch.roots": { input: null; output: readonly WatchRoot[]; errors: never };
+}
+
+/** Code of a declared error → its `data`. */
+export interface DeclaredErrors {
+  /** An alert must clear below the value that raises it. */
+  readonly "alerts.bad_hysteresis": { readonly [key: string]: unknown };
+  /** This service watches no metric of that name. */
+  readonly "alerts.unknown_metric": { readonly [key: string]: unknown };
+  /** Whoever greets does not want to greet you. */
+  readonly "demo.no_manners": { readonly [key: string]: unknown };
+  /** No service reports on a host of that name. */
+  readonly "host.unknown": { readonly [key: string]: unknown };
+  /** The person is answering another question. */
+  readonly "operator.busy": { readonly [key: string]: unknown };
+  /** The person closed the question without answering it. */
+  readonly "operator.declined": { readonly [key: string]: unknown };
+  /** No folder is watched under that name. */
+  readonly "watch.unknown_root": { readonly [key: string]: unknown };
+}
