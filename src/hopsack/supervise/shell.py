@@ -97,7 +97,9 @@ class Supervision:
 
     def _happen(self, happening: Happening) -> None:
         loop = asyncio.get_running_loop()
-        for effect in self._machine.step(happening, loop.time()):
+        effects = self._machine.step(happening, loop.time())
+        self._audience.changed(self._machine.programs, self._node, self._machine.is_stopping)
+        for effect in effects:
             match effect:
                 case Spawn(name):
                     self._start(self._live(placed(self._launches[name], self._node)))
@@ -113,7 +115,6 @@ class Supervision:
                     self._end.set_result(effect)
                 case _:
                     assert_never(effect)
-        self._audience.changed(self._machine.programs, self._node, self._machine.is_stopping)
         self._set_timer(loop)
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,0 +1,3 @@
+from hopsack.cli.main import main
+
+main()

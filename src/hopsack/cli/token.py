@@ -1,0 +1,50 @@
+"""``hopsack token``: make a token, for a page, a script or a service that runs elsewhere."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import click
+
+from hopsack.cli.main import json_option, local_options, settings_from
+from hopsack.cli.output import for_people, say, to_json
+
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class Duration(click.ParamType[float]):
+    """``90``, ``90s``, ``15m``, ``1h``, ``7d``: seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value).strip())
+        if found is None or found[2] not in _UNITS or float(found[1]) <= 0:
+            self.fail(f"{value!r} is not a time: write 90s, 15m, 1h or 7d", param, ctx)
+        return float(found[1]) * _UNITS[found[2]]
+
+
+@click.command(short_help="Make a token for somebody.")
+@click.option("--role", type=click.Choice(["guest", "user", "service", "operator"]), default="user", show_default=True)
+@click.option("--sub", required=True, metavar="NAME", help="Whom it names; a session's authid.")
+@click.option(
+    "--for", "ttl", type=Duration(), metavar="TIME", help="How long it is valid: 90s, 15m, 1h, 7d. [for ever]"
+)
+@local_options
+@json_option
+def token(role: str, sub: str, ttl: float | None, as_json: bool, **given: Any) -> None:
+    """Make a token for somebody, signed with this data folder's secret or the one that is given."""
+    from hopsack import tokens
+
+    settings = settings_from(**given)
+    made = tokens.mint(settings.secret(), sub=sub, role=role, ttl=ttl)
+    if not for_people(as_json):
+        expires = int(time.time() + ttl) if ttl is not None else None
+        click.echo(to_json({"token": made, "sub": sub, "role": role, "expires": expires}) if as_json else made)
+        return
+    click.echo(made)
+    from hopsack.cli.control import duration
+
+    say(f"\n{role} {sub}, " + (f"valid for {duration(ttl)}" if ttl else "valid for ever; --for sets a time"))
