@@ -8,5 +8,25 @@ from __future__ import annotations
 
 from typing import Any
 
-SERVICES: dict[str, Any] = {}
-PATHS: dict[str, dict[str, Any]] = {}
+from hopsack_router.doors.console import ConsoleService
+from hopsack_router.doors.echo import EchoService
+from hopsack_router.doors.http import CallService, PublishService
+from hopsack_router.doors.raw import RawService
+from hopsack_router.doors.sse import SseService
+
+SERVICES: dict[str, Any] = {
+    "hopsack-console": ConsoleService,
+    "hopsack-raw": RawService,
+    "hopsack-echo": EchoService,
+    "hopsack-sse": SseService,
+    "hopsack-call": CallService,
+    "hopsack-publish": PublishService,
+}
+PATHS: dict[str, dict[str, Any]] = {
+    "/": {"type": "hopsack-console"},
+    "raw": {"type": "hopsack-raw"},
+    "echo": {"type": "hopsack-echo"},
+    "events": {"type": "hopsack-sse"},
+    "call": {"type": "hopsack-call"},
+    "publish": {"type": "hopsack-publish"},
+}

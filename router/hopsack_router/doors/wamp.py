@@ -23,11 +23,13 @@ from crossbar.router.protocol import (
     WampWebSocketServerProtocol,
 )
 from crossbar.webservice.base import RouterWebService
-from crossbar.worker.transport import RouterTransport, RouterWebTransport
+from crossbar.worker.transport import RouterTransport
 from twisted.logger import Logger
 
 from hopsack.errors import to_wamp
 from hopsack_router import metrics
+from hopsack_router.doors.site import WebTransport
+from hopsack_router.doors.websockets import websocket_frame
 from hopsack_router.routing import uris
 from hopsack_router.routing.broker import to_message
 from hopsack_router.routing.fanout import Delivery, Format
@@ -52,16 +54,6 @@ LIVENESS = {
 SERIALIZERS = ["cbor", "msgpack", "json"]
 
 _CLASSES = {"json": JsonSerializer, "msgpack": MsgPackSerializer, "cbor": CBORSerializer}
-
-
-def websocket_frame(payload: bytes, binary: bool) -> bytes:
-    """One unfragmented, unmasked server frame (RFC 6455, section 5.2)."""
-    length, opcode = len(payload), 0x82 if binary else 0x81
-    if length < 126:
-        return bytes((opcode, length)) + payload
-    if length < 1 << 16:
-        return bytes((opcode, 126)) + length.to_bytes(2, "big") + payload
-    return bytes((opcode, 127)) + length.to_bytes(8, "big") + payload
 
 
 def rawsocket_frame(payload: bytes, binary: bool) -> bytes:
@@ -263,7 +255,7 @@ class WampService(RouterWebService):  # type: ignore[misc]
 def create_transport(worker: Any, transport_id: str, config: dict[str, Any]) -> RouterTransport:
     """Crossbar's transports, with our protocol on RawSocket (``Personality.create_router_transport``)."""
     if config["type"] == "web":
-        return RouterWebTransport(worker, transport_id, config)
+        return WebTransport(worker, transport_id, config)
     return _Transport(worker, transport_id, config)
 
 

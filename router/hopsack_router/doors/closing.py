@@ -1,0 +1,36 @@
+"""Why a WebSocket door closes: RFC 6455 codes, and ours from its private range 4000–4999 (section 7.4.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hopsack.errors import RemoteError
+
+MAX_REASON = 123
+"""Bytes: a control frame carries 125, the code takes two (RFC 6455, section 5.5.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseCode:
+    """One row: the number on the wire and the sentence where nothing better is known."""
+
+    number: int
+    meaning: str
+
+
+NORMAL = CloseCode(1000, "Goodbye.")
+GOING_AWAY = CloseCode(1001, "The node is going away.")
+TOKEN_REFUSED = CloseCode(4401, "The token is not one this node accepts.")
+DENIED = CloseCode(4403, "This session may not read that.")
+KICKED = CloseCode(4403, "An operator ended this session.")
+NO_PROGRESS = CloseCode(4408, "Nothing moved for too long.")
+
+
+def reason_of(error: RemoteError) -> str:
+    """The reason that tells an error: its code, then as much of its sentence as fits."""
+    return clip(f"{error.code}: {error.message}")
+
+
+def clip(reason: str) -> str:
+    """As many whole characters of a reason as a close frame carries."""
+    return reason.encode()[:MAX_REASON].decode(errors="ignore")

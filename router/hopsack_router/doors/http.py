@@ -1,0 +1,220 @@
+"""The HTTP door: ``POST /call/<procedure>`` and ``POST /publish/<topic>``, the body being the input or the payload.
+
+One request is one session: it joins, asks once, and leaves. The answer is 200 with the result, or a problem document
+with the status that fits. A caller that goes away takes its call with it: the session ends, the callee is interrupted.
+
+Form bodies are refused. A page of a stranger can make a browser post a form anywhere without asking; a body that says
+it is JSON makes the browser ask first, and nobody here answers that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from autobahn.wamp import message
+from autobahn.wamp.types import SessionDetails
+from crossbar.webservice.base import RouterWebService
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from hopsack.contracts import payload_of
+from hopsack.errors import BadRequest, BrokenResult, Invalid, Overloaded, RemoteError, from_wamp
+from hopsack_router.doors import envelopes
+from hopsack_router.doors.bearer import token_of
+from hopsack_router.doors.effects import REALM
+from hopsack_router.doors.host import Host
+from hopsack_router.doors.problems import answer_problem, not_allowed, not_found
+from hopsack_router.doors.raw import FORMAT
+from hopsack_router.doors.requests import (
+    abort,
+    body_of,
+    check_options,
+    peer_of,
+    refusal_of,
+    segments_of,
+    set_headers,
+)
+from hopsack_router.routing.links import DoorLink
+
+ONLY = 1
+"""The request id of the one request that a session here makes."""
+
+
+def call_of(procedure: str, body: bytes) -> message.Call:
+    """:raises RemoteError: the body is not JSON."""
+    return message.Call(ONLY, procedure, args=[envelopes.decode(body)] if body else None)
+
+
+def publish_of(topic: str, body: bytes) -> message.Publish:
+    """:raises RemoteError: the body is not JSON."""
+    return message.Publish(ONLY, topic, args=[envelopes.decode(body) if body else None], acknowledge=True)
+
+
+def check_content_type(header: str | None) -> None:
+    """:raises RemoteError: the body does not say that it is JSON; saying nothing is as good."""
+    media = (header or "application/json").partition(";")[0].strip().lower()
+    if media != "application/json" and not media.endswith("+json"):
+        raise BadRequest(
+            f"the body is {media[:100]}, this door takes JSON",
+            advice="send Content-Type: application/json (curl: -H 'Content-Type: application/json')",
+        )
+
+
+class Exchange(DoorLink):
+    """One HTTP request and its session."""
+
+    door = "http"
+    format = FORMAT  # never used: this session subscribes to nothing
+
+    def __init__(self, request: Request, host: Host, asked: message.Message, where: str) -> None:
+        self.outbox = host.outbox
+        self.peer = peer_of(request)
+        self.agent = request.getHeader("user-agent")
+        self._request = request
+        self._host = host
+        self._asked = asked
+        self._where = where
+        self._open = True
+        self._gone = False
+
+    def opened(self, token: str | None) -> None:
+        self._request.notifyFinish().addBoth(self._ended)
+        joining = self.join(self._host.new_session(), REALM, token)
+        joining.addCallbacks(self._joined, self._refused).addErrback(self._failed)
+
+    def _joined(self, _: SessionDetails) -> None:
+        self.session.onMessage(self._asked)
+
+    def _refused(self, failure: Failure) -> None:
+        self._fail(refusal_of(failure))
+
+    def _failed(self, failure: Failure) -> None:
+        self._host.log.failure("the HTTP door failed", failure=failure)
+        self._fail(RemoteError("the node failed; its log has the details", where=self._where))
+
+    def _ended(self, reason: object) -> None:
+        """The response is written, or the client is gone: the session leaves, and with it what it asked for."""
+        self._open, self._gone = False, True
+        session = getattr(self, "session", None)
+        if session is not None:
+            session.onClose(not isinstance(reason, Failure))
+
+    def send(self, msg: message.Message) -> None:
+        if self.handshake(msg):
+            return
+        match msg:
+            case message.Result() if not msg.progress:
+                try:
+                    self._succeed(payload_of(msg.args, msg.kwargs, array=False))
+                except Invalid as invalid:
+                    self._fail(BrokenResult(invalid.message, where=self._where))
+            case message.Published():
+                self._succeed({})
+            case message.Error():
+                error = from_wamp(msg.error, msg.args, msg.kwargs)
+                error.where = error.where or self._where
+                self._fail(error)
+            case message.Goodbye():
+                self.close()
+
+    def _succeed(self, value: Any) -> None:
+        body = envelopes.encode(value)
+        fields = {"Content-Type": "application/json", "Cache-Control": "no-store", "Content-Length": str(len(body))}
+        set_headers(self._request, fields)
+        self._answer(body)
+
+    def _fail(self, error: RemoteError) -> None:
+        if self._open:
+            self._answer(answer_problem(self._request, error))
+
+    def _answer(self, body: bytes) -> None:
+        """Answer at the end of the turn: the router is still at work on the message that this is the answer to."""
+        if self._open:
+            self._open = False
+            self.queue(body)
+
+    # ---- the transport -------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        if not self._gone:
+            self._request.write(data)
+            self._request.finish()
+
+    def overflow(self) -> None:
+        self.abort()
+
+    def isOpen(self) -> bool:
+        return self._open
+
+    def close(self) -> None:
+        self._fail(Overloaded("the node is going away", where=self._where, data={"retry_after": 1}))
+
+    def abort(self) -> None:
+        if self._open:
+            abort(self._request)
+
+
+class AskResource(Resource):
+    """``/call/…`` or ``/publish/…``.
+
+    :param build: makes the WAMP message of a URI and a body.
+    """
+
+    isLeaf = True
+
+    def __init__(self, host: Host, build: Callable[[str, bytes], message.Message]) -> None:
+        Resource.__init__(self)
+        self._host = host
+        self._build = build
+
+    def render(self, request: Request) -> Any:
+        uri = _one_segment(segments_of(request))
+        if uri is None:
+            return not_found(request, "the path is /call/<procedure> or /publish/<topic>, in one segment")
+        if request.method != b"POST":
+            return not_allowed(request, "POST")
+        try:
+            check_content_type(request.getHeader("content-type"))
+        except BadRequest as error:
+            return answer_problem(request, error, status=415)
+        try:
+            token = token_of(request.getHeader("authorization"))
+            asked = self._build(uri, body_of(request))
+        except RemoteError as error:
+            error.where = error.where or uri
+            return answer_problem(request, error)
+        Exchange(request, self._host, asked, uri).opened(token)
+        return NOT_DONE_YET
+
+
+def _one_segment(segments: list[bytes]) -> str | None:
+    try:
+        return segments[0].decode() if len(segments) == 1 and segments[0] else None
+    except UnicodeDecodeError:
+        return None
+
+
+class CallService(RouterWebService):  # type: ignore[misc]
+    """The web service type ``hopsack-call``."""
+
+    @staticmethod
+    def create(transport: Any, path: str, config: dict[str, Any]) -> CallService:
+        return CallService(transport, path, config, AskResource(Host.of(transport), call_of))
+
+    @staticmethod
+    def check(personality: Any, config: dict[str, Any]) -> None:
+        check_options(config)
+
+
+class PublishService(RouterWebService):  # type: ignore[misc]
+    """The web service type ``hopsack-publish``."""
+
+    @staticmethod
+    def create(transport: Any, path: str, config: dict[str, Any]) -> PublishService:
+        return PublishService(transport, path, config, AskResource(Host.of(transport), publish_of))
+
+    @staticmethod
+    def check(personality: Any, config: dict[str, Any]) -> None:
+        check_options(config)

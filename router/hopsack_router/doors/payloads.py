@@ -1,0 +1,24 @@
+"""Events as one JSON value, for the doors that carry nothing else."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from hopsack.contracts import payload_of
+from hopsack.errors import Invalid
+from hopsack_router.routing.fanout import Delivery
+
+
+def value_of(delivery: Delivery) -> Any:
+    """The payload of an event.
+
+    Below a prefix that contracts leave open, stock WAMP publishers may send what is not one value: several arguments
+    arrive as ``{"args": […], "kwargs": {…}}``, opaque bytes as ``{"payload": base64, "enc_algo": …}``.
+    """
+    if delivery.payload is not None:
+        return {"payload": base64.b64encode(delivery.payload).decode(), "enc_algo": delivery.enc_algo}
+    try:
+        return payload_of(delivery.args, delivery.kwargs, array=False)
+    except Invalid:
+        return {"args": delivery.args or [], "kwargs": delivery.kwargs or {}}

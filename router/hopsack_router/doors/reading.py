@@ -1,0 +1,135 @@
+"""A reader that speaks no protocol, one machine per connection: connect, be subscribed, read.
+
+    opened    -> Join
+    joined    -> Route(SUBSCRIBE) for every pattern
+    routed    <- SUBSCRIBED for the last of them   -> Start: events may flow
+              <- ERROR for any of them             -> Refuse
+              <- GOODBYE                           -> Dismiss
+
+Behind the read-only form of the raw door and behind SSE. A core without I/O; events do not pass here.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from autobahn.wamp import message
+
+from hopsack.errors import RemoteError, from_wamp
+from hopsack_router.doors.closing import DENIED, GOING_AWAY, KICKED, TOKEN_REFUSED, CloseCode
+from hopsack_router.doors.effects import Join, Route
+from hopsack_router.doors.patterns import Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Every subscription stands: let the queued events out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The reader may not have this: say why, then close."""
+
+    code: CloseCode
+    error: RemoteError
+
+
+@dataclass(frozen=True, slots=True)
+class Dismiss:
+    """The node ends the session: close."""
+
+    code: CloseCode
+
+
+Effect = Join | Route | Start | Refuse | Dismiss
+
+
+class State(enum.Enum):
+    JOINING = "joining"
+    SUBSCRIBING = "subscribing"
+    READING = "reading"
+    CLOSED = "closed"
+
+
+class Reader:
+    """One reader's conversation.
+
+    :param patterns: what it reads; at least one.
+    :param token: its bearer token, if it has one.
+    """
+
+    def __init__(self, patterns: tuple[Pattern, ...], token: str | None = None) -> None:
+        self.state = State.JOINING
+        self._patterns = patterns
+        self._token = token
+        self._missing: dict[int, Pattern] = {}
+
+    def opened(self) -> list[Effect]:
+        return [Join(self._token)]
+
+    def joined(self) -> list[Effect]:
+        return _TABLE[self.state, "joined"](self)
+
+    def refused(self, error: RemoteError) -> list[Effect]:
+        return _TABLE[self.state, "refused"](self, error)
+
+    def routed(self, msg: message.Message) -> list[Effect]:
+        return _TABLE[self.state, "routed"](self, msg)
+
+    def lost(self) -> None:
+        self.state = State.CLOSED
+
+    # ---- transitions ---------------------------------------------------------------------------------------------
+
+    def _subscribe(self) -> list[Effect]:
+        self.state = State.SUBSCRIBING
+        self._missing = dict(enumerate(self._patterns, start=1))
+        return [Route(message.Subscribe(number, one.topic, match=one.match)) for number, one in self._missing.items()]
+
+    def _turn_away(self, error: RemoteError) -> list[Effect]:
+        self.state = State.CLOSED
+        return [Refuse(TOKEN_REFUSED, error)]
+
+    def _subscribed(self, msg: message.Message) -> list[Effect]:
+        match msg:
+            case message.Subscribed():
+                self._missing.pop(msg.request, None)
+            case message.Error():
+                self.state = State.CLOSED
+                error = from_wamp(msg.error, msg.args, msg.kwargs)
+                pattern = self._missing.get(msg.request)
+                if error.where is None and pattern is not None:
+                    error.where = pattern.topic
+                return [Refuse(DENIED, error)]
+            case _:
+                return self._dismissed(msg)
+        if self._missing:
+            return []
+        self.state = State.READING
+        return [Start()]
+
+    def _dismissed(self, msg: message.Message) -> list[Effect]:
+        if not isinstance(msg, message.Goodbye):
+            return []
+        self.state = State.CLOSED
+        return [Dismiss(GOING_AWAY if msg.reason == "wamp.close.system_shutdown" else KICKED)]
+
+
+def _ignore(*_: Any) -> list[Effect]:
+    return []
+
+
+_TABLE: dict[tuple[State, str], Callable[..., list[Effect]]] = {
+    (State.JOINING, "joined"): Reader._subscribe,
+    (State.JOINING, "refused"): Reader._turn_away,
+    (State.JOINING, "routed"): Reader._dismissed,
+    (State.SUBSCRIBING, "routed"): Reader._subscribed,
+    (State.READING, "routed"): Reader._dismissed,
+    (State.CLOSED, "joined"): _ignore,
+    (State.CLOSED, "refused"): _ignore,
+    (State.CLOSED, "routed"): _ignore,
+}
+"""What is not listed cannot happen: a ``KeyError`` here is a defect of the shell."""

@@ -1,0 +1,213 @@
+"""Server-sent events at ``/events?topic=a&topic=b`` (WHATWG HTML, section 9.2), for ``EventSource`` and ``curl -N``.
+
+A shell around :class:`~hopsack_router.doors.reading.Reader`, the machine of the raw door's read-only form. ``event:``
+is the topic, ``id:`` the position, ``data:`` the payload as JSON on one line (JSON escapes line breaks inside strings,
+so one line is always enough). An event is framed once for all readers.
+
+Nothing is written before every subscription stands: what is refused is a problem document with its status, and an
+``EventSource`` that gets one does not try again. Bounds: what waits for a reader that does not read is the link's
+budget (1 MiB), past it the connection is cut; every stream carries a comment each :data:`HEARTBEAT` seconds, so that
+proxies keep it and a dead reader is noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from autobahn.wamp import message
+from autobahn.wamp.types import SessionDetails
+from crossbar.webservice.base import RouterWebService
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from hopsack.errors import BadRequest, Overloaded, RemoteError
+from hopsack_router.doors import envelopes, reading
+from hopsack_router.doors.bearer import token_of
+from hopsack_router.doors.effects import REALM, Join, Route
+from hopsack_router.doors.host import Host
+from hopsack_router.doors.patterns import patterns_of
+from hopsack_router.doors.payloads import value_of
+from hopsack_router.doors.problems import answer_problem, not_allowed
+from hopsack_router.doors.reading import Dismiss, Refuse, Start
+from hopsack_router.doors.requests import abort, check_options, peer_of, query_of, refusal_of, set_headers
+from hopsack_router.routing.fanout import Delivery, Format
+from hopsack_router.routing.links import DoorLink
+
+HEARTBEAT = 15.0
+"""Seconds; the HTML standard suggests 15."""
+
+RETRY = (1000, 5000)
+"""Milliseconds to a reader's next try, drawn per stream: readers of one node do not come back all at once."""
+
+
+class SseFormat(Format):
+    """An event as one server-sent event."""
+
+    per_subscription = False
+
+    def event(self, delivery: Delivery) -> bytes:
+        identity = f"id: {delivery.position}\n" if delivery.position else ""
+        return f"event: {delivery.topic}\n{identity}data: ".encode() + envelopes.encode(value_of(delivery)) + b"\n\n"
+
+
+FORMAT = SseFormat()
+
+
+class EventStream(DoorLink):
+    """One reader: a machine, a session and an HTTP response that does not end."""
+
+    door = "sse"
+    format = FORMAT
+    _paused = True  # until the headers are out, events wait here
+
+    def __init__(self, request: Request, host: Host, reader: reading.Reader) -> None:
+        self.outbox = host.outbox
+        self.peer = peer_of(request)
+        self.agent = request.getHeader("user-agent")
+        self._request = request
+        self._host = host
+        self._reader = reader
+        self._open = True
+        self._heartbeat: IDelayedCall | None = None
+
+    # ---- inputs --------------------------------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        self._request.notifyFinish().addBoth(self._lost)
+        self._perform(self._reader.opened())
+
+    def send(self, msg: message.Message) -> None:
+        if not self.handshake(msg):
+            self._perform(self._reader.routed(msg))
+
+    def _joined(self, _: SessionDetails) -> None:
+        self._perform(self._reader.joined())
+
+    def _refused(self, failure: Failure) -> None:
+        self._perform(self._reader.refused(refusal_of(failure)))
+
+    def _lost(self, reason: object) -> None:
+        """The response is over, whoever ended it."""
+        self._open = False
+        self._reader.lost()
+        self.stopProducing()
+        if self._heartbeat is not None and self._heartbeat.active():
+            self._heartbeat.cancel()
+        session = getattr(self, "session", None)
+        if session is not None:
+            session.onClose(not isinstance(reason, Failure))
+
+    # ---- effects -------------------------------------------------------------------------------------------------
+
+    def _perform(self, effects: Sequence[reading.Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Join(token):
+                    joining = self.join(self._host.new_session(), REALM, token)
+                    joining.addCallbacks(self._joined, self._refused).addErrback(self._failed)
+                case Route(msg):
+                    self.session.onMessage(msg)
+                case Start():
+                    self._start()
+                case Refuse(_, error):
+                    self._end_with(error)
+                case Dismiss(code):
+                    self._end_with(Overloaded(code.meaning, data={"retry_after": 1}))
+                case _:
+                    assert_never(effect)
+
+    def _start(self) -> None:
+        set_headers(self._request, STREAM_HEADERS)
+        self._request.write(b"retry: %d\n\n" % self._host.random.randint(*RETRY))
+        self._request.registerProducer(self, True)
+        self._wait_for_silence()
+        self.resumeProducing()
+
+    def _wait_for_silence(self) -> None:
+        self._heartbeat = self._host.clock.callLater(HEARTBEAT, self._beat)
+
+    def _beat(self) -> None:
+        self.queue(b":\n\n")
+        self._wait_for_silence()
+
+    def _end_with(self, error: RemoteError) -> None:
+        """Say why, where the response has not begun; a stream that runs just ends, and its reader comes back."""
+        if not self._open:
+            return
+        if self._heartbeat is None:
+            self._request.write(answer_problem(self._request, error))
+        else:
+            self.flush()
+            self._request.unregisterProducer()
+        self._request.finish()
+
+    def _failed(self, failure: Failure) -> None:
+        self._host.log.failure("the SSE door failed", failure=failure)
+        self._end_with(RemoteError("the node failed; its log has the details"))
+
+    # ---- the transport -------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        if self._open:
+            self._request.write(data)
+
+    def overflow(self) -> None:
+        self.abort()
+
+    def isOpen(self) -> bool:
+        return self._open
+
+    def close(self) -> None:
+        self._end_with(Overloaded("the node ended this session", data={"retry_after": 1}))
+
+    def abort(self) -> None:
+        if self._open:
+            abort(self._request)
+
+
+STREAM_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # nginx holds responses back otherwise
+}
+
+
+class EventsResource(Resource):
+    """``/events``."""
+
+    isLeaf = True
+
+    def __init__(self, host: Host) -> None:
+        Resource.__init__(self)
+        self._host = host
+
+    def render(self, request: Request) -> Any:
+        if request.method not in (b"GET", b"HEAD"):
+            return not_allowed(request, "GET", "HEAD")
+        try:
+            token = token_of(request.getHeader("authorization"))
+            patterns = patterns_of(query_of(request))
+            if not patterns:
+                raise BadRequest("no topic is named", path="topic", advice="for example /events?topic=host.metrics")
+        except RemoteError as error:
+            return answer_problem(request, error)
+        if request.method == b"HEAD":
+            set_headers(request, STREAM_HEADERS)
+            return b""
+        EventStream(request, self._host, reading.Reader(patterns, token)).opened()
+        return NOT_DONE_YET
+
+
+class SseService(RouterWebService):  # type: ignore[misc]
+    """The web service type ``hopsack-sse``."""
+
+    @staticmethod
+    def create(transport: Any, path: str, config: dict[str, Any]) -> SseService:
+        return SseService(transport, path, config, EventsResource(Host.of(transport)))
+
+    @staticmethod
+    def check(personality: Any, config: dict[str, Any]) -> None:
+        check_options(config)

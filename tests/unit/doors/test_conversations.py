@@ -1,0 +1,130 @@
+"""The recorded conversations, replayed against the raw door's machines."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+from autobahn.wamp import message
+
+from conversations.replay import FOLDER, Bindings, Conversation, load, load_all
+from hopsack.errors import from_details
+from hopsack_router.doors import envelopes, jsonrpc, raw, reading
+from hopsack_router.doors.closing import reason_of
+from hopsack_router.doors.effects import Join, Route
+from hopsack_router.doors.jsonrpc import Close, Joined, Send
+from hopsack_router.doors.patterns import patterns_of
+from hopsack_router.doors.reading import Dismiss, Refuse, Start
+from hopsack_router.routing.fanout import Delivery
+
+CONVERSATIONS = load_all()
+
+_MESSAGES = {
+    kind.MESSAGE_TYPE: kind
+    for kind in (
+        message.Result,
+        message.Published,
+        message.Subscribed,
+        message.Unsubscribed,
+        message.Registered,
+        message.Unregistered,
+        message.Invocation,
+        message.Interrupt,
+        message.Error,
+        message.Goodbye,
+    )
+}
+
+
+class Replay:
+    """The door's side of one conversation: feed what client and session say, expect what server and door say."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        patterns = patterns_of(urlsplit(conversation.path).query)
+        self.bindings = Bindings(conversation.values)
+        self.machine: Any
+        self.seen: list[dict[str, Any]] = []
+        if patterns:
+            self.machine = reading.Reader(patterns, conversation.token)
+            self.record(self.machine.opened())
+        else:
+            self.machine = jsonrpc.Connection("hopsack/0.1.0", conversation.token)
+
+    def feed_client(self, line: Any) -> None:
+        if isinstance(self.machine, reading.Reader):
+            return  # the shell does not hand a reader's messages on
+        if "close" in line:
+            self.record(self.machine.lost())
+            return
+        text = line["text"].encode() if "text" in line else envelopes.encode(self.bindings.fill(line["frame"]))
+        self.record(self.machine.received(text, line.get("binary", False)))
+
+    def feed_session(self, line: Any) -> None:
+        if "joined" in line:
+            facts = Joined(**self.bindings.fill(line["joined"]))
+            self.record(
+                self.machine.joined() if isinstance(self.machine, reading.Reader) else self.machine.joined(facts)
+            )
+        elif "refused" in line:
+            self.record(self.machine.refused(from_details(self.bindings.fill(line["refused"]))))
+        elif "event" in line:
+            event = self.bindings.fill(line["event"])
+            frame = raw.FORMAT.event(Delivery(event["topic"], 1, "exact", 1, args=[event["data"]]))
+            self.seen.append({"from": "server", "frame": unframe(frame)})
+        else:
+            wamp = self.bindings.fill(line["wamp"])
+            self.record(self.machine.routed(_MESSAGES[wamp[0]].parse(wamp)))
+
+    def record(self, effects: list[Any]) -> None:
+        for effect in effects:
+            match effect:
+                case Join(token):
+                    self.seen.append({"from": "door", "join": {"token": token}})
+                case Route(msg):
+                    self.seen.append({"from": "door", "wamp": msg.marshal()})
+                case Send(body, binary):
+                    line = {"from": "server", "frame": msgspec.json.decode(envelopes.encode(body))}
+                    self.seen.append(line | ({"binary": True} if binary else {}))
+                case Close(code, reason):
+                    self.seen.append({"from": "server", "close": {"code": code, "reason": reason}})
+                case Refuse(code, error):
+                    close = {"code": code.number, "reason": reason_of(error)}
+                    self.seen.append({"from": "server", "close": close})
+                case Dismiss(code):
+                    self.seen.append({"from": "server", "close": {"code": code.number, "reason": code.meaning}})
+                case Start():
+                    pass
+
+    def expect(self, line: Any) -> None:
+        assert self.seen, f"nothing was said, expected {line}"
+        self.bindings.expect(line, self.seen.pop(0))
+
+
+def unframe(frame: bytes) -> Any:
+    assert frame[0] == 0x81
+    short = frame[1]
+    start = 2 if short < 126 else 4 if short == 126 else 10
+    return msgspec.json.decode(frame[start:])
+
+
+@pytest.mark.parametrize("conversation", CONVERSATIONS, ids=str)
+def test_the_door_keeps_to_the_recording(conversation: Conversation) -> None:
+    replay = Replay(conversation)
+
+    for line in conversation.lines:
+        match line.get("from"):
+            case "client":
+                replay.feed_client(line)
+            case "session":
+                replay.feed_session(line)
+            case "server" | "door":
+                replay.expect(line)
+
+    assert replay.seen == []
+
+
+def test_every_file_is_named_like_its_conversation() -> None:
+    for path in FOLDER.glob("*.jsonl"):
+        assert load(path).name == path.stem
