@@ -14,7 +14,7 @@ import pytest
 from websockets.sync.client import connect
 
 from .page import Page
-from .stack import CONTAINERS, IMAGES, SERVICES, Stack
+from .stack import CONTAINERS, IMAGES, SERVICES, Stack, what_is_missing
 
 # The first test builds the images, which takes minutes on a machine that never did.
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1200)]
@@ -42,6 +42,8 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    if lacking := what_is_missing():
+        pytest.skip(lacking)  # `./hopsack test --all` makes this a failure
     watched = tmp_path_factory.mktemp("watched")
     for folder in (watched, *watched.parents[:2]):
         folder.chmod(0o755)  # pytest makes them private; the container's user is another one
