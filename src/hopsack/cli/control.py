@@ -152,21 +152,30 @@ def logs(services: tuple[str, ...], follow: bool, last: int, as_json: bool, **gi
         say(f"hopsack: {_known(names, folder)}")
         return
     followers = [log_files.Follower(folder, name) for name in chosen] if follow else []
-    _print_lines(log_files.read(folder, chosen, last), chosen, as_json)
+    first = log_files.read(folder, chosen, last)
+    _print_lines(first, chosen, as_json)
     if follow:
-        _follow(followers, chosen, settings, as_json)
+        # The followers began before the first lines were read, so that none is lost between; some are seen twice.
+        _follow(followers, set(first), chosen, settings, as_json)
 
 
 def _known(names: Sequence[str], folder: Path) -> str:
     return f"known are {', '.join(names)}" if names else f"nothing has been written to {folder} yet"
 
 
-def _follow(followers: Sequence[log_files.Follower], chosen: Sequence[str], settings: Settings, as_json: bool) -> None:
+def _follow(
+    followers: Sequence[log_files.Follower],
+    seen: set[log_files.Line],
+    chosen: Sequence[str],
+    settings: Settings,
+    as_json: bool,
+) -> None:
     try:
         while True:
             # Asked before the last look, so that what was written until the end is not lost.
             goes_on = state.running(settings.data) is not None
-            fresh = [line for follower in followers for line in follower.lines()]
+            fresh = [line for follower in followers for line in follower.lines() if line not in seen]
+            seen = set()
             _print_lines(sorted(fresh, key=lambda line: line.time), chosen, as_json)
             if not goes_on:
                 return

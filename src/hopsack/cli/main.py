@@ -156,7 +156,7 @@ def own_name() -> str:
     launcher = os.path.join(project, "hopsack")
     if project and os.access(launcher, os.X_OK) and os.path.isfile(launcher):
         relative = os.path.relpath(launcher)
-        return relative if "/" in relative else f"./{relative}"
+        return min(relative if "/" in relative else f"./{relative}", launcher, key=len)
     return "hopsack"
 
 

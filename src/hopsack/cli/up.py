@@ -191,6 +191,8 @@ def _ask_for_report(settings: Settings) -> dict[str, Any]:
         child.wait()
         raise
     if line:
+        if crash.stat().st_size == 0:
+            crash.unlink()
         return dict(json.loads(line))
     what = "the supervisor crashed"
     if child.poll() is None and line is None:
