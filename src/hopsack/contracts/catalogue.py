@@ -212,12 +212,12 @@ class Catalogue:
 
 
 def _likeness(uri: str, declared: str) -> float:
-    """0 to 1. Parameters count as what the URI has in their place."""
+    """0 to 1. What stands in a parameter's place is left out: everything is like a parameter."""
     asked, components = uris.split(uri), uris.split(declared)
     if len(asked) == len(components):
-        pairs = zip(asked, components, strict=True)
-        components = tuple(one if uris.is_parameter(other) else other for one, other in pairs)
-    return difflib.SequenceMatcher(None, uri, ".".join(components), autojunk=False).ratio()
+        pairs = [pair for pair in zip(asked, components, strict=True) if not uris.is_parameter(pair[1])]
+        uri, declared = (".".join(side) for side in zip(*pairs, strict=True))
+    return difflib.SequenceMatcher(None, uri, declared, autojunk=False).ratio()
 
 
 def _nothing() -> Mapping[str, Any]:

@@ -84,7 +84,9 @@ class _Reader:
     def value(self, node: yaml.Node, path: Path) -> Any:
         self.lines.setdefault(path, node.start_mark.line + 1)
         if id(node) in self._seen:
-            return self._refuse(node, path, "is an alias", "write it out, or make it a type and use `$ref`")
+            advice = "write it out, or make it a type and use `$ref`"
+            self.problems.append(Problem(self.file, self.lines[path], pointer(path), "is an alias", advice))
+            return None
         self._seen.add(id(node))  # only aliases share nodes
         match node:
             case yaml.MappingNode(tag=tag) if tag == _MAP:
@@ -128,6 +130,22 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 }
 
 
+_DEEPEST = 100
+
+
+def _too_deep(text: str) -> int:
+    """The line where nesting goes beyond reason; 0 if it never does. The C parser would crash on its own stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_CoreLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                return event.start_mark.line + 1 if event.start_mark else 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return 0
+
+
 def parse(text: str, file: str) -> tuple[Document | None, list[Problem]]:
     """Read one YAML document.
 
@@ -135,6 +153,8 @@ def parse(text: str, file: str) -> tuple[Document | None, list[Problem]]:
     :return: the document, or ``None`` where there is none to go on with; and what is wrong.
     """
     try:
+        if line := _too_deep(text):
+            return None, [Problem(file, line, "", f"is nested more than {_DEEPEST} deep", "use types and `$ref`")]
         node = yaml.compose(text, Loader=_CoreLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -143,8 +163,5 @@ def parse(text: str, file: str) -> tuple[Document | None, list[Problem]]:
     if node is None:
         return None, [Problem(file, 1, "", "is empty", "declare something, or delete the file")]
     reader = _Reader(file)
-    try:
-        value = reader.value(node, ())
-    except RecursionError:
-        return None, [Problem(file, 1, "", "is nested too deeply", "use types and `$ref`")]
+    value = reader.value(node, ())
     return Document(file, value, reader.lines), reader.problems

@@ -71,7 +71,8 @@ class _Section:
     def __init__(self, value: Any, origin: Origin, problems: list[Problem], known: tuple[str, ...]) -> None:
         self.origin, self._problems = origin, problems
         self.value: dict[str, Any] = value if isinstance(value, dict) else {}
-        if not isinstance(value, dict):
+        self.broken = not isinstance(value, dict)
+        if self.broken:
             self.wrong((), "must be an object", "its keys are " + ", ".join(f"`{key}`" for key in known))
         for key in self.value:
             if key not in known:
@@ -83,7 +84,7 @@ class _Section:
     def _required(self, key: str, advice: str) -> bool:
         if key in self.value:
             return True
-        if self.value:
+        if not self.broken:
             self.wrong((), f"`{key}` is missing", advice)
         return False
 
@@ -211,6 +212,8 @@ def _stream(section: _Section, problems: list[Problem]) -> Stream | None:
     if "stream" not in section.value:
         return None
     stream = _Section(section.value["stream"], section.origin.at("stream"), problems, STREAM_KEYS)
+    if stream.broken:
+        return None
     keep, seconds = stream.value.get("keep"), stream.duration("for")
     if not isinstance(keep, int) or isinstance(keep, bool) or keep < 1:
         path = ("keep",) if "keep" in stream.value else ()

@@ -20,7 +20,7 @@ I = TypeVar("I")  # noqa: E741 (input and output, as in every signature that has
 O = TypeVar("O")  # noqa: E741
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: typing writes to the instances that Topic[X](…) makes
 class Topic(Generic[T]):
     """A topic's URI and the type of what it carries.
 
@@ -47,7 +47,7 @@ class Topic(Generic[T]):
         return self.uri
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: typing writes to the instances that Topic[X](…) makes
 class Procedure(Generic[I, O]):
     """A procedure's URI and the types of what goes in and comes out.
 

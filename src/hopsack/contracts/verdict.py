@@ -4,7 +4,9 @@ Yes costs about a microsecond, and nothing is built for it. A no is explained fr
 a million wrong items must not buy a million explanations. What is shown of a payload is short, and of objects and
 arrays only their kind: an error travels back over the wire, and into logs.
 
-Payloads come from decoders that bound their nesting (msgspec's do); this module adds no bound of its own.
+Payloads come from decoders that bound their nesting and their integers to what JSON readers take (msgspec's do); this
+module adds no bounds of its own. Of what a contract leaves open (no ``type``, fields it does not name) nothing is looked
+at, so bytes may hide there.
 """
 
 from __future__ import annotations
