@@ -22,7 +22,7 @@ from hopsack.settings import Settings
 Verdict = Literal["ok", "missing", "wrong"]
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-OLDEST_NODE = 20
+OLDEST_NODE = (20, 19)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,12 @@ def router() -> Finding:
 
 
 def node_js() -> Finding:
-    cure = f"install Node.js {OLDEST_NODE} or newer with npm; it builds the web pages, the rest works without"
+    cure = f"install Node.js {OLDEST_NODE[0]}.{OLDEST_NODE[1]} or newer with npm; it builds the web pages, the rest works without"
     version = said("node", "--version")
     if version is None:
         return Finding("Node.js", "missing", "not installed", cure)
-    found = re.match(r"v(\d+)", version)
-    if found is None or int(found[1]) < OLDEST_NODE:
+    found = re.match(r"v(\d+)\.(\d+)", version)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST_NODE:
         return Finding("Node.js", "wrong", version, cure)
     npm = said("npm", "--version")
     if npm is None:
