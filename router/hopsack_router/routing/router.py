@@ -15,6 +15,7 @@ from autobahn.wamp import message
 from autobahn.wamp.exception import ApplicationError, ProtocolError
 from crossbar.router.router import Router as CrossbarRouter
 from crossbar.router.router import RouterFactory as CrossbarRouterFactory
+from crossbar.router.session import RouterApplicationSession
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
@@ -84,8 +85,9 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
     def send(self, session: NodeSession, msg: message.Message) -> None:
         transport = session._transport
-        if transport is not None:
-            transport.send(msg)
+        if transport is None or (type(msg) is message.Interrupt and isinstance(transport, RouterApplicationSession)):
+            return  # gone, or a component of the node: Crossbar's cannot be interrupted
+        transport.send(msg)
 
     def process(self, session: NodeSession, msg: message.Message) -> None:
         kind = type(msg)

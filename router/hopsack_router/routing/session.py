@@ -87,10 +87,16 @@ class NodeSession(RouterSession):  # type: ignore[misc]
     def onMessage(self, msg: message.Message) -> None:
         """Route a message; anything but the handshake and GOODBYE goes to the router in one hop."""
         if self._session_id is None or type(msg) in _SESSION_MESSAGES:
+            if type(msg) is message.Goodbye and not self._goodbye_sent and self._transport is not None:
+                self._transport.send(message.Goodbye(GOODBYE_AND_OUT))
+                self._goodbye_sent = True
             super().onMessage(msg)
         else:
             self._router.process(self, msg)
 
+
+GOODBYE_AND_OUT = "wamp.close.goodbye_and_out"
+"""How a GOODBYE is answered (WAMP basic profile, section 4.2.3); stock Crossbar answers ``wamp.close.normal``."""
 
 _SESSION_MESSAGES = frozenset((message.Hello, message.Goodbye, message.Abort, message.Authenticate))
 

@@ -1,0 +1,76 @@
+"""How a node starts and ends: what it prints, what it refuses, with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, NodeProcess
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(tmp_path: Path, number: int) -> None:
+    process = NodeProcess(tmp_path)
+
+    node = process.ready()
+    with urllib.request.urlopen(f"{node.http}/readyz") as answer:
+        ready = json.load(answer)
+    code = process.stop(number)
+
+    assert ready["ready"] is True
+    assert code == 0, process.logged()
+
+
+def run(tmp_path: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HOPSACK_")}
+    command = [sys.executable, "-m", "hopsack.cli", "node", "--data", str(tmp_path / "data"), *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=clean | environ, capture_output=True, text=True, timeout=50, check=False
+    )
+
+
+@pytest.mark.node
+def test_a_broken_contract_is_named_by_file_line_and_key(tmp_path: Path) -> None:
+    schemas = tmp_path / "schemas"
+    schemas.mkdir()
+    (schemas / "lab.yaml").write_text("topics:\n  lab.reading:\n    sumary: One measurement.\n")
+
+    ran = run(tmp_path, "--schemas", str(schemas))
+
+    assert ran.returncode == 3
+    assert "lab.yaml:3" in ran.stderr
+    assert "sumary" in ran.stderr
+    assert "summary" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.node
+def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        ran = run(tmp_path, "--port", str(port), "--rawsocket-port", "0")
+
+    assert ran.returncode == 1
+    assert str(port) in ran.stderr
+    assert "HOPSACK_PORT" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.node
+def test_a_misspelt_variable_is_refused_with_the_right_one(tmp_path: Path) -> None:
+    ran = run(tmp_path, HOPSACK_PROT="8000")
+
+    assert ran.returncode == 3
+    assert "HOPSACK_PORT" in ran.stderr
