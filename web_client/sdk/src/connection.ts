@@ -1,0 +1,650 @@
+/**
+ * What a page wants from a node, kept alive across connections. A machine without I/O: `fabric.ts` feeds and obeys it.
+ *
+ *     connecting -> joining -> open -> (lost) waiting -> connecting …      refused for good, or closed by us -> closed
+ *
+ * Subscriptions and registrations are *interests*: they outlive connections and are asked for again after every join,
+ * with a new ticket each time, so an acknowledgement with an old ticket is dropped in one comparison. Several listeners
+ * of one topic share an interest. Calls and acknowledged publications are sent once: without a connection they wait for
+ * one within their deadlines, and those that were sent when the connection broke end as `hopsack.outcome_unknown`.
+ *
+ * Bounds: 1,000 operations wait for a connection, 10,000 are in flight, 16 MiB wait in the socket, 1,000 invocations run
+ * here at a time. What exceeds a bound fails at once with `hopsack.overloaded` and the numbers; nothing is dropped.
+ *
+ * Liveness: a page cannot send WebSocket pings. Every tick in which nothing came is counted; the first one sends a
+ * probe, the third gives the connection up: a dead peer is known in less than 10 s.
+ */
+import { backoff } from "./backoff";
+import { type HopsackError, LocalError, RemoteError } from "./errors";
+import { apply, type Rules } from "./rules";
+import type { Arrival, Identity, Match, NewSession, Request, Session, Effect as SessionEffect } from "./session";
+
+export const WAITING = 1_000;
+export const IN_FLIGHT = 10_000;
+export const BACKLOG = 16 * 1024 * 1024;
+export const RUNNING = 1_000;
+
+/** Milliseconds. */
+export const TICK = 2_400;
+export const JOIN = 10_000;
+export const STABLE = 10_000;
+
+/** Close codes of the node (docs/protocol.md). */
+const TOKEN_REFUSED = 4401;
+
+/**
+ * The connection, as a page shows it. `attempt`: losses in a row. `reason`: of the last loss, for a person, or "".
+ * `retryAt`: when the next try is due, epoch milliseconds by the page's clock. `error`: why it closed for good.
+ */
+export type FabricState = { readonly attempt: number; readonly reason: string } & (
+  | {
+      readonly name: "connecting";
+      readonly session?: undefined;
+      readonly retryAt?: undefined;
+      readonly error?: undefined;
+    }
+  | { readonly name: "open"; readonly session: Identity; readonly retryAt?: undefined; readonly error?: undefined }
+  | { readonly name: "waiting"; readonly session?: undefined; readonly retryAt: number; readonly error?: undefined }
+  | {
+      readonly name: "closed";
+      readonly session?: undefined;
+      readonly retryAt?: undefined;
+      readonly error: HopsackError;
+    }
+);
+
+/** A number is the deadline of that operation, or the next try of the interest with that ticket. */
+export type Timer = number | "join" | "retry" | "tick" | "stable";
+
+/** `id`s are tickets of the program's own operations; `backlog` is what the socket has not sent yet, in bytes. */
+export type Input =
+  | { readonly kind: "started" }
+  | { readonly kind: "opened"; readonly socket: number }
+  | { readonly kind: "received"; readonly socket: number; readonly text: string }
+  | { readonly kind: "lost"; readonly socket: number; readonly code: number; readonly reason: string }
+  | { readonly kind: "fired"; readonly timer: Timer }
+  /** The network is back, or somebody looks at the page again. */
+  | { readonly kind: "woken" }
+  | {
+      readonly kind: "call";
+      readonly id: number;
+      readonly procedure: string;
+      readonly input: unknown;
+      readonly timeout: number;
+      readonly backlog: number;
+    }
+  | {
+      readonly kind: "publish";
+      readonly id: number;
+      readonly topic: string;
+      readonly data: unknown;
+      readonly acknowledge: boolean;
+      readonly timeout: number;
+      readonly backlog: number;
+    }
+  | { readonly kind: "cancel"; readonly id: number; readonly error: HopsackError }
+  | { readonly kind: "subscribe"; readonly id: number; readonly topic: string; readonly match: Match }
+  | { readonly kind: "register"; readonly id: number; readonly procedure: string }
+  | { readonly kind: "leave"; readonly id: number; readonly of: number }
+  | { readonly kind: "answer"; readonly invocation: number; readonly result: unknown }
+  | { readonly kind: "decline"; readonly invocation: number; readonly error: HopsackError }
+  | { readonly kind: "close" };
+
+export type Effect =
+  | { readonly kind: "open"; readonly socket: number }
+  | { readonly kind: "send"; readonly text: string }
+  | { readonly kind: "shut"; readonly code: number; readonly reason: string }
+  | { readonly kind: "wake"; readonly timer: Timer; readonly after: number }
+  | { readonly kind: "sleep"; readonly timer: Timer }
+  | { readonly kind: "tell"; readonly state: FabricState }
+  | { readonly kind: "settle"; readonly id: number; readonly value: unknown }
+  | { readonly kind: "fail"; readonly id: number; readonly error: HopsackError }
+  | { readonly kind: "deliver"; readonly ids: readonly number[]; readonly event: Arrival }
+  | {
+      readonly kind: "invoke";
+      readonly id: number;
+      readonly invocation: number;
+      readonly procedure: string;
+      readonly input: unknown;
+    }
+  | { readonly kind: "interrupt"; readonly invocation: number }
+  | { readonly kind: "report"; readonly error: HopsackError };
+
+type Phase = "idle" | "connecting" | "joining" | "open" | "waiting" | "closed";
+
+interface Interest {
+  readonly key: string;
+  readonly request: Aim;
+  readonly listeners: Set<number>;
+  /** Of the last time it was asked for; 0 while there is no connection. */
+  ticket: number;
+  phase: "absent" | "asked" | "granted" | "pausing";
+  /** It was granted once, so a refusal later may be a leftover of our own old session: worth another try. */
+  held: boolean;
+  tries: number;
+}
+
+type Aim =
+  | { readonly kind: "subscribe"; readonly topic: string; readonly match: Match }
+  | { readonly kind: "register"; readonly procedure: string };
+
+type Sent = Extract<Request, { kind: "call" | "publish" | "unsubscribe" | "unregister" }> & { readonly ticket: number };
+
+export interface Surroundings {
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+}
+
+interface Core extends Surroundings {
+  phase: Phase;
+  readonly newSession: NewSession;
+  readonly tickets: () => number;
+  session: Session | undefined;
+  /** Number of the current socket; what an older one still says is dropped. */
+  socket: number;
+  sockets: number;
+  attempt: number;
+  reason: string;
+  /** Why it closed for good. */
+  error: HopsackError;
+  heard: boolean;
+  quiet: number;
+  /** In the order they were asked for. */
+  readonly waiting: Map<number, Sent>;
+  readonly flying: Map<number, Sent>;
+  readonly interests: Map<string, Interest>;
+  readonly asked: Map<number, Interest>;
+  readonly running: Set<number>;
+}
+
+export interface Connection {
+  take(input: Input): Effect[];
+  /** A number nobody has had: for an operation of the program. */
+  ticket(): number;
+}
+
+export function connection(newSession: NewSession, { random, now }: Surroundings): Connection {
+  let last = 0;
+  const tickets = (): number => ++last;
+  const core: Core = {
+    random,
+    now,
+    phase: "idle",
+    newSession,
+    tickets,
+    session: undefined,
+    socket: 0,
+    sockets: 0,
+    attempt: 0,
+    reason: "",
+    error: new LocalError("hopsack.disconnected"),
+    heard: false,
+    quiet: 0,
+    waiting: new Map(),
+    flying: new Map(),
+    interests: new Map(),
+    asked: new Map(),
+    running: new Set(),
+  };
+  return { take: (input) => take(core, input), ticket: tickets };
+}
+
+function take(core: Core, input: Input): Effect[] {
+  if ("socket" in input && input.socket !== core.socket) return [];
+  const effects = apply<Phase, Core, Input, Effect>(RULES, core.phase, core, input);
+  if (!effects) throw new LocalError("hopsack.usage", `a connection that is ${core.phase} takes no ${input.kind}`);
+  return effects;
+}
+
+// ---- connections come and go -------------------------------------------------------------------------------------
+
+function connect(core: Core): Effect[] {
+  core.phase = "connecting";
+  core.socket = ++core.sockets;
+  core.session = core.newSession(core.tickets);
+  return [
+    tell(core, { name: "connecting" }),
+    { kind: "open", socket: core.socket },
+    { kind: "wake", timer: "join", after: JOIN },
+  ];
+}
+
+function opened(core: Core): Effect[] {
+  core.phase = "joining";
+  return forward(core, { kind: "opened" });
+}
+
+function received(core: Core, { text }: Extract<Input, { kind: "received" }>): Effect[] {
+  core.heard = true;
+  core.quiet = 0;
+  return forward(core, { kind: "received", text });
+}
+
+function joined(core: Core, session: Identity): Effect[] {
+  core.phase = "open";
+  core.heard = true;
+  core.quiet = 0;
+  return [
+    { kind: "sleep", timer: "join" },
+    { kind: "wake", timer: "tick", after: TICK },
+    { kind: "wake", timer: "stable", after: STABLE },
+    tell(core, { name: "open", session }),
+    ...[...core.interests.values()].flatMap((interest) => pursue(core, interest)),
+    ...[...core.waiting.values()].flatMap((request) => {
+      core.waiting.delete(request.ticket);
+      return fly(core, request);
+    }),
+  ];
+}
+
+function lost(core: Core, { code, reason }: Extract<Input, { kind: "lost" }>): Effect[] {
+  const text = reason || words(core.phase, code);
+  if (code === TOKEN_REFUSED) return end(core, new RemoteError("hopsack.login_required", text));
+  return stayAway(core, text, 0);
+}
+
+function words(phase: Phase, code: number): string {
+  if (phase === "connecting") return "The node cannot be reached.";
+  return code === 1006 ? "The connection was lost." : `The connection was closed with code ${code}.`;
+}
+
+function shut(core: Core, reason: string, retryAfter: number): Effect[] {
+  return [{ kind: "shut", code: 1000, reason: "" }, ...stayAway(core, reason, retryAfter)];
+}
+
+function stayAway(core: Core, reason: string, retryAfter: number): Effect[] {
+  const after = backoff(core.attempt, core.random(), retryAfter * 1000);
+  core.attempt += 1;
+  core.reason = reason;
+  core.phase = "waiting";
+  return [
+    ...letGo(core),
+    { kind: "wake", timer: "retry", after },
+    tell(core, { name: "waiting", retryAt: core.now() + after }),
+  ];
+}
+
+/** Whatever belonged to the connection ends with it. */
+function letGo(core: Core): Effect[] {
+  core.socket = 0;
+  core.session = undefined;
+  const effects: Effect[] = (["join", "tick", "stable"] as const).map((timer) => ({ kind: "sleep", timer }));
+  for (const request of core.flying.values()) effects.push(...unanswered(request));
+  for (const invocation of core.running) effects.push({ kind: "interrupt", invocation });
+  for (const interest of core.interests.values()) effects.push(...ground(core, interest));
+  core.flying.clear();
+  core.running.clear();
+  core.asked.clear();
+  return effects;
+}
+
+function unanswered(request: Sent): Effect[] {
+  const id = request.ticket;
+  if (!outlives(request)) return [{ kind: "settle", id, value: null }];
+  const where = request.kind === "call" ? request.procedure : request.topic;
+  return [
+    { kind: "sleep", timer: id },
+    { kind: "fail", id, error: new LocalError("hopsack.outcome_unknown", "", { where }) },
+  ];
+}
+
+/** What the connection ends anyway, an unsubscription, is done when the connection is. */
+function outlives(request: Sent): request is Extract<Sent, { kind: "call" | "publish" }> {
+  return request.kind === "call" || request.kind === "publish";
+}
+
+function ground(core: Core, interest: Interest): Effect[] {
+  const timer = interest.ticket;
+  interest.ticket = 0;
+  interest.phase = "absent";
+  interest.tries = 0;
+  if (interest.listeners.size === 0) core.interests.delete(interest.key);
+  return timer === 0 ? [] : [{ kind: "sleep", timer }];
+}
+
+/** For good: nothing is tried again, and everything that waits is told why. */
+function end(core: Core, error: HopsackError): Effect[] {
+  core.phase = "closed";
+  core.error = error;
+  core.reason = error.message;
+  const effects: Effect[] = [{ kind: "sleep", timer: "retry" }, ...letGo(core), tell(core, { name: "closed", error })];
+  for (const id of core.waiting.keys()) effects.push({ kind: "sleep", timer: id }, { kind: "fail", id, error });
+  for (const interest of core.interests.values()) {
+    for (const id of interest.listeners) effects.push({ kind: "fail", id, error });
+  }
+  core.waiting.clear();
+  core.interests.clear();
+  return effects;
+}
+
+function close(core: Core): Effect[] {
+  const effects: Effect[] = core.socket === 0 ? [] : [{ kind: "shut", code: 1000, reason: "" }];
+  return [...effects, ...end(core, new LocalError("hopsack.disconnected", "The program closed the connection."))];
+}
+
+type Named = FabricState extends infer S ? (S extends unknown ? Omit<S, "attempt" | "reason"> : never) : never;
+
+function tell(core: Core, state: Named): Effect {
+  return { kind: "tell", state: { ...state, attempt: core.attempt, reason: core.reason } as FabricState };
+}
+
+// ---- time passes -------------------------------------------------------------------------------------------------
+
+function fired(core: Core, { timer }: Extract<Input, { kind: "fired" }>): Effect[] {
+  switch (timer) {
+    case "join":
+      return shut(core, "The node did not answer in time.", 0);
+    case "retry":
+      return connect(core);
+    case "tick":
+      return tick(core);
+    case "stable":
+      core.attempt = 0;
+      core.reason = "";
+      return [];
+    default:
+      return expired(core, timer);
+  }
+}
+
+function tick(core: Core): Effect[] {
+  const again: Effect = { kind: "wake", timer: "tick", after: TICK };
+  if (core.heard) {
+    core.heard = false;
+    return [again];
+  }
+  core.quiet += 1;
+  if (core.quiet > 2) return shut(core, "The node stopped answering.", 0);
+  return core.quiet === 1 ? [...forward(core, { kind: "probe", ticket: core.tickets() }), again] : [again];
+}
+
+function probe(core: Core): Effect[] {
+  core.heard = false;
+  return core.quiet === 0 ? tick(core) : [];
+}
+
+function retryNow(core: Core): Effect[] {
+  return [{ kind: "sleep", timer: "retry" }, ...connect(core)];
+}
+
+function expired(core: Core, id: number): Effect[] {
+  const interest = core.asked.get(id);
+  if (interest) return pursue(core, interest);
+  const request = core.waiting.get(id) ?? core.flying.get(id);
+  if (!request || !outlives(request)) return [];
+  const where = request.kind === "call" ? request.procedure : request.topic;
+  const advice = core.waiting.has(id) ? "There was no connection in all that time." : undefined;
+  return giveUp(core, id, new RemoteError("hopsack.deadline", "", { where, advice }));
+}
+
+// ---- calls and publications --------------------------------------------------------------------------------------
+
+function call(core: Core, input: Extract<Input, { kind: "call" }>): Effect[] {
+  const { id, procedure, timeout, backlog } = input;
+  const full = overfull(core, backlog, procedure);
+  if (full) return [{ kind: "fail", id, error: full }];
+  return begin(core, { kind: "call", ticket: id, procedure, input: input.input }, timeout);
+}
+
+function publish(core: Core, input: Extract<Input, { kind: "publish" }>): Effect[] {
+  const { id, topic, data, acknowledge, timeout, backlog } = input;
+  const full = overfull(core, backlog, topic);
+  if (full) return [{ kind: "fail", id, error: full }];
+  if (acknowledge) return begin(core, { kind: "publish", ticket: id, topic, data }, timeout);
+  if (core.phase !== "open") {
+    const advice = "Ask for an acknowledgement to have it wait for the connection.";
+    return [{ kind: "fail", id, error: new LocalError("hopsack.disconnected", "", { where: topic, advice }) }];
+  }
+  return attempt(core, { kind: "publish", ticket: null, topic, data }, id, () => [{ kind: "settle", id, value: null }]);
+}
+
+function begin(core: Core, request: Sent, timeout: number): Effect[] {
+  const wake: Effect[] = Number.isFinite(timeout) ? [{ kind: "wake", timer: request.ticket, after: timeout }] : [];
+  if (core.phase === "open") return [...wake, ...fly(core, request)];
+  core.waiting.set(request.ticket, request);
+  return wake;
+}
+
+function fly(core: Core, request: Sent): Effect[] {
+  const id = request.ticket;
+  core.flying.set(id, request);
+  return attempt(core, request, id, () => []);
+}
+
+/** A value that cannot be written as JSON is the program's mistake, and concerns this operation alone. */
+function attempt(core: Core, request: Request, id: number, then: () => Effect[]): Effect[] {
+  try {
+    return [...forward(core, request), ...then()];
+  } catch (error) {
+    core.flying.delete(id);
+    const usage = new LocalError("hopsack.usage", `This cannot be sent as JSON: ${String(error)}`);
+    return [
+      { kind: "sleep", timer: id },
+      { kind: "fail", id, error: usage },
+    ];
+  }
+}
+
+function overfull(core: Core, backlog: number, where: string): HopsackError | undefined {
+  const counts: readonly [string, number, number][] = [
+    ["operations wait for the connection", core.phase === "open" ? 0 : core.waiting.size, WAITING],
+    ["operations are in flight", core.flying.size, IN_FLIGHT],
+    ["bytes wait in the socket", backlog, BACKLOG],
+  ];
+  const over = counts.find(([, count, most]) => count >= most);
+  if (!over) return undefined;
+  const [what, count, most] = over;
+  return new LocalError("hopsack.overloaded", `${count} ${what}; at most ${most} may.`, { where, retry: "later" });
+}
+
+function cancel(core: Core, { id, error }: Extract<Input, { kind: "cancel" }>): Effect[] {
+  return core.waiting.has(id) || core.flying.has(id) ? giveUp(core, id, error) : [];
+}
+
+function giveUp(core: Core, id: number, error: HopsackError): Effect[] {
+  const request = core.flying.get(id);
+  core.waiting.delete(id);
+  core.flying.delete(id);
+  const told = request?.kind === "call" ? forward(core, { kind: "abandon", of: id }) : [];
+  return [...told, { kind: "sleep", timer: id }, { kind: "fail", id, error }];
+}
+
+function refuse(core: Core, { id }: { readonly id: number }): Effect[] {
+  return [{ kind: "fail", id, error: core.error }];
+}
+
+// ---- interests ---------------------------------------------------------------------------------------------------
+
+function subscribe(core: Core, { id, topic, match }: Extract<Input, { kind: "subscribe" }>): Effect[] {
+  return want(core, id, `${match} ${topic}`, { kind: "subscribe", topic, match });
+}
+
+function register(core: Core, { id, procedure }: Extract<Input, { kind: "register" }>): Effect[] {
+  const key = `register ${procedure}`;
+  if (core.interests.get(key)?.listeners.size) {
+    const error = new LocalError("hopsack.already_registered", "This page serves it already.", { where: procedure });
+    return [{ kind: "fail", id, error }];
+  }
+  return want(core, id, key, { kind: "register", procedure });
+}
+
+function want(core: Core, id: number, key: string, request: Aim): Effect[] {
+  const known = core.interests.get(key);
+  if (known) {
+    known.listeners.add(id);
+    return known.phase === "granted" ? [{ kind: "settle", id, value: null }] : [];
+  }
+  const listeners = new Set([id]);
+  const interest: Interest = { key, request, listeners, ticket: 0, phase: "absent", held: false, tries: 0 };
+  core.interests.set(key, interest);
+  return core.phase === "open" ? pursue(core, interest) : [];
+}
+
+function pursue(core: Core, interest: Interest): Effect[] {
+  core.asked.delete(interest.ticket);
+  interest.ticket = core.tickets();
+  interest.phase = "asked";
+  core.asked.set(interest.ticket, interest);
+  return forward(core, { ...interest.request, ticket: interest.ticket });
+}
+
+function leave(core: Core, { id, of }: Extract<Input, { kind: "leave" }>): Effect[] {
+  const interest = [...core.interests.values()].find(({ listeners }) => listeners.has(of));
+  interest?.listeners.delete(of);
+  if (!interest || interest.listeners.size > 0) return [{ kind: "settle", id, value: null }];
+  // Asked for, not granted yet: it is given back when the grant comes.
+  return interest.phase === "asked" ? [{ kind: "settle", id, value: null }] : giveBack(core, interest, id);
+}
+
+function giveBack(core: Core, interest: Interest, id: number): Effect[] {
+  const { ticket: of, phase, key } = interest;
+  core.interests.delete(key);
+  core.asked.delete(of);
+  if (phase !== "granted") {
+    return [
+      { kind: "sleep", timer: of },
+      { kind: "settle", id, value: null },
+    ];
+  }
+  const kind = interest.request.kind === "subscribe" ? "unsubscribe" : "unregister";
+  return fly(core, { kind, ticket: id, of });
+}
+
+function granted(core: Core, interest: Interest): Effect[] {
+  interest.phase = "granted";
+  interest.held = true;
+  interest.tries = 0;
+  if (interest.listeners.size === 0) return giveBack(core, interest, core.tickets());
+  return [...interest.listeners].map((id) => ({ kind: "settle", id, value: null }));
+}
+
+/**
+ * A first refusal is the program's to deal with. After a loss the node may still see our old session: an interest that
+ * was held is asked for again, with growing pauses, unless the refusal is one that no waiting changes.
+ */
+function denied(core: Core, interest: Interest, error: HopsackError): Effect[] {
+  core.asked.delete(interest.ticket);
+  const passing = error.retry === "later" || error.code === "hopsack.already_registered";
+  if (interest.listeners.size > 0 && interest.held && passing) {
+    interest.ticket = core.tickets();
+    interest.phase = "pausing";
+    core.asked.set(interest.ticket, interest);
+    const after = backoff(interest.tries, core.random());
+    interest.tries += 1;
+    return [{ kind: "wake", timer: interest.ticket, after }];
+  }
+  core.interests.delete(interest.key);
+  return [...interest.listeners].map((id) => ({ kind: "fail", id, error }));
+}
+
+// ---- invocations -------------------------------------------------------------------------------------------------
+
+function serve(core: Core, effect: Extract<SessionEffect, { kind: "serve" }>): Effect[] {
+  const { ticket, invocation, procedure, input } = effect;
+  const [id] = core.asked.get(ticket)?.listeners ?? [];
+  if (id === undefined) {
+    const error = new RemoteError("hopsack.no_callee", "This page does not serve that any more.", { where: procedure });
+    return forward(core, { kind: "decline", invocation, error });
+  }
+  if (core.running.size >= RUNNING) {
+    const error = new RemoteError("hopsack.overloaded", `${RUNNING} invocations run here.`, { where: procedure });
+    return forward(core, { kind: "decline", invocation, error });
+  }
+  core.running.add(invocation);
+  return [{ kind: "invoke", id, invocation, procedure, input }];
+}
+
+function answer(core: Core, input: Extract<Input, { kind: "answer" | "decline" }>): Effect[] {
+  const { invocation } = input;
+  if (!core.running.delete(invocation)) return [];
+  try {
+    return forward(core, input);
+  } catch (error) {
+    const message = `The callee's answer cannot be written as JSON: ${String(error)}`;
+    const internal = new RemoteError("hopsack.internal", message);
+    return [...forward(core, { kind: "decline", invocation, error: internal }), { kind: "report", error: internal }];
+  }
+}
+
+// ---- what the session has to say ---------------------------------------------------------------------------------
+
+function forward(core: Core, input: Parameters<Session["take"]>[0]): Effect[] {
+  return (core.session?.take(input) ?? []).flatMap((effect) => obey(core, effect));
+}
+
+function obey(core: Core, effect: SessionEffect): Effect[] {
+  switch (effect.kind) {
+    case "send":
+    case "report":
+      return [effect];
+    case "join":
+      return joined(core, effect.identity);
+    case "refuse":
+      return refused(core, effect);
+    case "settle":
+    case "reject":
+      return outcome(core, effect);
+    case "deliver": {
+      const listeners = core.asked.get(effect.ticket)?.listeners;
+      return listeners ? [{ kind: "deliver", ids: [...listeners], event: effect.event }] : [];
+    }
+    case "serve":
+      return serve(core, effect);
+    case "interrupt":
+      return core.running.delete(effect.invocation) ? [effect] : [];
+    case "revoke": {
+      const interest = core.asked.get(effect.ticket);
+      return interest ? denied(core, interest, effect.error) : [];
+    }
+    case "part":
+      return shut(core, effect.reason, effect.retryAfter);
+  }
+}
+
+function refused(core: Core, { error, final }: Extract<SessionEffect, { kind: "refuse" }>): Effect[] {
+  if (final) return [{ kind: "shut", code: 1000, reason: "" }, ...end(core, error)];
+  const wait = error.data.retry_after;
+  return shut(core, error.message, typeof wait === "number" ? wait : 0);
+}
+
+function outcome(core: Core, effect: Extract<SessionEffect, { kind: "settle" | "reject" }>): Effect[] {
+  const { ticket: id } = effect;
+  const interest = core.asked.get(id);
+  if (interest) return effect.kind === "settle" ? granted(core, interest) : denied(core, interest, effect.error);
+  const request = core.flying.get(id);
+  if (!request) return [];
+  core.flying.delete(id);
+  if (!outlives(request)) return [{ kind: "settle", id, value: null }];
+  const sleep: Effect = { kind: "sleep", timer: id };
+  if (effect.kind === "reject") return [sleep, { kind: "fail", id, error: effect.error }];
+  return [sleep, { kind: "settle", id, value: effect.value }];
+}
+
+// ---- the table ---------------------------------------------------------------------------------------------------
+
+const dropped = (): Effect[] => [];
+
+const ALIVE = { fired, call, publish, cancel, subscribe, register, leave, answer, decline: answer, close };
+
+const RULES: Rules<Phase, Core, Input, Effect> = {
+  idle: { ...ALIVE, started: connect, woken: dropped },
+  connecting: { ...ALIVE, opened, lost, woken: dropped },
+  joining: { ...ALIVE, received, lost, woken: dropped },
+  open: { ...ALIVE, received, lost, woken: probe },
+  waiting: { ...ALIVE, woken: retryNow },
+  closed: {
+    fired: dropped,
+    call: refuse,
+    publish: refuse,
+    cancel: dropped,
+    subscribe: refuse,
+    register: refuse,
+    leave: (_, { id }) => [{ kind: "settle", id, value: null }],
+    answer: dropped,
+    decline: dropped,
+    woken: dropped,
+    close: dropped,
+  },
+};

@@ -1,0 +1,332 @@
+/**
+ * The shell: sockets, timers, promises and the program's functions. It decides nothing; it feeds `connection.ts` with
+ * what happened and does what comes back, one effect after the other, also where a function of the program causes the
+ * next one.
+ *
+ * An event passes: the socket's message -> connection.ts -> raw.ts or wamp.ts -> `#deliver` here -> the listener.
+ */
+import {
+  type Address,
+  type Clock,
+  clock,
+  onWakeUp,
+  openSocket,
+  resolve,
+  type SocketFactory,
+  type WebSocketLike,
+} from "./browser";
+import { type Connection, connection, type Effect, type FabricState, type Input, type Timer } from "./connection";
+import type {
+  AnyProcedures,
+  AnyTopics,
+  CallOptions,
+  EventsOptions,
+  Fabric,
+  FabricEvent,
+  Invocation,
+  PublishOptions,
+  SubscribeOptions,
+} from "./contract";
+import { DeclaredError, type HopsackError, LocalError, RemoteError } from "./errors";
+import { Hold } from "./hold";
+import { Variable } from "./observable";
+import { raw } from "./raw";
+import type { Identity, Match } from "./session";
+import { Stream } from "./stream";
+import { SUBPROTOCOL, wamp } from "./wamp";
+
+export const VERSION = "0.1.0";
+
+const REALM = "hopsack";
+
+/** Milliseconds. */
+const TIMEOUT = 10_000;
+
+/** The longest delay that timers take; beyond it they fire at once. */
+const LONGEST_DELAY = 2 ** 31 - 1;
+
+export interface ConnectOptions {
+  /** Of a door: ".../raw" (JSON-RPC, the default at the page's own address) or ".../ws" (WAMP). */
+  readonly url?: string;
+  /** Who we are. Without one: a guest. */
+  readonly token?: string;
+  /** Opens a WebSocket, where there is none built in: `(url, protocols) => new WebSocket(url, protocols)` with "ws". */
+  readonly socket?: SocketFactory;
+  /** A number in [0, 1); for tests. */
+  readonly random?: () => number;
+  /** For tests. */
+  readonly clock?: Clock;
+}
+
+/**
+ * Connects to a node, and connects again whenever the connection is lost, until `close()` or until the node refuses us
+ * for good. Returns at once: subscribe, register, call right away, it all happens when the connection is there.
+ *
+ * @throws LocalError hopsack.usage: the address is not one of a door.
+ */
+export function connect<T = AnyTopics, P = AnyProcedures>(options: ConnectOptions = {}): Fabric<T, P> {
+  return new Shell(options) as unknown as Fabric<T, P>;
+}
+
+/** A promise of the program, or a hold: whoever is told how an operation went. */
+interface Asker {
+  settle(value: unknown): void;
+  fail(error: HopsackError): void;
+}
+
+type Serve = (input: unknown, invocation: Invocation) => unknown;
+
+class Shell {
+  readonly state = new Variable<FabricState>({ name: "connecting", attempt: 0, reason: "" });
+  readonly #address: Address;
+  readonly #openSocket: SocketFactory;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #connection: Connection;
+  readonly #askers = new Map<number, Asker>();
+  readonly #listeners = new Map<number, (event: FabricEvent) => unknown>();
+  readonly #servers = new Map<number, Serve>();
+  readonly #running = new Map<number, AbortController>();
+  readonly #timers = new Map<Timer, () => void>();
+  #endWakeUps = (): void => {};
+  readonly #todo: Effect[] = [];
+  #busy = false;
+  #closed = false;
+  #socket: WebSocketLike | undefined;
+
+  constructor({ url, token = "", socket = openSocket, random = Math.random, clock: given = clock }: ConnectOptions) {
+    this.#address = resolve(url);
+    this.#openSocket = socket;
+    this.#clock = given;
+    this.#random = random;
+    const newSession =
+      this.#address.door === "raw" ? raw(token || null) : wamp(token || null, REALM, `hopsack-web/${VERSION}`);
+    this.#connection = connection(newSession, { random, now: () => given.now() });
+    this.#feed({ kind: "started" });
+    this.#endWakeUps = onWakeUp(() => this.reconnect());
+  }
+
+  // ---- for the program -------------------------------------------------------------------------------------------
+
+  ready(): Promise<Identity> {
+    return new Promise((resolve, reject) => {
+      const end = this.state.subscribe((state) => {
+        if (state.name === "open") resolve(state.session);
+        else if (state.name === "closed") reject(state.error);
+        else return;
+        // Later, for the first look comes before there is an `end`.
+        queueMicrotask(() => end());
+      });
+    });
+  }
+
+  subscribe(
+    topic: string,
+    listener: (event: FabricEvent) => unknown,
+    { match = "exact", onError }: SubscribeOptions & { match?: Match } = {},
+  ): Hold {
+    const id = this.#connection.ticket();
+    this.#listeners.set(id, listener);
+    const hold = this.#hold(id, topic, onError);
+    this.#feed({ kind: "subscribe", id, topic, match });
+    return hold;
+  }
+
+  events(topic: string, { match = "exact", ...options }: EventsOptions & { match?: Match } = {}): Stream {
+    const stream = new Stream(options);
+    const onError = (error: HopsackError): void => stream.end(error);
+    return stream.of(this.subscribe(topic, (event) => stream.add(event), { match, onError }));
+  }
+
+  call(procedure: string, input?: unknown, { timeout, signal }: CallOptions = {}): Promise<unknown> {
+    return this.#ask(procedure, timeout, signal, (asked) => ({ kind: "call", procedure, input, ...asked }));
+  }
+
+  async publish(
+    topic: string,
+    data: unknown,
+    { acknowledge = true, timeout, signal }: PublishOptions = {},
+  ): Promise<void> {
+    await this.#ask(topic, timeout, signal, (asked) => ({ kind: "publish", topic, data, acknowledge, ...asked }));
+  }
+
+  register(procedure: string, handler: Serve, { onError }: SubscribeOptions = {}): Hold {
+    const id = this.#connection.ticket();
+    this.#servers.set(id, handler);
+    const hold = this.#hold(id, procedure, onError);
+    this.#feed({ kind: "register", id, procedure });
+    return hold;
+  }
+
+  reconnect(): void {
+    this.#feed({ kind: "woken" });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#endWakeUps();
+    this.#feed({ kind: "close" });
+  }
+
+  // ---- what it takes ---------------------------------------------------------------------------------------------
+
+  #ask(
+    where: string,
+    timeout = TIMEOUT,
+    signal: AbortSignal | undefined,
+    input: (asked: { id: number; timeout: number; backlog: number }) => Input,
+  ): Promise<unknown> {
+    const id = this.#connection.ticket();
+    const error = (): HopsackError =>
+      new LocalError("hopsack.canceled", "The program gave it up.", { where, retry: "never" });
+    if (signal?.aborted) return Promise.reject(error());
+    return new Promise((resolve, reject) => {
+      const abort = (): void => this.#feed({ kind: "cancel", id, error: error() });
+      const done = (): void => {
+        this.#askers.delete(id);
+        signal?.removeEventListener("abort", abort);
+      };
+      this.#askers.set(id, {
+        settle: (value) => {
+          done();
+          resolve(value);
+        },
+        fail: (error) => {
+          done();
+          reject(error);
+        },
+      });
+      signal?.addEventListener("abort", abort);
+      const backlog = this.#socket?.bufferedAmount ?? 0;
+      this.#feed(input({ id, timeout: timeout > LONGEST_DELAY ? Number.POSITIVE_INFINITY : timeout, backlog }));
+    });
+  }
+
+  #hold(id: number, subject: string, onError: SubscribeOptions["onError"]): Hold {
+    const hold = new Hold(subject, onError, () => this.#leave(id));
+    this.#askers.set(id, {
+      settle: () => hold.granted(),
+      fail: (error) => {
+        this.#forget(id);
+        hold.failed(error, this.#closed);
+      },
+    });
+    return hold;
+  }
+
+  #leave(of: number): Promise<void> {
+    if (!this.#askers.has(of)) return Promise.resolve();
+    this.#forget(of);
+    const id = this.#connection.ticket();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#askers.delete(id);
+        resolve();
+      };
+      this.#askers.set(id, { settle: done, fail: done });
+      this.#feed({ kind: "leave", id, of });
+    });
+  }
+
+  #forget(id: number): void {
+    this.#askers.delete(id);
+    this.#listeners.delete(id);
+    this.#servers.delete(id);
+  }
+
+  #feed(input: Input): void {
+    this.#todo.push(...this.#connection.take(input));
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      for (let effect = this.#todo.shift(); effect; effect = this.#todo.shift())
+        (this.#does[effect.kind] as (effect: Effect) => void)(effect);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  // ---- what it does ----------------------------------------------------------------------------------------------
+
+  readonly #does: { readonly [K in Effect["kind"]]: (effect: Extract<Effect, { kind: K }>) => void } = {
+    open: ({ socket }) => this.#open(socket),
+    send: ({ text }) => this.#socket?.send(text),
+    shut: ({ code, reason }) => this.#socket?.close(code, reason),
+    wake: ({ timer, after }) => this.#wake(timer, after),
+    sleep: ({ timer }) => this.#sleep(timer),
+    tell: ({ state }) => this.state.set(state),
+    settle: ({ id, value }) => this.#askers.get(id)?.settle(value),
+    fail: ({ id, error }) => this.#askers.get(id)?.fail(error),
+    deliver: ({ ids, event }) => this.#deliver(ids, event),
+    invoke: (effect) => void this.#invoke(effect),
+    interrupt: ({ invocation }) => this.#running.get(invocation)?.abort(),
+    report: ({ error }) => console.error(String(error)),
+  };
+
+  #open(number: number): void {
+    const { url, door } = this.#address;
+    const socket = this.#openSocket(url, door === "wamp" ? [SUBPROTOCOL] : []);
+    this.#socket = socket;
+    socket.onopen = () => this.#feed({ kind: "opened", socket: number });
+    socket.onmessage = ({ data }: { data: unknown }) =>
+      this.#feed({ kind: "received", socket: number, text: typeof data === "string" ? data : "" });
+    socket.onclose = ({ code, reason }: { code: number; reason: string }) =>
+      this.#feed({ kind: "lost", socket: number, code, reason });
+    // A close follows every error and says as much as a page may know.
+    socket.onerror = () => {};
+  }
+
+  #wake(timer: Timer, after: number): void {
+    this.#sleep(timer);
+    const fire = (): void => {
+      this.#timers.delete(timer);
+      this.#feed({ kind: "fired", timer });
+    };
+    this.#timers.set(timer, this.#clock.after(after, fire));
+  }
+
+  #sleep(timer: Timer): void {
+    this.#timers.get(timer)?.();
+    this.#timers.delete(timer);
+  }
+
+  /** A listener that throws must not take the event from the others. */
+  #deliver(ids: readonly number[], event: FabricEvent): void {
+    for (const id of ids) {
+      try {
+        const result = this.#listeners.get(id)?.(event);
+        if (result instanceof Promise) result.catch(console.error);
+      } catch (error) {
+        console.error(error);
+      }
+    }
+  }
+
+  async #invoke({ id, invocation, procedure, input }: Extract<Effect, { kind: "invoke" }>): Promise<void> {
+    const controller = new AbortController();
+    const { signal } = controller;
+    this.#running.set(invocation, controller);
+    let outcome: Input;
+    try {
+      const serve = this.#servers.get(id);
+      if (!serve) throw new DeclaredError("hopsack.no_callee", "This page does not serve that any more.");
+      outcome = { kind: "answer", invocation, result: await serve(input, { procedure, signal }) };
+    } catch (error) {
+      outcome = { kind: "decline", invocation, error: signal.aborted ? GIVEN_UP : this.#declared(error, procedure) };
+    }
+    this.#running.delete(invocation);
+    this.#feed(outcome);
+  }
+
+  #declared(error: unknown, procedure: string): HopsackError {
+    if (error instanceof DeclaredError) return error;
+    const incident = Math.floor(this.#random() * 2 ** 32)
+      .toString(16)
+      .padStart(8, "0");
+    console.error(`Incident ${incident} in ${procedure}:`, error);
+    const message = `The callee failed; its console has the details of incident ${incident}.`;
+    return new RemoteError("hopsack.internal", message, { where: procedure, data: { incident } });
+  }
+}
+
+const GIVEN_UP = new RemoteError("hopsack.canceled");

@@ -1,0 +1,350 @@
+/**
+ * The page's side of the raw door: JSON-RPC 2.0, one message per text frame (docs/protocol.md).
+ *
+ *     -> hopsack.hello {token?}                  <- {session, authid, role, realm, server} | error, then close 4401
+ *     -> hopsack.subscribe {topic, match?}       <- {subscription} | error, then notifications "event" {topic, data}
+ *     -> hopsack.unsubscribe {subscription}      <- {} | error
+ *     -> hopsack.publish {topic, data}           <- {} | error; nothing if it was a notification
+ *     -> any other method                        <- result | error
+ *     -> notification hopsack.cancel {id}        <- the call's error hopsack.canceled, which nobody waits for
+ *     -> hopsack.register {procedure}            <- {registration}, then requests whose method is the procedure
+ *     <- request <procedure>                     -> result | error
+ *     <- notification hopsack.cancel {id}        (the answer is not wanted any more)
+ *     -> hopsack.ping {}                         <- anything: it only proves that somebody is there
+ *
+ * An event comes once per connection, however many subscriptions it matches: they are told apart here.
+ * Our requests are numbered with their tickets; the node numbers its own requests, and the two never meet.
+ *
+ * Bound: as many requests are remembered as the connection lets be in flight.
+ */
+import {
+  codeOfNumber,
+  fromDetails,
+  type HopsackError,
+  isObject,
+  LocalError,
+  numberOf,
+  RemoteError,
+  toDetails,
+} from "./errors";
+import { apply, type Rules } from "./rules";
+import { type Arrival, type Effect, type Input, type Match, type NewSession, type Request, subjectOf } from "./session";
+
+/** What happens to a session: requests and messages, each by its own name. */
+type Step = Exclude<Input, { kind: "received" }> | Message;
+
+type State = "fresh" | "joining" | "joined" | "ended";
+
+type Id = string | number;
+
+/** What a received message turns out to be. */
+type Message =
+  | { readonly kind: "resolved"; readonly id: unknown; readonly result: unknown }
+  | { readonly kind: "rejected"; readonly id: unknown; readonly error: unknown }
+  | { readonly kind: "event"; readonly params: unknown }
+  | { readonly kind: "withdrawn"; readonly params: unknown }
+  | { readonly kind: "invoked"; readonly id: Id; readonly method: string; readonly params: unknown }
+  | { readonly kind: "noticed" };
+
+interface Subscribed {
+  readonly ticket: number;
+  readonly topic: string;
+  readonly match: Match;
+  readonly id: unknown;
+}
+
+interface Raw {
+  state: State;
+  readonly token: string | null;
+  readonly tickets: () => number;
+  hello: number;
+  /** In flight, by ticket. */
+  readonly pending: Map<unknown, Request>;
+  readonly subscriptions: Map<number, Subscribed>;
+  /** Topic to ticket, for the exact ones: the common case costs one look-up. */
+  readonly exact: Map<string, number>;
+  readonly registrations: Map<number, { readonly procedure: string; readonly id: unknown }>;
+  readonly procedures: Map<string, number>;
+  /** The node's id of an invocation to ours, and back. */
+  readonly invoked: Map<unknown, number>;
+  readonly invocations: Map<number, Id>;
+}
+
+export function raw(token: string | null): NewSession {
+  return (tickets) => {
+    const machine: Raw = {
+      state: "fresh",
+      token,
+      tickets,
+      hello: 0,
+      pending: new Map(),
+      subscriptions: new Map(),
+      exact: new Map(),
+      registrations: new Map(),
+      procedures: new Map(),
+      invoked: new Map(),
+      invocations: new Map(),
+    };
+    return { take: (input) => take(machine, input) };
+  };
+}
+
+function take(machine: Raw, input: Input): Effect[] {
+  if (input.kind !== "received") {
+    const effects = apply<State, Raw, Step, Effect>(RULES, machine.state, machine, input);
+    if (!effects) throw new LocalError("hopsack.usage", `a session that is ${machine.state} takes no ${input.kind}`);
+    return effects;
+  }
+  const message = classify(input.text);
+  const effects = message && apply<State, Raw, Step, Effect>(RULES, machine.state, machine, message);
+  return (
+    effects ?? end(machine, `a ${message?.kind ?? "malformed"} message came to a session that is ${machine.state}`)
+  );
+}
+
+function classify(text: string): Message | undefined {
+  let frame: unknown;
+  try {
+    frame = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isObject(frame)) return undefined;
+  const { id, method, params } = frame;
+  if (typeof method === "string") {
+    if (typeof id === "string" || typeof id === "number") return { kind: "invoked", id, method, params };
+    if (method === "event") return { kind: "event", params };
+    return method === "hopsack.cancel" ? { kind: "withdrawn", params } : { kind: "noticed" };
+  }
+  if ("error" in frame) return { kind: "rejected", id, error: frame.error };
+  return "result" in frame ? { kind: "resolved", id, result: frame.result } : undefined;
+}
+
+function send(message: Readonly<Record<string, unknown>>): Effect {
+  return { kind: "send", text: JSON.stringify({ jsonrpc: "2.0", ...message }) };
+}
+
+function end(machine: Raw, reason: string): Effect[] {
+  machine.state = "ended";
+  return [{ kind: "part", reason, retryAfter: 0 }];
+}
+
+// ---- joining ----------------------------------------------------------------------------------------------------
+
+function hello(machine: Raw): Effect[] {
+  machine.state = "joining";
+  machine.hello = machine.tickets();
+  const params = machine.token === null ? {} : { token: machine.token };
+  return [send({ id: machine.hello, method: "hopsack.hello", params })];
+}
+
+function welcomed(machine: Raw, { id, result }: Extract<Message, { kind: "resolved" }>): Effect[] {
+  if (id !== machine.hello || !isObject(result)) return end(machine, "hello was not answered with a session");
+  machine.state = "joined";
+  const text = (name: string): string => String(result[name] ?? "");
+  const identity = {
+    id: Number(result.session),
+    authid: text("authid"),
+    role: text("role"),
+    realm: text("realm"),
+    server: text("server"),
+  };
+  return [{ kind: "join", identity }];
+}
+
+function refused(machine: Raw, { error }: Extract<Message, { kind: "rejected" }>): Effect[] {
+  machine.state = "ended";
+  const read = readError(error);
+  return [{ kind: "refuse", error: read, final: read.retry !== "later" }];
+}
+
+// ---- requests ---------------------------------------------------------------------------------------------------
+
+function ask(machine: Raw, request: Request & { readonly ticket: number }, method: string, params?: unknown): Effect[] {
+  const message = send({ id: request.ticket, method, params });
+  machine.pending.set(request.ticket, request);
+  return [message];
+}
+
+function subscribe(machine: Raw, request: Extract<Request, { kind: "subscribe" }>): Effect[] {
+  const { topic, match } = request;
+  return ask(machine, request, "hopsack.subscribe", match === "exact" ? { topic } : { topic, match });
+}
+
+function unsubscribe(machine: Raw, request: Extract<Request, { kind: "unsubscribe" }>): Effect[] {
+  const subscription = machine.subscriptions.get(request.of);
+  if (!subscription) return [{ kind: "settle", ticket: request.ticket, value: null }];
+  forget(machine, subscription);
+  return ask(machine, request, "hopsack.unsubscribe", { subscription: subscription.id });
+}
+
+function forget(machine: Raw, { ticket, topic, match }: Subscribed): void {
+  machine.subscriptions.delete(ticket);
+  if (match === "exact") machine.exact.delete(topic);
+}
+
+function publish(machine: Raw, request: Extract<Request, { kind: "publish" }>): Effect[] {
+  const { ticket, topic, data } = request;
+  const params = { topic, data: data ?? null };
+  if (ticket === null) return [send({ method: "hopsack.publish", params })];
+  return ask(machine, { ...request, ticket }, "hopsack.publish", params);
+}
+
+function call(machine: Raw, request: Extract<Request, { kind: "call" }>): Effect[] {
+  return ask(machine, request, request.procedure, request.input ?? undefined);
+}
+
+function abandon(machine: Raw, { of }: Extract<Request, { kind: "abandon" }>): Effect[] {
+  return machine.pending.delete(of) ? [send({ method: "hopsack.cancel", params: { id: of } })] : [];
+}
+
+function register(machine: Raw, request: Extract<Request, { kind: "register" }>): Effect[] {
+  return ask(machine, request, "hopsack.register", { procedure: request.procedure });
+}
+
+function unregister(machine: Raw, request: Extract<Request, { kind: "unregister" }>): Effect[] {
+  const registration = machine.registrations.get(request.of);
+  if (!registration) return [{ kind: "settle", ticket: request.ticket, value: null }];
+  machine.registrations.delete(request.of);
+  machine.procedures.delete(registration.procedure);
+  return ask(machine, request, "hopsack.unregister", { registration: registration.id });
+}
+
+function probe(machine: Raw, request: Extract<Request, { kind: "probe" }>): Effect[] {
+  return ask(machine, request, "hopsack.ping", {});
+}
+
+// ---- answers ----------------------------------------------------------------------------------------------------
+
+function resolved(machine: Raw, { id, result }: Extract<Message, { kind: "resolved" }>): Effect[] {
+  const request = machine.pending.get(id);
+  // A result that crossed our cancel: nobody waits for it.
+  if (!request || !("ticket" in request) || request.ticket === null) return [];
+  machine.pending.delete(id);
+  const { ticket } = request;
+  const facts = isObject(result) ? result : {};
+  if (request.kind === "subscribe") {
+    const { topic, match } = request;
+    machine.subscriptions.set(ticket, { ticket, topic, match, id: facts.subscription });
+    if (match === "exact") machine.exact.set(topic, ticket);
+  } else if (request.kind === "register") {
+    machine.registrations.set(ticket, { procedure: request.procedure, id: facts.registration });
+    machine.procedures.set(request.procedure, ticket);
+  }
+  return [{ kind: "settle", ticket, value: result }];
+}
+
+function rejected(machine: Raw, { id, error }: Extract<Message, { kind: "rejected" }>): Effect[] {
+  const request = machine.pending.get(id);
+  if (!request || !("ticket" in request) || request.ticket === null) return [];
+  machine.pending.delete(id);
+  return [{ kind: "reject", ticket: request.ticket, error: readError(error, subjectOf(request)) }];
+}
+
+function readError(error: unknown, where?: string): HopsackError {
+  const { code, message, data } = isObject(error) ? error : {};
+  return fromDetails({ where, message, code: codeOfNumber(code), ...(isObject(data) ? data : {}) });
+}
+
+// ---- events and invocations --------------------------------------------------------------------------------------
+
+function event(machine: Raw, { params }: Extract<Message, { kind: "event" }>): Effect[] {
+  if (!isObject(params) || typeof params.topic !== "string") return end(machine, "an event came without a topic");
+  const arrival = params as unknown as Arrival;
+  const effects: Effect[] = [];
+  const exact = machine.exact.get(arrival.topic);
+  if (exact !== undefined) effects.push({ kind: "deliver", ticket: exact, event: arrival });
+  if (machine.subscriptions.size > machine.exact.size) {
+    for (const { ticket, topic, match } of machine.subscriptions.values()) {
+      if (match !== "exact" && matches(topic, match, arrival.topic))
+        effects.push({ kind: "deliver", ticket, event: arrival });
+    }
+  }
+  return effects;
+}
+
+/** WAMP's rules (advanced profile, pattern-based subscriptions): an empty component of a wildcard matches any one. */
+export function matches(pattern: string, match: Match, topic: string): boolean {
+  if (match === "exact") return pattern === topic;
+  if (match === "prefix") return topic.startsWith(pattern);
+  const parts = topic.split(".");
+  const wanted = pattern.split(".");
+  return parts.length === wanted.length && wanted.every((part, index) => part === "" || part === parts[index]);
+}
+
+function invoked(machine: Raw, { id, method, params }: Extract<Message, { kind: "invoked" }>): Effect[] {
+  const ticket = machine.procedures.get(method);
+  if (ticket === undefined) {
+    const error = new RemoteError("hopsack.no_callee", "This page does not serve that any more.", { where: method });
+    return [sendError(id, error)];
+  }
+  const invocation = machine.tickets();
+  machine.invoked.set(id, invocation);
+  machine.invocations.set(invocation, id);
+  return [{ kind: "serve", ticket, invocation, procedure: method, input: params ?? null }];
+}
+
+function withdrawn(machine: Raw, { params }: Extract<Message, { kind: "withdrawn" }>): Effect[] {
+  const invocation = machine.invoked.get(isObject(params) ? params.id : undefined);
+  if (invocation === undefined) return [];
+  done(machine, invocation);
+  return [{ kind: "interrupt", invocation }];
+}
+
+function answer(machine: Raw, { invocation, result }: Extract<Request, { kind: "answer" }>): Effect[] {
+  const id = machine.invocations.get(invocation);
+  if (id === undefined) return [];
+  const message = send({ id, result: result ?? null });
+  done(machine, invocation);
+  return [message];
+}
+
+function decline(machine: Raw, { invocation, error }: Extract<Request, { kind: "decline" }>): Effect[] {
+  const id = done(machine, invocation);
+  return id === undefined ? [] : [sendError(id, error)];
+}
+
+function sendError(id: Id, error: HopsackError): Effect {
+  return send({ id, error: { code: numberOf(error.code), message: error.message, data: toDetails(error) } });
+}
+
+/** @returns the node's id, or `undefined` where the answer comes too late to be wanted. */
+function done(machine: Raw, invocation: number): Id | undefined {
+  const id = machine.invocations.get(invocation);
+  machine.invocations.delete(invocation);
+  machine.invoked.delete(id);
+  return id;
+}
+
+const dropped = (): Effect[] => [];
+
+const RULES: Rules<State, Raw, Step, Effect> = {
+  fresh: { opened: hello },
+  joining: { resolved: welcomed, rejected: refused, noticed: dropped },
+  joined: {
+    subscribe,
+    unsubscribe,
+    publish,
+    call,
+    abandon,
+    register,
+    unregister,
+    answer,
+    decline,
+    probe,
+    resolved,
+    rejected,
+    event,
+    withdrawn,
+    invoked,
+    noticed: dropped,
+  },
+  ended: {
+    resolved: dropped,
+    rejected: dropped,
+    event: dropped,
+    withdrawn: dropped,
+    invoked: dropped,
+    noticed: dropped,
+  },
+};

@@ -1,0 +1,80 @@
+/**
+ * What one session over one connection takes and gives, whatever it speaks: the vocabulary of two machines without I/O.
+ *
+ *     connection.ts  -- inputs -->   raw.ts   (JSON-RPC)   -- effects -->  connection.ts
+ *                                    wamp.ts  (WAMP)
+ *
+ * A *ticket* is a number that the connection wants to be told the outcome with. It is never used twice, not even on the
+ * next connection, so whatever carries an old one is dropped in one comparison. A granted subscription or registration
+ * is known by the ticket that asked for it; numbers that the node chose stay inside the machines.
+ */
+import type { HopsackError } from "./errors";
+
+export type Match = "exact" | "prefix" | "wildcard";
+
+/** Who this session is. `id` is new after every reconnect. */
+export interface Identity {
+  readonly id: number;
+  readonly authid: string;
+  readonly role: string;
+  readonly realm: string;
+  readonly server: string;
+}
+
+/** An event as it came. `position` is there for topics that are streams. */
+export interface Arrival {
+  readonly topic: string;
+  readonly data: unknown;
+  readonly position?: string;
+}
+
+export type Request =
+  | { readonly kind: "subscribe"; readonly ticket: number; readonly topic: string; readonly match: Match }
+  | { readonly kind: "unsubscribe"; readonly ticket: number; readonly of: number }
+  | { readonly kind: "publish"; readonly ticket: number | null; readonly topic: string; readonly data: unknown }
+  | { readonly kind: "call"; readonly ticket: number; readonly procedure: string; readonly input: unknown }
+  | { readonly kind: "abandon"; readonly of: number }
+  | { readonly kind: "register"; readonly ticket: number; readonly procedure: string }
+  | { readonly kind: "unregister"; readonly ticket: number; readonly of: number }
+  | { readonly kind: "answer"; readonly invocation: number; readonly result: unknown }
+  | { readonly kind: "decline"; readonly invocation: number; readonly error: HopsackError }
+  /** Nothing came for a while, and a page cannot send WebSocket pings: send what must be answered. */
+  | { readonly kind: "probe"; readonly ticket: number };
+
+export type Input = { readonly kind: "opened" } | { readonly kind: "received"; readonly text: string } | Request;
+
+export type Effect =
+  | { readonly kind: "send"; readonly text: string }
+  | { readonly kind: "join"; readonly identity: Identity }
+  /** `final`: trying again with the same token cannot help. */
+  | { readonly kind: "refuse"; readonly error: HopsackError; readonly final: boolean }
+  | { readonly kind: "settle"; readonly ticket: number; readonly value: unknown }
+  | { readonly kind: "reject"; readonly ticket: number; readonly error: HopsackError }
+  | { readonly kind: "deliver"; readonly ticket: number; readonly event: Arrival }
+  | {
+      readonly kind: "serve";
+      readonly ticket: number;
+      readonly invocation: number;
+      readonly procedure: string;
+      readonly input: unknown;
+    }
+  | { readonly kind: "interrupt"; readonly invocation: number }
+  /** The node took a subscription or registration away. */
+  | { readonly kind: "revoke"; readonly ticket: number; readonly error: HopsackError }
+  /** An answer of ours broke its contract, and its caller did not get it. */
+  | { readonly kind: "report"; readonly error: HopsackError }
+  /** The session is over, or the peer does not speak the protocol: give the connection up. */
+  | { readonly kind: "part"; readonly reason: string; readonly retryAfter: number };
+
+export interface Session {
+  take(input: Input): Effect[];
+}
+
+/** Makes the session of a new connection. `tickets` numbers the invocations. */
+export type NewSession = (tickets: () => number) => Session;
+
+/** What a request is about, for the error it may end with. */
+export function subjectOf(request: Request): string | undefined {
+  if ("topic" in request) return request.topic;
+  return "procedure" in request ? request.procedure : undefined;
+}
