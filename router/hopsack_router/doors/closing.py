@@ -27,8 +27,9 @@ NO_PROGRESS = CloseCode(4408, "Nothing moved for too long.")
 
 
 def reason_of(error: RemoteError) -> str:
-    """The reason that tells an error: its code, then as much of its sentence as fits."""
-    return clip(f"{error.code}: {error.message}")
+    """The reason that tells an error: its code, then as much of its sentence and advice as fits."""
+    advice = f" ({error.advice})" if error.advice else ""
+    return clip(f"{error.code}: {error.message}{advice}")
 
 
 def clip(reason: str) -> str:

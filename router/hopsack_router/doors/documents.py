@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from html import escape
 from importlib.metadata import version
 from typing import Any
 
@@ -12,6 +13,7 @@ from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from hopsack.errors import ERRORS
 from hopsack_router.doors import envelopes
 from hopsack_router.doors.host import Host
 from hopsack_router.doors.problems import not_allowed
@@ -69,6 +71,7 @@ def documents(host: Host) -> dict[bytes, Resource]:
         b"version": lambda request: _json(request, _VERSION),
         b"metrics": _metrics,
         b"asyncapi.json": asyncapi,
+        b"errors": _errors,
     }
     return {name: Document(make) for name, make in makers.items()}
 
@@ -84,6 +87,19 @@ def _json(request: Request, value: Any) -> bytes:
 def _metrics(request: Request) -> bytes:
     set_headers(request, {"Content-Type": CONTENT_TYPE_LATEST})
     return generate_latest(REGISTRY)
+
+
+def _errors(request: Request) -> bytes:
+    """What the ``type`` of a problem document leads to: the one table of errors."""
+    rows = "".join(
+        f'<tr id="{row.code}"><td><code>{row.code}</code><td>{row.status}<td>{row.retry}<td>{escape(row.meaning)}'
+        for row in ERRORS.values()
+    )
+    set_headers(request, {"Content-Type": "text/html; charset=utf-8"})
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Errors</title><h1>Errors</h1>'
+        f"<table><tr><th>code<th>status<th>try again<th>meaning{rows}</table>"
+    ).encode()
 
 
 def etag_of(body: bytes) -> bytes:

@@ -13,12 +13,16 @@ from typing import Any, Final
 
 import msgspec
 
-from hopsack.errors import ERRORS, BadRequest, RemoteError, from_details
+from hopsack.errors import BadRequest, RemoteError, from_details
 
 VERSION: Final = "2.0"
 
 Id = str | int | float | None
 """A request's id (section 4). A bool is none, although Python calls it an int."""
+
+
+NAMELESS: Final = "jsonrpc.error"
+"""Code of a page's error that names none. No contract declares it, so the router makes an incident of it."""
 
 
 class Absent:
@@ -94,8 +98,7 @@ def _error_of(response: Mapping[str, Any]) -> RemoteError | None:
     data = error.get("data")
     if isinstance(data, dict) and isinstance(data.get("code"), str):
         return from_details({"message": message, **data})
-    code = next((row.code for row in ERRORS.values() if row.jsonrpc == error.get("code")), "hopsack.internal")
-    return from_details({"code": code, "message": message})
+    return from_details({"code": NAMELESS, "message": message})
 
 
 def request(identity: Id, method: str, params: Any | Absent) -> dict[str, Any]:

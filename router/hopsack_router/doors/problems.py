@@ -44,7 +44,7 @@ def headers_of(error: RemoteError, status: int) -> dict[str, str]:
 def answer_problem(request: Request, error: RemoteError, status: int | None = None) -> bytes:
     """Set status and headers of a request that ends with an error, and give its body."""
     number = status or error.kind.status
-    request.setResponseCode(number)
+    request.setResponseCode(number, HTTPStatus(number).phrase.encode())
     for name, value in headers_of(error, number).items():
         request.setHeader(name.encode(), value.encode())
     body = envelopes.encode(problem_of(error, number))

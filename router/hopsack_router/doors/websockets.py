@@ -40,7 +40,7 @@ class WebSocketOptions:
     ping_timeout: float = 5.0
     handshake_timeout: float = 5.0
     close_timeout: float = 2.0
-    hello_timeout: float = 30.0
+    hello_timeout: float = 10.0
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> WebSocketOptions:
