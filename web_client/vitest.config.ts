@@ -4,14 +4,15 @@ export default defineConfig({
   test: {
     projects: [
       {
+        root: "sdk",
         resolve: { conditions: ["source"] },
-        test: { name: "sdk", root: "sdk", include: ["tests/**/*.test.ts"], environment: "node" },
+        test: { name: "sdk", include: ["tests/**/*.test.ts"], environment: "node" },
       },
       {
         extends: "console/vite.config.ts",
+        root: "console",
         test: {
           name: "console",
-          root: "console",
           include: ["tests/**/*.test.{ts,tsx}"],
           environment: "happy-dom",
         },
