@@ -30,6 +30,7 @@ class NodeSession(RouterSession):  # type: ignore[misc]
 
     _transport: Link | None
     _authrole: str | None
+    _goodbye_sent: bool
 
     def onOpen(self, transport: Link) -> None:
         self._transport = transport
