@@ -121,7 +121,8 @@ class EventStream(DoorLink):
 
     def _start(self) -> None:
         set_headers(self._request, STREAM_HEADERS)
-        self._request.write(b"retry: %d\n\n" % self._host.random.randint(*RETRY))
+        # No empty line behind it, nor behind a comment: some readers take a block without data for an event.
+        self._request.write(b"retry: %d\n" % self._host.random.randint(*RETRY))
         self._request.registerProducer(self, True)
         self._wait_for_silence()
         self.resumeProducing()
@@ -130,7 +131,7 @@ class EventStream(DoorLink):
         self._heartbeat = self._host.clock.callLater(HEARTBEAT, self._beat)
 
     def _beat(self) -> None:
-        self.queue(b":\n\n")
+        self.queue(b":\n")
         self._wait_for_silence()
 
     def _end_with(self, error: RemoteError) -> None:

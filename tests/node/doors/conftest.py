@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -101,17 +102,13 @@ class Page:
 @pytest.fixture
 def page(node: Node) -> Iterator[Any]:
     """Opens pages; call it once for each."""
-    opened: list[ClientConnection] = []
+    with ExitStack() as opened:
 
-    def open_page(path: str = "/raw", token: str | None = None) -> Page:
-        headers = {"Authorization": f"Bearer {token}"} if token else None
-        socket = connect(node.ws(path), additional_headers=headers, open_timeout=20)
-        opened.append(socket)
-        return Page(socket)
+        def open_page(path: str = "/raw", token: str | None = None) -> Page:
+            headers = {"Authorization": f"Bearer {token}"} if token else None
+            return Page(opened.enter_context(connect(node.ws(path), additional_headers=headers, open_timeout=20)))
 
-    yield open_page
-    for socket in opened:
-        socket.close()
+        yield open_page
 
 
 def sessions(node: Node, http: httpx.Client) -> list[dict[str, Any]]:

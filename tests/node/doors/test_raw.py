@@ -174,7 +174,7 @@ def test_hello_with_a_token(node: Node, page: Any) -> None:
 
 def test_a_session_like_any_other(node: Node, page: Any, http: httpx.Client) -> None:
     mine = page().ask("hopsack.hello", {"token": node.token("user", "carol")})
-    page(f"/raw?{'topic=demo.news'}", token=node.token("user", "dora")).socket.ping().wait(20)
+    page("/raw?topic=demo.news", token=node.token("user", "dora")).socket.ping().wait(20)
 
     listed = {one["authid"]: one for one in sessions(node, http)}
 
