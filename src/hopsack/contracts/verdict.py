@@ -5,8 +5,8 @@ a million wrong items must not buy a million explanations. What is shown of a pa
 arrays only their kind: an error travels back over the wire, and into logs.
 
 Payloads come from decoders that bound their nesting and their integers to what JSON readers take (msgspec's do); this
-module adds no bounds of its own. Of what a contract leaves open (no ``type``, fields it does not name) nothing is looked
-at, so bytes may hide there.
+module adds no bounds of its own. Of what a contract leaves open (no ``type``, fields it does not name) nothing is
+looked at, so bytes may hide there.
 """
 
 from __future__ import annotations

@@ -14,8 +14,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hopsack.contracts.catalogue import Catalogue
-from hopsack.contracts.generate import python, tables, typescript
+from hopsack.contracts.generate import python, shapes, tables, typescript
 from hopsack.contracts.generate.shapes import vocabulary
+from hopsack.contracts.problems import ContractsInvalid, Problem
+
+__all__ = [
+    "ERROR_PAGE",
+    "ERROR_TABLE",
+    "PYTHON",
+    "TYPESCRIPT",
+    "Output",
+    "check",
+    "outputs",
+    "plan",
+    "python_types",
+    "shapes",
+    "stale",
+    "tables",
+    "typescript_types",
+    "write",
+]
 
 PYTHON = Path("services/hopsack_contracts.py")
 TYPESCRIPT = Path("web_client/console/src/contracts.ts")
@@ -44,6 +62,15 @@ def typescript_types(catalogue: Catalogue) -> str:
     :raise ContractsInvalid: something cannot be typed.
     """
     return typescript.module(vocabulary(catalogue))
+
+
+def check(catalogue: Catalogue) -> list[Problem]:
+    """What cannot be typed: the part of ``hopsack check`` that loading does not do."""
+    try:
+        outputs(catalogue, PYTHON, TYPESCRIPT)
+    except ContractsInvalid as invalid:
+        return invalid.problems
+    return []
 
 
 def outputs(catalogue: Catalogue, python: Path | None, typescript: Path | None) -> list[Output]:

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from hopsack.contracts.generate.shapes import (
-    NULL,
     Alias,
     Anything,
     ErrorShape,
@@ -34,6 +33,7 @@ from hopsack.contracts.generate.shapes import (
     UnionOf,
     Vocabulary,
     constant,
+    kinds,
     names,
 )
 from hopsack.contracts.problems import ContractsInvalid, Problem
@@ -68,7 +68,7 @@ def module(known: Vocabulary) -> str:
         raise ContractsInvalid(problems)
     taken = frozenset(name for name, _ in known.names)
     body = [
-        *(_record(one, taken) for one in known.records),
+        *(_record(one, taken, known) for one in known.records),
         *(_alias(one) for one in _in_order(known.aliases)),
         *(_error(one) for one in known.errors),
     ]
@@ -134,7 +134,7 @@ def _literal(value: str | int) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _record(record: Record, taken: frozenset[str]) -> str:
+def _record(record: Record, taken: frozenset[str], known: Vocabulary) -> str:
     options = "frozen=True, kw_only=True" + (
         "" if all(one.required for one in record.fields) else ", omit_defaults=True"
     )
@@ -147,16 +147,16 @@ def _record(record: Record, taken: frozenset[str]) -> str:
         while attribute in attributes:
             attribute += "_"
         attributes.add(attribute)
-        lines.append(f"    {attribute}: {_annotation(one, attribute)}")
+        lines.append(f"    {attribute}: {_annotation(one, attribute, known)}")
         lines.extend(_doc(one.doc))
     if len(lines) == 1:
         lines.append("    pass")
     return "\n".join(lines) + "\n"
 
 
-def _annotation(one: Field, attribute: str) -> str:
+def _annotation(one: Field, attribute: str, known: Vocabulary) -> str:
     shape = expression(one.shape)
-    nullable = one.shape == NULL or isinstance(one.shape, Anything) or "None" in shape.split(" | ")
+    nullable = "null" in kinds(one.shape, known)
     default = "" if one.required else "msgspec.UNSET" if nullable else "None"
     if not one.required:
         shape += " | msgspec.UnsetType" if nullable else " | None"
@@ -245,9 +245,9 @@ def _doc(text: str, indent: str = "    ") -> list[str]:
     text = " ".join(text.split())
     if not text:
         return []
-    text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    if text.endswith('"'):
-        text = text[:-1] + '\\"'
+    text = text.replace("\\", "\\\\")
+    if '"""' in text or text.endswith('"'):
+        text = text.replace('"', '\\"')
     lines = textwrap.wrap(text, 120 - len(indent) - 6, break_long_words=False, break_on_hyphens=False)
     if len(lines) == 1:
         return [f'{indent}"""{lines[0]}"""']

@@ -408,7 +408,7 @@ def _mixed_unions(known: Vocabulary) -> Iterator[Problem]:
     """Unions whose members no reader could tell apart: two kinds of object, or two of array."""
     for shape, origin in _all_shapes(known):
         if isinstance(shape, UnionOf):
-            groups = [group for member in shape.members for group in _groups(member, known)]
+            groups = [group for member in shape.members for group in kinds(member, known)]
             twice = next((group for group in groups if groups.count(group) > 1), None)
             if twice:
                 advice = "make one type with optional fields, or several topics"
@@ -447,15 +447,15 @@ def names(shape: Shape) -> Iterator[str]:
     return (one.name for one in _within(shape) if isinstance(one, Named))
 
 
-def _groups(shape: Shape, known: Vocabulary) -> Iterator[str]:
-    """What a JSON reader sees first of a shape."""
+def kinds(shape: Shape, known: Vocabulary) -> Iterator[str]:
+    """The JSON kinds that a shape takes, through all names: what a reader sees first of a value."""
     match shape:
         case Named(name=name):
             target = known.by_name[name]
             if isinstance(target, Record):
                 yield "object"
             else:
-                yield from _groups(target.shape, known)
+                yield from kinds(target.shape, known)
         case MapOf():
             yield "object"
         case ListOf() | TupleOf():
@@ -466,7 +466,7 @@ def _groups(shape: Shape, known: Vocabulary) -> Iterator[str]:
             yield from {"string" if isinstance(value, str) else "integer" for value in values}
         case UnionOf(members=members):
             for member in members:
-                yield from _groups(member, known)
+                yield from kinds(member, known)
         case Anything():
             yield from ("object", "array", "string", "integer", "number", "boolean", "null")
         case _:
