@@ -105,6 +105,7 @@ class Settings:
     :ivar web: folder served at ``/``.
     :ivar log: log level.
     :ivar token: the token that was given, if any. :meth:`operator_token` is what the command line logs in with.
+    :ivar url_is_given: whether ``url`` was said, or follows from the other values.
     :ivar given_secret: the signing key that was given, if any. :meth:`secret` is what to sign and verify with.
     """
 
@@ -121,6 +122,7 @@ class Settings:
     log: LogLevel = "info"
     token: str | None = field(default=None, repr=False)
     given_secret: str | None = field(default=None, repr=False)
+    url_is_given: bool = False
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], **overrides: Any) -> Settings:
@@ -133,16 +135,16 @@ class Settings:
         """
         given = _read(environ)
         for name, value in overrides.items():
-            if name not in cls.__slots__:
+            if name not in _PARSERS:
                 raise TypeError(f"Settings has no field {name!r}")
             if value is not None:
                 given[name] = _PARSERS[name](name, str(value))
         project: Path = given.setdefault("project", Path.cwd())
         for name, default in (("data", ".hopsack"), ("schemas", "schemas"), ("web", "web_client/dist")):
             given.setdefault(name, project / default)
-        settings = cls(**given)
+        settings = cls(**given, url_is_given="url" in given)
         _check_ports_differ(settings)
-        return settings if "url" in given else settings._with_local_url()
+        return settings if settings.url_is_given else settings._with_local_url()
 
     def _with_local_url(self) -> Settings:
         if self.rawsocket_path is not None:
@@ -197,7 +199,7 @@ class Settings:
             value = getattr(self, name)
             if name in ("token", "given_secret"):
                 facts[name.removeprefix("given_")] = "(set)" if value else "(not set)"
-            else:
+            elif name != "url_is_given":
                 facts[name] = str(value) if isinstance(value, Path) else value
         return facts
 

@@ -92,7 +92,7 @@ def router() -> Finding:
 
 
 def node_js() -> Finding:
-    cure = f"install Node.js {OLDEST_NODE[0]}.{OLDEST_NODE[1]} or newer with npm; it builds the web pages, the rest works without"
+    cure = f"install Node.js {OLDEST_NODE[0]}.{OLDEST_NODE[1]} or newer with npm; only the web pages need it"
     version = said("node", "--version")
     if version is None:
         return Finding("Node.js", "missing", "not installed", cure)

@@ -221,7 +221,9 @@ def show(error: Exception, *, as_json: bool = False) -> None:
         click.echo(to_json({"error": facts}), err=True)
         return
     code = f" [{facts['code']}]" if "code" in facts else ""
-    lines = facts["message"].splitlines() or [""]
+    # A fault in a field is a sentence whose subject is the field.
+    subject = "" if facts.get("path") is None else f"{facts['path'] or 'the value'} "
+    lines = (subject + facts["message"]).splitlines() or [""]
     click.echo(click.style("hopsack: ", fg="red") + plain(lines[0]) + code, err=True)
     more = [*lines[1:], *_place_and_advice(facts)]
     for line in more:
@@ -229,6 +231,5 @@ def show(error: Exception, *, as_json: bool = False) -> None:
 
 
 def _place_and_advice(facts: Mapping[str, Any]) -> list[str]:
-    where = " ".join(filter(None, [facts.get("where"), f"at {facts['path']}" if facts.get("path") else None]))
-    line = "; ".join(filter(None, [where, facts.get("advice")]))
+    line = "; ".join(filter(None, [facts.get("where"), facts.get("advice")]))
     return [line] if line else []

@@ -1,0 +1,107 @@
+"""``topics ls``, ``procedures ls``, ``services ls`` and ``sessions ls``: what the node tells about itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from hopsack.cli.control import duration
+from hopsack.cli.main import json_option, remote_options
+from hopsack.cli.output import Column, emit_rows, for_people
+from hopsack.cli.talk import ask
+
+Row = Mapping[str, Any]
+
+
+def _listing(
+    name: str,
+    summary: str,
+    columns: tuple[Column, ...],
+    key: str,
+    empty: str,
+    dress: Callable[[Row], Row] = lambda row: row,
+) -> click.Group:
+    """A group with the one verb ``ls``.
+
+    :param key: the field that a prefix filters by.
+    :param dress: makes a row of the node's readable for a person.
+    """
+
+    @click.command(short_help=summary, help=f"{summary} With PREFIX, those that begin with it.")
+    @click.argument("prefix", default="")
+    @remote_options
+    @json_option
+    def ls(prefix: str, as_json: bool, **given: Any) -> None:
+        rows = [row for row in ask(f"hopsack.{name}.list", given) if str(row[key]).startswith(prefix)]
+        rows.sort(key=lambda row: str(row[key]))
+        if for_people(as_json):
+            rows = [dress(row) for row in rows]
+        emit_rows(rows, columns, as_json, f"hopsack: {empty}")
+
+    return click.Group(name, commands={"ls": ls}, short_help=summary, help=summary)
+
+
+def _session(row: Row) -> Row:
+    return {**row, "since": duration(time.time() - row["since"])}
+
+
+def _procedure(row: Row) -> Row:
+    return {**row, "callees": row["callees"] or "nobody"}
+
+
+topics = _listing(
+    "topics",
+    "The topics, and who reads them.",
+    (
+        Column("uri", "topic"),
+        Column("subscribers", "readers", "right"),
+        Column("publish", "may publish"),
+        Column("subscribe", "may read"),
+        Column("summary", "summary", wraps=True),
+    ),
+    "uri",
+    "no contract declares a topic like that",
+)
+procedures = _listing(
+    "procedures",
+    "The procedures, and who serves them.",
+    (
+        Column("uri", "procedure"),
+        Column("callees", "served by", "right"),
+        Column("call", "may call"),
+        Column("summary", "summary", wraps=True),
+    ),
+    "uri",
+    "no contract declares a procedure like that",
+    _procedure,
+)
+services = _listing(
+    "services",
+    "The services that are connected.",
+    (
+        Column("name", "service"),
+        Column("instances", "instances", "right"),
+        Column("procedures", "serves", wraps=True),
+    ),
+    "name",
+    "no service is connected",
+)
+sessions = _listing(
+    "sessions",
+    "Everybody who is connected.",
+    (
+        Column("session", "session", "right"),
+        Column("authid", "who"),
+        Column("role", "role"),
+        Column("door", "door"),
+        Column("since", "since", "right"),
+        Column("peer", "from"),
+        Column("agent", "software", wraps=True),
+    ),
+    "authid",
+    "nobody is connected",
+    _session,
+)

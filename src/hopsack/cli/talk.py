@@ -1,0 +1,235 @@
+"""``hopsack pub``, ``sub`` and ``call``: the fabric by hand and from shell scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from hopsack.cli.client import joined, remote_settings, run
+from hopsack.cli.exits import DeadlinePassed, Exit
+from hopsack.cli.main import json_option, own_name, remote_options
+from hopsack.cli.output import emit, for_people, plain, say, to_json
+from hopsack.errors import RemoteError, UsageError
+from hopsack.settings import Settings
+
+if TYPE_CHECKING:
+    from hopsack.session import Event
+    from hopsack.subscription import Subscription
+
+Match = Literal["exact", "prefix", "wildcard"]
+
+
+# ----- pub
+
+
+@click.command(short_help="Publish to a topic.")
+@click.argument("topic")
+@click.argument("payload", required=False, metavar="[JSON|-]")
+@remote_options
+@json_option
+def pub(topic: str, payload: str | None, as_json: bool, **given: Any) -> None:
+    """Publish to a topic: one JSON value, or one a line from stdin where it is a pipe or JSON is "-".
+
+    Each event is acknowledged by the node before the next is sent, so that exit code 0 means that all were accepted.
+
+    \b
+      hopsack pub chat.room.kitchen '{"by": "me", "text": "tea?"}'
+      hopsack sub chat.room.kitchen --json | jq -c .data | hopsack pub chat.room.hall
+    """
+    settings = remote_settings(**given)
+    if payload is None and not _is_fed():
+        values: Iterable[Any] = [None]
+    elif payload in (None, "-"):
+        values = _values(sys.stdin)
+    else:
+        values = [_value(payload, f"{own_name()} pub {shlex.quote(topic)}")]
+    count = run(_publish(settings, topic, values))
+    if for_people(as_json) and sys.stderr.isatty():
+        say(f"hopsack: {count} published to {plain(topic)}")
+
+
+async def _publish(settings: Settings, topic: str, values: Iterable[Any]) -> int:
+    count = 0
+    async with joined(settings) as connection:
+        source = iter(values)
+        # A pipe may be silent for hours: it is read in a thread, so that the connection stays alive meanwhile.
+        while (item := await asyncio.to_thread(next, source, _END)) is not _END:
+            try:
+                await connection.publish(topic, item)
+            except RemoteError as error:
+                error.where = f"{error.where or topic}, event {count + 1}" if count else error.where
+                raise
+            count += 1
+    return count
+
+
+_END = object()
+
+
+def _is_fed() -> bool:
+    """Whether stdin is a pipe or a file, and not a terminal or /dev/null."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
+
+
+def _values(lines: Iterable[str]) -> Iterator[Any]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise UsageError(f"line {number} of stdin is not JSON: {error}\n{_short(line.strip())}") from error
+
+
+def _value(text: str, command: str) -> Any:
+    """The JSON value of an argument; the commonest mistake is quoting, so the error shows how it is done."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        looks_composed = text.lstrip()[:1] in ("{", "[")
+        right = """'{"name": "value"}'""" if looks_composed else shlex.quote(json.dumps(text, ensure_ascii=False))
+        how = "names and strings stand in double quotes, the whole in single ones" if looks_composed else "a string"
+        raise UsageError(f"{_short(text)} is not JSON: {error}\n{how}:  {command} {right}") from error
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+# ----- sub
+
+
+@click.command(short_help="Print the events of topics.")
+@click.argument("topics", nargs=-1, required=True, metavar="TOPIC...")
+@click.option(
+    "--match",
+    type=click.Choice(["exact", "prefix", "wildcard"]),
+    default="exact",
+    help='"prefix": everything below "host."; "wildcard": an empty component is any, as in "watch..changed".',
+)
+@click.option("--count", "-n", type=click.IntRange(1), metavar="N", help="End after N events.")
+@click.option("--timeout", type=float, metavar="S", help="End after S seconds; exit code 6 if --count is not reached.")
+@remote_options
+@json_option
+def sub(
+    topics: tuple[str, ...], match: Match, count: int | None, timeout: float | None, as_json: bool, **given: Any
+) -> int:
+    """Print the events of topics as they come, until Ctrl-C.
+
+    In a pipe, each is one line: {"topic": …, "data": …}. A connection that is lost is made again.
+    """
+    settings = remote_settings(**given)
+    try:
+        run(_subscribe(settings, topics, match, _Printer(count, people=for_people(as_json)), timeout))
+    except KeyboardInterrupt:
+        return Exit.OK
+    return Exit.OK
+
+
+class _Printer:
+    """Prints events until there were enough. A reader that is slow makes us slow, and the node slow to us."""
+
+    def __init__(self, count: int | None, *, people: bool) -> None:
+        self._left = count
+        self._people = people
+        self.is_counting = count is not None
+        self.enough = asyncio.Event()
+
+    async def follow(self, subscription: Subscription[Any]) -> None:
+        async for event in subscription:
+            if self.enough.is_set():
+                return
+            self._print(event)
+            if not subscription.waiting:
+                sys.stdout.flush()
+            if self._left is not None:
+                self._left -= 1
+                if self._left == 0:
+                    self.enough.set()
+
+    def _print(self, event: Event[Any]) -> None:
+        if self._people:
+            click.echo(click.style(plain(event.topic), fg="cyan") + " " + plain(to_json(event.data)))
+        else:
+            sys.stdout.write(to_json({"topic": event.topic, "data": event.data}) + "\n")
+
+
+async def _subscribe(
+    settings: Settings, topics: tuple[str, ...], match: Match, printer: _Printer, seconds: float | None
+) -> None:
+    async with joined(settings) as connection:
+        subscriptions = [await connection.subscribe(topic, match=match) for topic in topics]
+        if sys.stderr.isatty():
+            say(click.style("hopsack: listening; Ctrl-C ends it", dim=True))
+        readers = [asyncio.ensure_future(printer.follow(subscription)) for subscription in subscriptions]
+        enough = asyncio.ensure_future(printer.enough.wait())
+        # A reader that ends before there was enough was refused: the connection is over.
+        done, pending = await asyncio.wait([enough, *readers], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        for task in done:
+            task.result()
+        sys.stdout.flush()
+        if not done and printer.is_counting:
+            raise DeadlinePassed(f"not enough events within {seconds:g} s")
+
+
+# ----- call
+
+
+@click.command(short_help="Call a procedure.")
+@click.argument("procedure")
+@click.argument("input", required=False, metavar="[JSON|-]")
+@click.option("--timeout", type=float, default=10.0, show_default=True, metavar="S", help="Seconds to wait.")
+@remote_options
+@json_option
+def call(procedure: str, input: str | None, timeout: float, as_json: bool, **given: Any) -> None:
+    """Call a procedure and print its result, which is one JSON value.
+
+    \b
+      hopsack call host.describe '{"host": "kitchen"}'
+    """
+    settings = remote_settings(**given)
+    text = sys.stdin.read() if input == "-" else input
+    value = None if text is None else _value(text, f"{own_name()} call {shlex.quote(procedure)}")
+    result = run(_call(settings, procedure, value, timeout))
+    if for_people(as_json):
+        from hopsack.cli.output import pretty
+
+        click.echo(pretty(result))
+    else:
+        emit(result, as_json)
+
+
+async def _call(settings: Settings, procedure: str, value: Any, seconds: float) -> Any:
+    async with joined(settings) as connection:
+        return await connection.call(procedure, value, timeout=seconds)
+
+
+def ask(procedure: str, given: dict[str, Any]) -> Any:
+    """Call one of the node's own procedures for a verb that prints what it says."""
+    return run(_call(remote_settings(**given), procedure, None, 10.0))
+
+
+def can_join(given: dict[str, Any]) -> None:
+    """See whether a session can be opened.
+
+    :raises Unreachable: it cannot.
+    """
+
+    async def join() -> None:
+        async with joined(remote_settings(**given)):
+            pass
+
+    run(join())
