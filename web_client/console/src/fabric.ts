@@ -1,0 +1,104 @@
+/** The console's one door to the SDK: everything else of the page knows `link.ts` only. */
+import { connect, DeclaredError, type Fabric, type FabricState, HopsackError } from "@hopsack/client";
+import { type ReadonlySignal, signal } from "@preact/signals";
+import type { Procedures, Topics } from "./contracts";
+import { asRefusal, type Link, type Match, Refusal } from "./link";
+import type { Connection } from "./state/connection";
+import type { Remembered } from "./storage";
+
+/** Longer than any contract's own deadline: the node is to end the calls that a person makes by hand. */
+const PATIENCE_MS = 180_000;
+
+type Handler = (event: { readonly topic: string; readonly data: unknown }) => void;
+
+/** The SDK's surface for names that are known at run time only. */
+interface Untyped {
+  subscribe(topic: string, heard: Handler, options: object): { close(): Promise<void> };
+  call(procedure: string, input: unknown, options: object): Promise<unknown>;
+  register(
+    procedure: string,
+    serve: (input: never, invocation: { readonly signal: AbortSignal }) => Promise<unknown>,
+    options: object,
+  ): { readonly ready: Promise<void>; close(): Promise<void> };
+}
+
+/**
+ * Connects to the node that served this page.
+ *
+ * @param token whose session it is, "" for a guest's. A new identity means a new page: `reload` makes one.
+ */
+export function openLink(token: Remembered, reload: () => void): Link {
+  const fabric = connect<Topics, Procedures>(token.get() === "" ? {} : { token: token.get() });
+  const untyped = fabric as unknown as Untyped;
+  const listen = (topic: string, match: Match, heard: Handler, refused: (why: Refusal) => void = complain) =>
+    closing(untyped.subscribe(topic, heard, { match, onError: (error: unknown) => refused(toRefusal(error)) }));
+
+  return {
+    connection: connectionOf(fabric),
+    reconnect: () => (fabric.state.value.name === "closed" ? reload() : fabric.reconnect()),
+    signIn(next) {
+      token.set(next ?? "");
+      reload();
+    },
+    listen,
+    subscribe: (topic, heard, refused) => listen(topic, "exact", heard as Handler, refused),
+    call: (procedure, input) => untyped.call(procedure, input, {}).catch(refuse) as never,
+    invoke: (procedure, input, signal) =>
+      untyped.call(procedure, input, { signal, timeout: PATIENCE_MS }).catch(refuse),
+    register(procedure, serve, settled) {
+      const onError = (error: unknown) => settled(toRefusal(error));
+      const answer = (input: never, { signal: withdrawn }: { readonly signal: AbortSignal }) =>
+        serve(input, withdrawn).catch(decline);
+      const registration = untyped.register(procedure, answer, { onError });
+      registration.ready.then(
+        () => settled(undefined),
+        () => {},
+      );
+      return closing(registration);
+    },
+  };
+}
+
+function connectionOf(fabric: Fabric<Topics, Procedures>): ReadonlySignal<Connection> {
+  const connection = signal(toConnection(fabric.state.value));
+  fabric.state.subscribe((state) => {
+    connection.value = toConnection(state);
+  });
+  return connection;
+}
+
+function toConnection(state: FabricState): Connection {
+  switch (state.name) {
+    case "connecting":
+      return { phase: "connecting" };
+    case "open": {
+      const { id: session, authid, role } = state.session;
+      return { phase: "open", identity: { session, authid, role } };
+    }
+    case "waiting":
+      return { phase: "waiting", retryAt: state.retryAt / 1000, reason: state.reason };
+    case "closed":
+      return { phase: "closed", reason: state.error.message };
+  }
+}
+
+function closing(held: { close(): Promise<void> }) {
+  return { close: () => void held.close() };
+}
+
+function toRefusal(error: unknown): Refusal {
+  return error instanceof HopsackError ? new Refusal(error.message, error.code, error) : asRefusal(error);
+}
+
+function refuse(error: unknown): never {
+  throw toRefusal(error);
+}
+
+/** Our "no" in the SDK's words: it travels to the caller as the contract's error. */
+function decline(error: unknown): never {
+  throw error instanceof Refusal ? new DeclaredError(error.code, error.message) : error;
+}
+
+function complain(why: Refusal): void {
+  console.error(`${why.code}: ${why.message}`);
+}

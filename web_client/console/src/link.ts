@@ -1,0 +1,80 @@
+/**
+ * What the console asks of the fabric: the port that `fabric.ts` implements over the SDK and that tests implement in
+ * memory. Feeds depend on this file alone.
+ */
+import type { ReadonlySignal } from "@preact/signals";
+import type { Procedures, Topics } from "./contracts";
+import type { Connection } from "./state/connection";
+
+export interface Closable {
+  close(): void;
+}
+
+export interface Arrival<Data = unknown> {
+  readonly topic: string;
+  readonly data: Data;
+}
+
+export type Match = "exact" | "prefix" | "wildcard";
+
+export type Topic = keyof Topics & string;
+export type Procedure = keyof Procedures & string;
+export type Input<P extends Procedure> = Procedures[P]["input"];
+export type Output<P extends Procedure> = Procedures[P]["output"];
+
+/** What a page serves: it refuses by throwing a {@link Refusal}. `withdrawn`: nobody waits for the answer any more. */
+export type Serve<P extends Procedure> = (input: Input<P>, withdrawn: AbortSignal) => Promise<Output<P>>;
+
+export interface Link {
+  readonly connection: ReadonlySignal<Connection>;
+  /** Try now instead of when the pause is over. */
+  reconnect(): void;
+  /** Come back with another identity; without a token as a guest. */
+  signIn(token: string | undefined): void;
+  /** Lives until closed, through every reconnection. A refusal is told once. */
+  subscribe<T extends Topic>(
+    topic: T,
+    heard: (arrival: Arrival<Topics[T]>) => void,
+    refused?: (why: Refusal) => void,
+  ): Closable;
+  /** The same for a topic or pattern that is known at run time only. */
+  listen(topic: string, match: Match, heard: (arrival: Arrival) => void, refused?: (why: Refusal) => void): Closable;
+  /** Rejects with a {@link Refusal}. */
+  call<P extends Procedure>(procedure: P, input: Input<P>): Promise<Output<P>>;
+  /** The same for a procedure that is known at run time only; as patient as its contract. */
+  invoke(procedure: string, input: unknown, signal: AbortSignal): Promise<unknown>;
+  /** Serves a procedure until closed, through every reconnection. `settled` is told when it is served, or why not. */
+  register<P extends Procedure>(procedure: P, serve: Serve<P>, settled: (why: Refusal | undefined) => void): Closable;
+}
+
+/** A "no" from the other side, in the fabric's words (see docs/reference/errors.md). */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+
+  constructor(
+    message: string,
+    readonly code: string,
+    readonly facts: RefusalFacts = {},
+  ) {
+    super(message);
+  }
+
+  /** Whether the same request may succeed without anybody changing it. */
+  get passing(): boolean {
+    return this.facts.retry === "later";
+  }
+}
+
+export interface RefusalFacts {
+  readonly where?: string | undefined;
+  /** JSON Pointer (RFC 6901) to the field at fault. */
+  readonly path?: string | undefined;
+  readonly advice?: string | undefined;
+  readonly retry?: "never" | "later" | "after_login" | undefined;
+  readonly data?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export function asRefusal(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  return new Refusal(error instanceof Error ? error.message : String(error), "console.failed");
+}

@@ -1,0 +1,38 @@
+/** The page: the header, one of two views, and the dialog over both. */
+import type { ReadonlySignal } from "@preact/signals";
+import type { Console } from "../console";
+import { AlertsPanel } from "./AlertsPanel";
+import { AskDialog } from "./AskDialog";
+import { ConnectedPanel } from "./ConnectedPanel";
+import { Header, type Route } from "./Header";
+import { HostPanel } from "./HostPanel";
+import { OperatorPanel } from "./OperatorPanel";
+import { ToolsView } from "./ToolsView";
+import { WatchPanel } from "./WatchPanel";
+
+export function App({ model, route }: { readonly model: Console; readonly route: ReadonlySignal<Route> }) {
+  return (
+    <>
+      <Header model={model} route={route} />
+      {route.value === "tools" ? <ToolsView model={model} /> : <Dashboard model={model} />}
+      <AskDialog model={model} />
+    </>
+  );
+}
+
+function Dashboard({ model }: { readonly model: Console }) {
+  return (
+    <main class="dashboard">
+      <h1 class="sr-only">Dashboard</h1>
+      <div class="column">
+        <HostPanel model={model} />
+        <WatchPanel model={model} />
+      </div>
+      <div class="column">
+        <AlertsPanel model={model} />
+        <OperatorPanel model={model} />
+        <ConnectedPanel model={model} />
+      </div>
+    </main>
+  );
+}
