@@ -281,7 +281,6 @@ class _Assembly:
             family=family.prefix,
             summary=facts["summary"],
             payload_schema=schema,
-            payload_is_array=underlying(facts["payload"], self.types).get("type") == "array",
             publish=facts["publish"],
             subscribe=facts["subscribe"],
             stream=facts["stream"],

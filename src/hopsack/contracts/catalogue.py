@@ -60,7 +60,6 @@ class TopicContract:
     :ivar uri: as declared, with ``{name}`` components.
     :ivar params: the names of those components, in order.
     :ivar payload_schema: self-contained JSON Schema (its types are in ``$defs``).
-    :ivar payload_is_array: a WAMP event may carry the payload as positional arguments.
     :ivar publish: roles; empty: only the node itself. :ivar subscribe: roles.
     :ivar stream: what is kept; ``None``: live only.
     :ivar keeps_latest: the newest event is kept for who comes later, one for each value of the fields in ``latest``;
@@ -72,7 +71,6 @@ class TopicContract:
     family: str
     summary: str
     payload_schema: Schema
-    payload_is_array: bool
     publish: frozenset[str]
     subscribe: frozenset[str]
     stream: Stream | None
@@ -184,9 +182,12 @@ class Catalogue:
         """The declared URI that looks most like this one, if any does: for error messages, not for the hot path."""
         known = self.topics if kind == "topic" else self.procedures
         asked = uri[:200]
-        likeness = {declared: _likeness(asked, declared) for declared in known}
-        best = max(likeness, key=lambda declared: likeness[declared], default=None)
-        return best if best is not None and likeness[best] >= 0.6 else None
+        best, likeness = None, _ALIKE
+        for declared in known:
+            found = _likeness(asked, declared, likeness)
+            if found > likeness or (best is None and found == likeness):
+                best, likeness = declared, found
+        return best
 
     def topics_matching(self, pattern: str, match: Match) -> list[TopicContract]:
         """Every declared topic that some concrete URI belongs to which a subscriber's pattern matches."""
@@ -211,13 +212,20 @@ class Catalogue:
         return uris.Table(self.procedures)
 
 
-def _likeness(uri: str, declared: str) -> float:
-    """0 to 1. What stands in a parameter's place is left out: everything is like a parameter."""
+_ALIKE = 0.6
+"""How much two URIs must have in common for one to be taken for the other misspelt."""
+
+
+def _likeness(uri: str, declared: str, least: float) -> float:
+    """0 to 1; 0 for anything below the least that matters. What stands in a parameter's place is left out."""
     asked, components = uris.split(uri), uris.split(declared)
     if len(asked) == len(components):
         pairs = [pair for pair in zip(asked, components, strict=True) if not uris.is_parameter(pair[1])]
         uri, declared = (".".join(side) for side in zip(*pairs, strict=True))
-    return difflib.SequenceMatcher(None, uri, declared, autojunk=False).ratio()
+    matcher = difflib.SequenceMatcher(None, uri, declared, autojunk=False)
+    if matcher.real_quick_ratio() < least or matcher.quick_ratio() < least:  # cheap upper bounds
+        return 0.0
+    return matcher.ratio()
 
 
 def _nothing() -> Mapping[str, Any]:

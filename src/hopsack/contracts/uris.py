@@ -83,13 +83,18 @@ def shared(one: Components, other: Components) -> Components | None:
 
 def ambiguities(uris: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Pairs of declared URIs that are equally good for some concrete URI."""
-    patterns = sorted((split(uri), uri) for uri in uris)
-    for (one, first), (other, second) in combinations(patterns, 2):
-        common = shared(one, other)
-        if common is None or literals(one) != literals(other):
-            continue
-        if not any(literals(third) > literals(one) and covers(third, common) for third, _ in patterns):
-            yield first, second
+    everything = sorted((split(uri), uri) for uri in uris)
+    equals: dict[tuple[int, int], list[tuple[Components, str]]] = {}
+    for components, uri in everything:
+        if literals(components) < len(components):  # two without parameters never match the same
+            equals.setdefault((len(components), literals(components)), []).append((components, uri))
+    for patterns in equals.values():
+        for (one, first), (other, second) in combinations(patterns, 2):
+            common = shared(one, other)
+            if common is not None and not any(
+                literals(third) > literals(one) and covers(third, common) for third, _ in everything
+            ):
+                yield first, second
 
 
 class _Branch:

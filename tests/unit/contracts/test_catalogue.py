@@ -22,7 +22,7 @@ def test_a_topic_s_facts(catalogue: Catalogue) -> None:
     assert (topic.uri, topic.params, topic.family) == ("host.metrics", (), "host")
     assert (topic.publish, topic.subscribe) == (frozenset({"service"}), frozenset({"guest", "user", "service"}))
     assert (topic.stream, topic.keeps_latest, topic.latest) == (Stream(3600, 3600.0), True, ("host",))
-    assert (topic.summary, topic.payload_is_array) == ("One sample of a host's load.", False)
+    assert topic.summary == "One sample of a host's load."
 
 
 def test_a_procedure_s_facts(catalogue: Catalogue) -> None:

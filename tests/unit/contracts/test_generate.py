@@ -401,6 +401,16 @@ def test_patterns_that_reach_over_dots_may_agree() -> None:
     assert generate.check(_catalogue(text)) == []
 
 
+def test_the_reference_s_example_is_good() -> None:
+    page = (ROOT / "docs/reference/contracts.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+
+    catalogue = build([Source("stock.yaml", "stock.yaml", example)])
+
+    assert generate.check(catalogue) == []
+    assert "STOCK_SHELF_CHANGED: Topic[StockCount]" in generate.python_types(catalogue)
+
+
 # TypeScript
 
 USES = """\
