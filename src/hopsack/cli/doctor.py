@@ -59,8 +59,8 @@ def doctor(as_json: bool, **given: Any) -> int:
 def _line(finding: Finding) -> str:
     colour = {"ok": "green", "missing": "red" if finding.needed else "yellow", "wrong": "red"}[finding.verdict]
     mark = click.style(finding.verdict.ljust(8), fg=colour)
-    line = f"{mark}{finding.what.ljust(14)}{plain(finding.text)}"
-    return line + (f"\n{' ' * 22}{finding.cure}" if finding.cure else "")
+    line = f"{mark}{finding.what.ljust(16)}{plain(finding.text)}"
+    return line + (f"\n{' ' * 24}{finding.cure}" if finding.cure else "")
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -86,9 +86,9 @@ def router() -> Finding:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return Finding("node", "ok", f"hopsack-router {version('hopsack-router')} on crossbar {version('crossbar')}")
+        return Finding("router", "ok", f"hopsack-router {version('hopsack-router')} on crossbar {version('crossbar')}")
     except PackageNotFoundError as error:
-        return Finding("node", "missing", f"{error.name} is not installed", "only needed where a node runs")
+        return Finding("router", "missing", f"{error.name} is not installed", "only needed where a node runs")
 
 
 def node_js() -> Finding:
