@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import assert_never
 
 from watch.disk import Disk
@@ -146,7 +146,7 @@ class Observer:
         """``(at, entries, truncated)``: every change with a time before ``at`` is in it, none after."""
         return self._stamps.next(), *self._walk.tree.entries(limit)
 
-    async def changes(self) -> AsyncIterator[tuple[float, Change]]:
+    async def changes(self) -> AsyncGenerator[tuple[float, Change], None]:
         """Changes with the times they were seen at, for ever."""
         while True:
             await self._news.wait()
