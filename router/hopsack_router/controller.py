@@ -25,6 +25,7 @@ from hopsack.contracts import load
 from hopsack.settings import Settings
 from hopsack_router.access import tickets
 from hopsack_router.component import AUTHID, NodeComponent
+from hopsack_router.nesting import bound_nesting
 from hopsack_router.routing.fanout import Outbox
 from hopsack_router.routing.router import RouterFactory
 from hopsack_router.routing.session import NodeSessionFactory
@@ -41,6 +42,7 @@ class NodeController(RouterController):  # type: ignore[misc]
 
     def __init__(self, config: Any = None, reactor: Any = None, personality: Any = None) -> None:
         super().__init__(config=config, reactor=reactor, personality=personality)
+        bound_nesting()
         self.settings = Settings.from_environ(os.environ)
         self.outbox = Outbox(partial(reactor.callLater, 0))
         self.ready = False

@@ -1,0 +1,58 @@
+"""The Autobahn WebSocket testsuite against ``/echo``: its 247 core cases.
+
+It needs Python 2.7 with the testsuite: ``python2.7 -m pip install --target DIR autobahntestsuite==25.10.1``, then
+``WSTEST_PYTHON=python2.7 WSTEST_PACKAGES=DIR``. Without them the test is skipped, and says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ..conftest import Node
+
+pytestmark = pytest.mark.node
+
+CORE = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]
+"""Framing, pings, reserved bits, opcodes, fragments, UTF-8, closing, auto-fragmentation. 9.* measures; 12.* and 13.* need
+compression, which this door does not offer."""
+
+RUN = """
+import os, site, sys
+site.addsitedir(os.environ["WSTEST_PACKAGES"])
+sys.path.insert(0, os.environ["WSTEST_PACKAGES"])
+from autobahntestsuite.wstest import run
+sys.argv = ["wstest", "-m", "fuzzingclient", "-s", "spec.json"]
+run()
+"""
+
+
+def python() -> str:
+    """A Python 2.7 that has the testsuite."""
+    found = os.environ.get("WSTEST_PYTHON") or shutil.which("python2.7")
+    packages = os.environ.get("WSTEST_PACKAGES")
+    if not found or not packages or not Path(packages, "autobahntestsuite").is_dir():
+        pytest.skip("the Autobahn testsuite is not here: set WSTEST_PYTHON and WSTEST_PACKAGES, see this file's head")
+    return found
+
+
+@pytest.mark.timeout(180)
+def test_core_cases(node: Node, tmp_path: Path) -> None:
+    executable = python()
+    server = {"agent": "hopsack", "url": node.ws("/echo")}
+    spec = {"outdir": "reports", "servers": [server], "cases": CORE, "exclude-cases": [], "exclude-agent-cases": {}}
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+
+    ran = subprocess.run([executable, "-c", RUN], cwd=tmp_path, capture_output=True, timeout=170, check=False)
+
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    cases = json.loads((tmp_path / "reports" / "index.json").read_text())["hopsack"]
+    verdicts = Counter(case[part] for case in cases.values() for part in ("behavior", "behaviorClose"))
+    assert len(cases) == 247
+    assert set(verdicts) <= {"OK", "INFORMATIONAL"}, verdicts

@@ -1,0 +1,189 @@
+"""The doors' small parts: patterns in a query, bearer tokens, close reasons, problems, payloads, files, options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crossbar.common.checkconfig import InvalidConfigException
+
+from hopsack.errors import BadRequest, Denied, LoginRequired, Overloaded, RemoteError
+from hopsack_router.doors import PATHS, SERVICES, raw, sse
+from hopsack_router.doors.bearer import token_of
+from hopsack_router.doors.closing import MAX_REASON, clip, reason_of
+from hopsack_router.doors.console import Assets
+from hopsack_router.doors.http import check_content_type
+from hopsack_router.doors.patterns import MAX_TOPICS, Pattern, pattern_of, patterns_of
+from hopsack_router.doors.payloads import value_of
+from hopsack_router.doors.problems import headers_of, problem_of
+from hopsack_router.doors.websockets import WebSocketOptions, websocket_frame
+from hopsack_router.routing.fanout import Delivery
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("a", "exact"),
+        ("a.b", "exact"),
+        ("", "exact"),
+        ("a.", "prefix"),
+        ("a.b.", "prefix"),
+        ("a..b", "wildcard"),
+        (".b", "wildcard"),
+        ("a..", "wildcard"),
+        (".", "wildcard"),
+        ("a..b.", "wildcard"),
+    ],
+)
+def test_patterns_by_their_look(text: str, match: Any) -> None:
+    assert pattern_of(text) == Pattern(text, match)
+
+
+def test_patterns_of_a_query() -> None:
+    assert patterns_of("") == ()
+    assert patterns_of("x=1&topic") == (Pattern("", "exact"),)
+    assert patterns_of("topic=a.b&topic=a.b&topic=gr%C3%BC%C3%9Fe") == (
+        Pattern("a.b", "exact"),
+        Pattern("grüße", "exact"),
+    )
+    for query in ("topic=%ff", "&".join(f"topic=a{n}" for n in range(MAX_TOPICS + 1))):
+        with pytest.raises(BadRequest):
+            patterns_of(query)
+
+
+def test_bearer_tokens() -> None:
+    assert token_of(None) is None
+    assert token_of("Bearer abc") == "abc"
+    assert token_of("bearer  abc ") == "abc"
+    for header in ("", "Bearer", "Basic YTpi", "abc"):
+        with pytest.raises(LoginRequired):
+            token_of(header)
+
+
+def test_close_reasons_fit() -> None:
+    assert reason_of(Denied("no", advice="ask")) == "hopsack.denied: no (ask)"
+    assert len(clip("ü" * 200).encode()) == MAX_REASON - 1
+
+
+def test_problems() -> None:
+    error = Overloaded("later", where="demo.add", data={"retry_after": 2.5})
+
+    assert problem_of(error) == {
+        "type": "/errors#hopsack.overloaded",
+        "title": error.kind.meaning,
+        "status": 503,
+        "detail": "later",
+        "code": "hopsack.overloaded",
+        "retry": "later",
+        "where": "demo.add",
+        "data": {"retry_after": 2.5},
+    }
+    assert headers_of(error, 503)["Retry-After"] == "3"
+    assert "Retry-After" not in headers_of(Denied(), 403)
+    assert headers_of(LoginRequired(), 401)["WWW-Authenticate"].startswith("Bearer ")
+
+
+def test_a_declared_error_keeps_its_code_in_the_problem() -> None:
+    problem = problem_of(RemoteError("The sum does not fit.", code="demo.overflow"))
+
+    assert (problem["status"], problem["type"]) == (422, "/errors#demo.overflow")
+
+
+@pytest.mark.parametrize(
+    ("delivery", "value"),
+    [
+        (Delivery("t", 1, "exact", 2, args=[{"a": 1}]), {"a": 1}),
+        (Delivery("t", 1, "exact", 2, args=[None]), None),
+        (Delivery("t", 1, "exact", 2), None),
+        (Delivery("t", 1, "exact", 2, kwargs={"a": 1}), {"a": 1}),
+        (Delivery("t", 1, "exact", 2, args=[1, 2]), {"args": [1, 2], "kwargs": {}}),
+        (Delivery("t", 1, "exact", 2, payload=b"\x00\xff", enc_algo="x"), {"payload": "AP8=", "enc_algo": "x"}),
+    ],
+)
+def test_any_event_is_one_value(delivery: Delivery, value: Any) -> None:
+    assert value_of(delivery) == value
+
+
+def test_the_bytes_of_an_event() -> None:
+    delivery = Delivery("demo.news", 1, "prefix", 2, args=["grüße\n"], position="e1:7")
+    body = '{"jsonrpc":"2.0","method":"event","params":{"topic":"demo.news","data":"grüße\\n","position":"e1:7"}}'
+
+    assert raw.FORMAT.event(delivery) == websocket_frame(body.encode(), binary=False)
+    assert sse.FORMAT.event(delivery) == 'event: demo.news\nid: e1:7\ndata: "grüße\\n"\n\n'.encode()
+
+
+@pytest.mark.parametrize("length", [0, 125, 126, 65535, 65536])
+def test_frame_lengths(length: int) -> None:
+    """RFC 6455, section 5.2: seven bits, sixteen, or sixty-four, whichever is the shortest."""
+    frame = websocket_frame(b"x" * length, binary=True)
+    head = frame[: len(frame) - length]
+
+    assert head[0] == 0x82
+    assert len(head) == (2 if length < 126 else 4 if length < 65536 else 10)
+    assert (head[1] if length < 126 else int.from_bytes(head[2:], "big")) == length
+
+
+def test_content_types() -> None:
+    for good in (None, "application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"):
+        check_content_type(good)
+    for bad in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "json"):
+        with pytest.raises(BadRequest):
+            check_content_type(bad)
+
+
+def test_files_are_kept_until_they_change(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text("one")
+    assets = Assets(tmp_path, max_kept=10)
+
+    first, again = assets.find("a.js"), assets.find("a.js")
+    (tmp_path / "a.js").write_text("three")
+    changed = assets.find("a.js")
+
+    assert first is again
+    assert first is not None
+    assert changed is not None
+    assert (changed.body, changed.media) == (b"three", "text/javascript; charset=utf-8")
+    assert changed.etag != first.etag
+
+
+def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).write_text("x" * 6)
+    assets = Assets(tmp_path, max_kept=12)
+
+    for name in "abc":
+        assert assets.find(name) is not None
+
+    assert list(assets._kept) == [str(tmp_path / "b"), str(tmp_path / "c")]
+    assert assets._bytes == 12
+
+
+def test_files_outside_are_not_found(tmp_path: Path) -> None:
+    root = tmp_path / "web"
+    root.mkdir()
+    (tmp_path / "secret").write_text("x")
+    (root / "link").symlink_to(tmp_path / "secret")
+    (root / "loop").symlink_to(root / "loop")
+    assets = Assets(root)
+
+    for path in ("../secret", "link", "loop", "/etc/passwd", "", ".", "a\0b", "x" * 5000, "a/../../secret"):
+        assert assets.find(path) is None
+    assert Assets(tmp_path / "none").find("index.html") is None
+
+
+def test_options_of_a_websocket_door() -> None:
+    options = WebSocketOptions.from_config({"type": "hopsack-raw", "allowed_origins": ["https://a.example:443"]})
+
+    assert options.allowed_origins == ("https://a.example:443",)
+    assert options.max_message_size == 1 << 20
+    for bad in ({"max_message_sise": 1}, {"ping_timeout": 0}, {"ping_timeout": "5"}, {"allowed_origins": "*"}):
+        with pytest.raises(InvalidConfigException):
+            WebSocketOptions.from_config({"type": "hopsack-raw"} | bad)
+
+
+def test_every_path_has_a_service_that_accepts_its_configuration() -> None:
+    for config in PATHS.values():
+        SERVICES[config["type"]].check(None, config)
+        with pytest.raises(InvalidConfigException):
+            SERVICES[config["type"]].check(None, config | {"surprise": 1})

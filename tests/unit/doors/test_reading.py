@@ -1,0 +1,66 @@
+"""The reader that speaks no protocol: what may happen to it besides reading."""
+
+from __future__ import annotations
+
+from autobahn.wamp import message
+
+from hopsack.errors import LoginRequired
+from hopsack_router.doors.closing import DENIED, GOING_AWAY, KICKED, TOKEN_REFUSED
+from hopsack_router.doors.effects import Join, Route
+from hopsack_router.doors.patterns import Pattern
+from hopsack_router.doors.reading import Dismiss, Reader, Refuse, Start
+
+BOTH = (Pattern("demo.news", "exact"), Pattern("demo.", "prefix"))
+
+
+def test_it_starts_when_the_last_subscription_stands() -> None:
+    reader = Reader(BOTH, "token")
+
+    opened = reader.opened()
+    subscribes = reader.joined()
+    first, second = reader.routed(message.Subscribed(2, 72)), reader.routed(message.Subscribed(1, 71))
+
+    assert opened == [Join("token")]
+    assert [one.message.marshal() for one in subscribes if isinstance(one, Route)] == [
+        [32, 1, {}, "demo.news"],
+        [32, 2, {"match": "prefix"}, "demo."],
+    ]
+    assert (first, second) == ([], [Start()])
+
+
+def test_one_refusal_refuses_all() -> None:
+    reader = Reader(BOTH)
+    reader.joined()
+    reader.routed(message.Subscribed(1, 71))
+
+    [refused] = reader.routed(message.Error(32, 2, "wamp.error.not_authorized", args=["no"]))
+
+    assert isinstance(refused, Refuse)
+    assert (refused.code, refused.error.code, refused.error.where) == (DENIED, "hopsack.denied", "demo.")
+    assert reader.routed(message.Subscribed(2, 72)) == []
+
+
+def test_a_token_that_is_refused() -> None:
+    error = LoginRequired("expired")
+
+    assert Reader(BOTH, "old").refused(error) == [Refuse(TOKEN_REFUSED, error)]
+
+
+def test_goodbye_at_any_time() -> None:
+    shutdown, kick = message.Goodbye("wamp.close.system_shutdown"), message.Goodbye("wamp.close.killed")
+    early, late = Reader(BOTH), Reader(BOTH[:1])
+    early.joined()
+    late.joined()
+    late.routed(message.Subscribed(1, 71))
+
+    assert early.routed(shutdown) == [Dismiss(GOING_AWAY)]
+    assert late.routed(kick) == [Dismiss(KICKED)]
+    assert late.routed(kick) == []
+
+
+def test_a_reader_that_left_while_it_joined() -> None:
+    reader = Reader(BOTH)
+    reader.lost()
+
+    assert reader.joined() == []
+    assert reader.refused(LoginRequired()) == []
