@@ -20,8 +20,8 @@ from ..conftest import Node
 pytestmark = pytest.mark.node
 
 CORE = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]
-"""Framing, pings, reserved bits, opcodes, fragments, UTF-8, closing, auto-fragmentation. 9.* measures; 12.* and 13.* need
-compression, which this door does not offer."""
+"""Framing, pings, reserved bits, opcodes, fragments, UTF-8, closing, auto-fragmentation. 9.* measures, and 12.* and
+13.* need compression, which this door does not offer."""
 
 RUN = """
 import os, site, sys
