@@ -14,8 +14,6 @@ from conversations.replay import FOLDER, Bindings, load
 DOCUMENT = Path(__file__).parents[3] / "docs" / "protocol.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```jsonrpc ([a-z-]+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    r"^```jsonrpc ([a-z-]+)\n(.*?)^```$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-)
 
 
 def frames_of(name: str) -> list[tuple[str, Any]]:
