@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from conversations.replay import Bindings, Conversation, load_all
+from tests.conversations.replay import Bindings, Conversation, load_all
 
 from ..conftest import Node
 from .conftest import leaving, sessions

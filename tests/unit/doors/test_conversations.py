@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 from autobahn.wamp import message
+from tests.conversations.replay import FOLDER, Bindings, Conversation, load, load_all
 
-from conversations.replay import FOLDER, Bindings, Conversation, load, load_all
 from hopsack.errors import from_details
 from hopsack_router.doors import envelopes, jsonrpc, raw, reading
 from hopsack_router.doors.closing import reason_of

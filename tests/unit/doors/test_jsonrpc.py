@@ -146,6 +146,7 @@ def test_errors_of_stock_callees_keep_their_name() -> None:
 
     [sent] = machine.routed(message.Error(48, 1, "com.example.broken", args=["It broke."], kwargs={"part": 7}))
 
+    assert isinstance(sent, Send)
     assert sent.body["error"] == {
         "code": 1016,
         "message": "It broke.",
@@ -185,7 +186,6 @@ def test_a_page_that_answers_nobody_is_bounded() -> None:
     [refused] = routed(machine.routed(again))
 
     assert refused[2] == 52
-    assert refused[5]["code" if isinstance(refused[5], dict) else 0]
     assert refused[4] == "hopsack.overloaded"
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from conversations.replay import FOLDER, Bindings, load
+from tests.conversations.replay import FOLDER, Bindings, load
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "protocol.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
