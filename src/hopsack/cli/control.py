@@ -12,8 +12,9 @@ from typing import Any
 import click
 
 from hopsack.cli.exits import DeadlinePassed, Exit, Unreachable
+from hopsack.cli.lines import readable
 from hopsack.cli.main import json_option, local_options, own_name, remote_options, settings_from
-from hopsack.cli.output import Column, emit_rows, for_people, plain, say, to_json
+from hopsack.cli.output import Column, emit_rows, for_people, say, to_json
 from hopsack.errors import LocalError, UsageError
 from hopsack.settings import Settings
 from hopsack.supervise import logs as log_files
@@ -191,7 +192,9 @@ def _print_lines(lines: Iterable[log_files.Line], chosen: Sequence[str], as_json
             click.echo(to_json({"time": line.time, "service": line.service, "text": line.text}))
             continue
         name = click.style(f"{line.service.ljust(width)} │ ", fg=_colour(line.service, chosen))
-        click.echo(click.style(f"{_local_time(line.time)} ", dim=True) + name + plain(line.text))
+        moment = click.style(f"{_local_time(line.time)} ", dim=True)
+        for text in readable(line.text):
+            click.echo(moment + name + text)
     sys.stdout.flush()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from hopsack.cli.lines import readable
 from hopsack.cli.output import plain, say
 from hopsack.settings import Settings
 from hopsack.supervise.logs import LogFile
@@ -67,7 +68,8 @@ class Screen:
     def line(self, name: str, text: str) -> None:
         self._logs[name].write(text, time.time())
         if self._echo:
-            say(self._prefixes[name] + plain(text))
+            for line in readable(text) if sys.stderr.isatty() else [plain(text)]:
+                say(self._prefixes[name] + line)
 
     def told(self, name: str, text: str) -> None:
         self._logs[name].write(f"hopsack: {text}", time.time())

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import jwt
 import pytest
 from click.testing import CliRunner, Result
@@ -18,6 +19,7 @@ from click.testing import CliRunner, Result
 from hopsack.cli import output
 from hopsack.cli import test as test_verb
 from hopsack.cli.control import duration
+from hopsack.cli.lines import readable
 from hopsack.cli.main import cli
 from hopsack.cli.talk import _value, _values
 from hopsack.cli.test import Outcome, skipped_in
@@ -309,6 +311,20 @@ def test_lines_of_a_pipe_are_values_and_empty_ones_are_not() -> None:
 
 def test_json_keeps_letters_and_writes_bytes_as_wamp_does() -> None:
     assert output.to_json({"ü": b"\x00\xff"}) == '{"ü":"\\u0000AP8="}'
+
+
+def test_a_log_line_is_shown_as_a_sentence_with_its_facts() -> None:
+    line = '{"event": "sampled", "level": "info", "timestamp": "t", "service": "host", "host": "a b", "n": 3}'
+    failed = '{"event": "it \\u001b[2J failed", "level": "error", "exception": "Traceback\\n  here"}'
+
+    assert [click.unstyle(text) for text in readable(line)] == ['sampled  host="a b"  n=3']
+    assert [click.unstyle(text) for text in readable(failed)] == [
+        "error: it \\x1b[2J failed",
+        "  Traceback",
+        "    here",
+    ]
+    assert readable("plain text") == ["plain text"]
+    assert readable('{"not": "a log line"}') == ['{"not": "a log line"}']
 
 
 # ----- test
