@@ -27,6 +27,7 @@ import {
   RemoteError,
   toDetails,
 } from "./errors";
+import { Invocations } from "./invocations";
 import { apply, type Rules } from "./rules";
 import { type Arrival, type Effect, type Input, type Match, type NewSession, type Request, subjectOf } from "./session";
 
@@ -65,9 +66,7 @@ interface Raw {
   readonly exact: Map<string, number>;
   readonly registrations: Map<number, { readonly procedure: string; readonly id: unknown }>;
   readonly procedures: Map<string, number>;
-  /** The node's id of an invocation to ours, and back. */
-  readonly invoked: Map<unknown, number>;
-  readonly invocations: Map<number, Id>;
+  readonly invocations: Invocations<Id>;
 }
 
 export function raw(token: string | null): NewSession {
@@ -82,8 +81,7 @@ export function raw(token: string | null): NewSession {
       exact: new Map(),
       registrations: new Map(),
       procedures: new Map(),
-      invoked: new Map(),
-      invocations: new Map(),
+      invocations: new Invocations(),
     };
     return { take: (input) => take(machine, input) };
   };
@@ -279,41 +277,30 @@ function invoked(machine: Raw, { id, method, params }: Extract<Message, { kind: 
     return [sendError(id, error)];
   }
   const invocation = machine.tickets();
-  machine.invoked.set(id, invocation);
-  machine.invocations.set(invocation, id);
+  machine.invocations.begin(id, invocation);
   return [{ kind: "serve", ticket, invocation, procedure: method, input: params ?? null }];
 }
 
 function withdrawn(machine: Raw, { params }: Extract<Message, { kind: "withdrawn" }>): Effect[] {
-  const invocation = machine.invoked.get(isObject(params) ? params.id : undefined);
-  if (invocation === undefined) return [];
-  done(machine, invocation);
-  return [{ kind: "interrupt", invocation }];
+  const invocation = machine.invocations.withdraw(isObject(params) ? params.id : undefined);
+  return invocation === undefined ? [] : [{ kind: "interrupt", invocation }];
 }
 
 function answer(machine: Raw, { invocation, result }: Extract<Request, { kind: "answer" }>): Effect[] {
-  const id = machine.invocations.get(invocation);
+  const id = machine.invocations.theirs(invocation);
   if (id === undefined) return [];
   const message = send({ id, result: result ?? null });
-  done(machine, invocation);
+  machine.invocations.end(invocation);
   return [message];
 }
 
 function decline(machine: Raw, { invocation, error }: Extract<Request, { kind: "decline" }>): Effect[] {
-  const id = done(machine, invocation);
+  const id = machine.invocations.end(invocation);
   return id === undefined ? [] : [sendError(id, error)];
 }
 
 function sendError(id: Id, error: HopsackError): Effect {
   return send({ id, error: { code: numberOf(error.code), message: error.message, data: toDetails(error) } });
-}
-
-/** @returns the node's id, or `undefined` where the answer comes too late to be wanted. */
-function done(machine: Raw, invocation: number): Id | undefined {
-  const id = machine.invocations.get(invocation);
-  machine.invocations.delete(invocation);
-  machine.invoked.delete(id);
-  return id;
 }
 
 const dropped = (): Effect[] => [];

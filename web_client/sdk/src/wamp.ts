@@ -26,6 +26,7 @@ import {
   toDetails,
   uriOf,
 } from "./errors";
+import { Invocations } from "./invocations";
 import { apply, type Rules } from "./rules";
 import { type Effect, type Input, type Match, type NewSession, type Request, subjectOf } from "./session";
 
@@ -77,8 +78,7 @@ interface Wamp {
   readonly subscriptions: Map<unknown, { readonly ticket: number; readonly topic: string }>;
   readonly registrations: Map<unknown, { readonly ticket: number; readonly procedure: string }>;
   readonly granted: Map<number, unknown>;
-  readonly invoked: Map<unknown, number>;
-  readonly invocations: Map<number, unknown>;
+  readonly invocations: Invocations<unknown>;
 }
 
 export function wamp(token: string | null, realm: string, agent: string): NewSession {
@@ -95,8 +95,7 @@ export function wamp(token: string | null, realm: string, agent: string): NewSes
       subscriptions: new Map(),
       registrations: new Map(),
       granted: new Map(),
-      invoked: new Map(),
-      invocations: new Map(),
+      invocations: new Invocations(),
     };
     return { take: (input) => take(machine, input) };
   };
@@ -141,19 +140,7 @@ function part(machine: Wamp, reason: string, details?: unknown): Effect[] {
 // ---- joining ----------------------------------------------------------------------------------------------------
 
 /** Reasons of ABORT that trying again with the same token cannot change. */
-const FINAL: Readonly<Record<string, string>> = {
-  "wamp.error.no_such_realm": "hopsack.bad_request",
-  "wamp.error.protocol_violation": "hopsack.bad_request",
-  "wamp.error.no_such_role": "hopsack.login_required",
-  "wamp.error.no_such_principal": "hopsack.login_required",
-  "wamp.error.no_auth_method": "hopsack.login_required",
-  "wamp.error.no_matching_auth_method": "hopsack.login_required",
-  "wamp.error.not_authorized": "hopsack.login_required",
-  "wamp.error.authentication_failed": "hopsack.login_required",
-  "wamp.error.authentication_denied": "hopsack.login_required",
-  "wamp.error.authentication_required": "hopsack.login_required",
-  "wamp.error.authorization_failed": "hopsack.login_required",
-};
+const FINAL = /^wamp\.error\.(.*auth.*|protocol_violation|no_such_(realm|role|principal))$/;
 
 const ROLES = {
   publisher: {},
@@ -190,12 +177,16 @@ function welcome(machine: Wamp, { parts: [session, details] }: Message): Effect[
 
 function abort(machine: Wamp, { parts: [details, reason] }: Message): Effect[] {
   machine.state = "ended";
-  const facts = isObject(details) ? details : {};
-  const message = typeof facts.message === "string" && facts.message ? facts.message : String(reason);
-  const code = FINAL[String(reason)];
-  const wait = typeof facts.retry_after === "number" ? { retry_after: facts.retry_after } : {};
-  const error = new RemoteError(code ?? "hopsack.overloaded", message, { data: wait });
-  return [{ kind: "refuse", error, final: code !== undefined }];
+  const { message, retry_after } = isObject(details) ? details : {};
+  const code = codeOfAbort(String(reason));
+  const data = typeof retry_after === "number" ? { retry_after } : {};
+  const error = new RemoteError(code, String(message || reason), { data });
+  return [{ kind: "refuse", error, final: code !== "hopsack.overloaded" }];
+}
+
+function codeOfAbort(reason: string): string {
+  if (!FINAL.test(reason)) return "hopsack.overloaded";
+  return /realm|protocol/.test(reason) ? "hopsack.bad_request" : "hopsack.login_required";
 }
 
 /** The router ends a session that had begun: it may be gone for a moment only. */
@@ -368,28 +359,26 @@ function invocation(machine: Wamp, { parts: [id, number, , args, kwargs] }: Mess
     return [sendError(id, new RemoteError("hopsack.no_callee", "This page does not serve that any more."))];
   const { ticket, procedure } = registration;
   const own = machine.tickets();
-  machine.invoked.set(id, own);
-  machine.invocations.set(own, id);
+  machine.invocations.begin(id, own);
   return [{ kind: "serve", ticket, invocation: own, procedure, input: payloadOf(args, kwargs) }];
 }
 
 function interrupt(machine: Wamp, { parts: [id] }: Message): Effect[] {
-  const own = machine.invoked.get(id);
+  const own = machine.invocations.withdraw(id);
   if (own === undefined) return [];
-  finish(machine, own);
   return [sendError(id, new RemoteError("hopsack.canceled")), { kind: "interrupt", invocation: own }];
 }
 
 function answer(machine: Wamp, { invocation: own, result: value }: Extract<Request, { kind: "answer" }>): Effect[] {
-  const id = machine.invocations.get(own);
+  const id = machine.invocations.theirs(own);
   if (id === undefined) return [];
   const message = send(YIELD, id, {}, ...one(value));
-  finish(machine, own);
+  machine.invocations.end(own);
   return [message];
 }
 
 function decline(machine: Wamp, { invocation: own, error }: Extract<Request, { kind: "decline" }>): Effect[] {
-  const id = finish(machine, own);
+  const id = machine.invocations.end(own);
   return id === undefined ? [] : [sendError(id, error)];
 }
 
@@ -397,14 +386,6 @@ const INVOCATION = 68;
 
 function sendError(id: unknown, error: HopsackError): Effect {
   return send(8, INVOCATION, id, {}, uriOf(error.code), [error.message], toDetails(error));
-}
-
-/** @returns the router's id, or `undefined` where the answer comes too late to be wanted. */
-function finish(machine: Wamp, own: number): unknown {
-  const id = machine.invocations.get(own);
-  machine.invocations.delete(own);
-  machine.invoked.delete(id);
-  return id;
 }
 
 const RULES: Rules<State, Wamp, Step, Effect> = {
