@@ -6,12 +6,12 @@
  */
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { WatchChange, WatchListing } from "../contracts";
-import type { Link } from "../link";
+import type { Link, Refusal } from "../link";
 import type { Page } from "../page";
 import { batch, paced } from "../state/batches";
 import { LOADING, type Remote } from "../state/remote";
 import { changed, type Folder, listed, newFolder, reopened, type Step } from "../state/watch";
-import { type Snapshot, snapshot } from "./snapshot";
+import { type Snapshot, type SnapshotPlan, snapshot } from "./snapshot";
 
 const FOLDERS_KEPT = 16;
 
@@ -28,48 +28,22 @@ export interface WatchFeed {
   /** The reader's choice; `undefined`: the first root. */
   readonly chosen: Signal<string | undefined>;
   readonly shown: ReadonlySignal<Folder | undefined>;
+  /** Why a folder could not be listed; `undefined` once one could. */
+  readonly refusal: ReadonlySignal<Refusal | undefined>;
   again(): void;
 }
 
 export function watchFeed(link: Link, page: Page): WatchFeed {
   const roots = signal<Remote<readonly string[]>>(LOADING);
-  const folders = signal<ReadonlyMap<string, Folder>>(new Map());
   const chosen = signal<string | undefined>(undefined);
-  const listings = new Map<string, Snapshot>();
-
-  const listSoon = once(page, LIST_PAUSE, (root) => listings.get(root)?.again());
-  const take = ({ folder, effects }: Step): void => {
-    folders.value = new Map(folders.peek()).set(folder.root, folder);
-    if (effects.includes("list")) listSoon(folder.root);
-  };
-  const folderOf = (root: string): Folder => folders.peek().get(root) ?? newFolder(root);
-  const listingOf = (root: string): Snapshot =>
-    snapshot<WatchListing>(link, page, {
-      opening: () => take({ folder: reopened(folderOf(root)), effects: [] }),
-      ask: () => link.call("watch.list", { root }),
-      answered: (listing) => {
-        arrivals.flush();
-        take(listed(folderOf(root), listing));
-      },
-      refused: () => {},
-    });
-
-  const reduce = (changes: readonly WatchChange[]): void => {
-    for (const [root, ofRoot] of grouped(changes)) {
-      if (folders.peek().has(root) || folders.peek().size < FOLDERS_KEPT) take(changed(folderOf(root), ofRoot));
-    }
-  };
-  const arrivals = batch(paced(page, REDUCTION_PAUSE), reduce, CHANGES_BATCHED);
-  link.listen("watch..changed", "wildcard", ({ data }) => arrivals.add(data as WatchChange));
+  const shelf = folderShelf(link, page);
 
   const asking = snapshot<readonly string[]>(link, page, {
     opening: () => {},
     ask: () => link.call("watch.roots", null),
     answered: (names) => {
       roots.value = { phase: "ready", value: names };
-      for (const root of names.slice(0, FOLDERS_KEPT)) {
-        if (!listings.has(root)) listings.set(root, listingOf(root));
-      }
+      for (const root of names) shelf.keep(root);
     },
     refused: (why) => {
       if (roots.peek().phase !== "ready") roots.value = { phase: "failed", why };
@@ -78,11 +52,65 @@ export function watchFeed(link: Link, page: Page): WatchFeed {
 
   return {
     roots,
-    folders,
+    folders: shelf.folders,
+    refusal: shelf.refusal,
     chosen,
-    shown: computed(() => folders.value.get(chosen.value ?? firstOf(roots.value) ?? "")),
+    shown: computed(() => shelf.folders.value.get(chosen.value ?? firstOf(roots.value) ?? "")),
     again() {
       asking.again();
+      shelf.listAgain();
+    },
+  };
+}
+
+interface Shelf {
+  readonly folders: ReadonlySignal<ReadonlyMap<string, Folder>>;
+  readonly refusal: ReadonlySignal<Refusal | undefined>;
+  /** Lists a root now, and again whenever that is called for. */
+  keep(root: string): void;
+  listAgain(): void;
+}
+
+function folderShelf(link: Link, page: Page): Shelf {
+  const folders = signal<ReadonlyMap<string, Folder>>(new Map());
+  const refusal = signal<Refusal | undefined>(undefined);
+  const listings = new Map<string, Snapshot>();
+  const folderOf = (root: string): Folder => folders.peek().get(root) ?? newFolder(root);
+  const hasRoomFor = (root: string): boolean => folders.peek().has(root) || folders.peek().size < FOLDERS_KEPT;
+  const listSoon = once(page, LIST_PAUSE, (root) => listings.get(root)?.again());
+  const put = (folder: Folder): void => {
+    folders.value = new Map(folders.peek()).set(folder.root, folder);
+  };
+  const take = ({ folder, effects }: Step): void => {
+    put(folder);
+    if (effects.includes("list")) listSoon(folder.root);
+  };
+
+  const reduce = (changes: readonly WatchChange[]): void => {
+    for (const [root, ofRoot] of grouped(changes)) if (hasRoomFor(root)) take(changed(folderOf(root), ofRoot));
+  };
+  const arrivals = batch(paced(page, REDUCTION_PAUSE), reduce, CHANGES_BATCHED);
+  link.listen("watch..changed", "wildcard", ({ data }) => arrivals.add(data as WatchChange));
+
+  const listingOf = (root: string): SnapshotPlan<WatchListing> => ({
+    opening: () => put(reopened(folderOf(root))),
+    ask: () => link.call("watch.list", { root }),
+    answered: (listing) => {
+      refusal.value = undefined;
+      arrivals.flush();
+      take(listed(folderOf(root), listing));
+    },
+    refused: (why) => {
+      refusal.value = why;
+    },
+  });
+  return {
+    folders,
+    refusal,
+    keep(root) {
+      if (!listings.has(root) && hasRoomFor(root)) listings.set(root, snapshot(link, page, listingOf(root)));
+    },
+    listAgain() {
       for (const listing of listings.values()) listing.again();
     },
   };

@@ -11,6 +11,7 @@ import { Notice, Panel, RefusalNote, Skeleton } from "./Panel";
 export function WatchPanel({ model }: { readonly model: Console }) {
   const { watch, page } = model;
   const folder = watch.shown.value;
+  const refusal = watch.refusal.value;
   return (
     <Panel
       id="watch"
@@ -19,6 +20,7 @@ export function WatchPanel({ model }: { readonly model: Console }) {
       meta={folder !== undefined && <Meta feed={watch} folder={folder} />}
     >
       {folder === undefined ? <Nothing feed={watch} /> : <Contents folder={folder} page={page} />}
+      {refusal !== undefined && folder?.phase === "loading" && <RefusalNote why={refusal} />}
     </Panel>
   );
 }
