@@ -25,11 +25,12 @@ from hopsack.settings import Settings
 OK, FAILURE, CONFIGURATION = 0, 1, 3
 
 
-def run(settings: Settings, *, controller: bool = False) -> int:
+def run(settings: Settings, *, controller: bool = False, as_json: bool = False) -> int:
     """Run a node until it is told to stop.
 
     :param settings: ports, folders and secret.
     :param controller: run a full Crossbar node with a worker process.
+    :param as_json: print the ready line as JSON on a terminal too.
     :returns: the process's exit code.
     """
     try:
@@ -39,13 +40,13 @@ def run(settings: Settings, *, controller: bool = False) -> int:
         return CONFIGURATION
     settings.data.mkdir(parents=True, exist_ok=True)
     settings.secret()
-    return _run_crossbar(settings) if controller else _run_solo(settings)
+    return _run_crossbar(settings, as_json) if controller else _run_solo(settings, as_json)
 
 
 # ---- one process ----------------------------------------------------------------------------------------------------
 
 
-def _run_solo(settings: Settings) -> int:
+def _run_solo(settings: Settings, as_json: bool) -> int:
     from twisted.internet import reactor
 
     from hopsack_router import configuration, logs
@@ -63,7 +64,7 @@ def _run_solo(settings: Settings) -> int:
 
     def start() -> None:
         started = solo.start(configuration.worker(settings))
-        started.addCallback(lambda ports: announce(_addresses(settings, ports), sys.stdout)).addErrback(failed)
+        started.addCallback(lambda ports: announce(_addresses(settings, ports), sys.stdout, as_json)).addErrback(failed)
 
     reactor.callWhenRunning(start)
     reactor.addSystemEventTrigger("before", "shutdown", solo.stop)
@@ -94,9 +95,9 @@ def _reachable(host: str) -> str:
     return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
 
 
-def announce(addresses: dict[str, str], out: TextIO) -> None:
-    """Print the ready line: JSON in a pipe, a sentence on a terminal."""
-    if out.isatty():
+def announce(addresses: dict[str, str], out: TextIO, as_json: bool) -> None:
+    """Print the ready line: JSON in a pipe or if asked for, else a sentence."""
+    if out.isatty() and not as_json:
         print(f"ready: {addresses['http']}  (services: {addresses['rawsocket']})", file=out)
     else:
         print(json.dumps({"ready": True, **addresses, "pid": os.getpid()}), file=out)
@@ -106,7 +107,7 @@ def announce(addresses: dict[str, str], out: TextIO) -> None:
 # ---- a full Crossbar node -------------------------------------------------------------------------------------------
 
 
-def _run_crossbar(settings: Settings) -> int:
+def _run_crossbar(settings: Settings, as_json: bool) -> int:
     """Crossbar's own main, with our personality and a configuration file written from the settings."""
     from crossbar.node.main import main
     from twisted.internet import reactor
@@ -127,7 +128,7 @@ def _run_crossbar(settings: Settings) -> int:
             return super().start(node_id).addCallback(ready)
 
     def ready(result: Any) -> Any:
-        announce(_fixed_addresses(settings), out)
+        announce(_fixed_addresses(settings), out, as_json)
         return result
 
     def watch_signals() -> None:

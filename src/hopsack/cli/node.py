@@ -40,4 +40,4 @@ def node(controller: bool, with_parent: bool, as_json: bool, **given: Any) -> in
             Exit.FAILURE,
             "install hopsack-router, or connect to a node elsewhere with HOPSACK_URL",
         ) from error
-    return run(settings, controller=controller)
+    return run(settings, controller=controller, as_json=as_json)
