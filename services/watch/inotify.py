@@ -10,6 +10,7 @@ and the cookies that pair the two ends of a move, so that nothing built on it ca
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from dataclasses import dataclass
@@ -47,6 +48,10 @@ CONTENTS: Final = (
 
 _HEADER = struct.Struct("=iIII")  # struct inotify_event: wd, mask, cookie, len; then len bytes of name, padded with NUL
 _BUFFER = 65536
+_NO_INSTANCE = (
+    "this user has no inotify instance (or this process no file descriptor) left. "
+    "Allow more with: sysctl fs.inotify.max_user_instances=1024"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,12 @@ class Inotify:
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self.descriptor = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+        try:
+            self.descriptor = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+        except OSError as error:
+            if error.errno == errno.EMFILE:
+                raise OSError(error.errno, _NO_INSTANCE) from None
+            raise
 
     def add(self, folder: int, mask: int = CONTENTS) -> int:
         """Watch an open folder. By descriptor, so that no rename can put another folder in its place meanwhile.

@@ -41,8 +41,9 @@ from watch.inotify import Inotify
 from watch.tree import MOST, Tree
 
 MOST_UNTOLD = 10_000
-STEPS_PER_TURN = 200
-"""Effects done before the loop gets a turn: some 2 ms, unless a folder is very large."""
+BATCH = 100
+STEPS_PER_TURN = 20
+"""Effects done before the loop gets a turn: some milliseconds, unless a folder is very large."""
 
 
 class Stamps:
@@ -146,14 +147,20 @@ class Observer:
         """``(at, entries, truncated)``: every change with a time before ``at`` is in it, none after."""
         return self._stamps.next(), *self._walk.tree.entries(limit)
 
-    async def changes(self) -> AsyncGenerator[tuple[float, Change], None]:
-        """Changes with the times they were seen at, for ever."""
+    async def changes(self) -> AsyncGenerator[list[tuple[float, Change]], None]:
+        """Changes with the times they were seen at, up to ``BATCH`` together, for ever."""
+        told = self._walk.told
         while True:
             await self._news.wait()
-            while self._walk.told:
-                yield self._walk.told.popleft()
+            while told:
+                yield [told.popleft() for _ in range(min(BATCH, len(told)))]
                 self._advance_soon()
             self._news.clear()
+
+    def remind(self) -> None:
+        """Some changes were not told: tell readers to read the listing again."""
+        self._walk.told.append((self._stamps.next(), Change((), "rescanned", None)))
+        self._news.set()
 
     def close(self) -> None:
         for handle in (self._timer, self._turn):

@@ -13,10 +13,13 @@ from watch.observer import Observer, Stamps
 
 
 async def next_changes(observer: Observer, count: int) -> list[tuple[str, str]]:
-    changes = observer.changes()
-    found = [await anext(changes) for _ in range(count)]
-    await changes.aclose()
-    return [(change.kind, "/".join(change.path)) for _, change in found]
+    """At least so many changes, as ``(kind, path)``."""
+    found: list[tuple[str, str]] = []
+    async for changes in observer.changes():
+        found += [(change.kind, "/".join(change.path)) for _, change in changes]
+        if len(found) >= count:
+            break
+    return found
 
 
 def test_changes_come_without_asking(tmp_path: Path) -> None:
@@ -42,6 +45,7 @@ def test_changes_come_without_asking(tmp_path: Path) -> None:
 
 def test_while_nobody_takes_them_changes_wait_in_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "MOST_UNTOLD", 3)
+    monkeypatch.setattr(shell, "BATCH", 1)
 
     async def conversation() -> None:
         observer = Observer(str(tmp_path), matcher([]), warn=pytest.fail)
@@ -59,6 +63,19 @@ def test_while_nobody_takes_them_changes_wait_in_the_kernel(tmp_path: Path, monk
             ("created", "first-2"),
             *(("created", f"second-{number}") for number in range(3)),
         ]
+        observer.close()
+
+    asyncio.run(conversation())
+
+
+def test_a_reminder_comes_in_its_turn(tmp_path: Path) -> None:
+    async def conversation() -> None:
+        observer = Observer(str(tmp_path), matcher([]), warn=pytest.fail)
+        await observer.ready()
+
+        observer.remind()
+
+        assert await next_changes(observer, 1) == [("rescanned", "")]
         observer.close()
 
     asyncio.run(conversation())
