@@ -1,0 +1,219 @@
+"""The shells around the machines, on a transport in memory and a clock turned by hand."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any, cast
+
+import pytest
+from autobahn.wamp import message
+from autobahn.wamp.types import SessionDetails
+from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.web.server import Site
+
+from hopsack.contracts import PERMISSIVE
+from hopsack_router.doors.host import Host
+from hopsack_router.doors.raw import RawFactory
+from hopsack_router.doors.requests import DoorRequest
+from hopsack_router.doors.sse import HEARTBEAT, EventsResource
+from hopsack_router.doors.websockets import WebSocketOptions
+from hopsack_router.routing.fanout import Delivery, Outbox
+
+
+class Session:
+    """Stands in for the realm: welcomes everybody and grants every subscription."""
+
+    def __init__(self) -> None:
+        self.link: Any = None
+        self.closed: list[bool] = []
+
+    def onOpen(self, link: Any) -> None:
+        self.link = link
+
+    def onMessage(self, msg: message.Message) -> None:
+        match msg:
+            case message.Hello():
+                self.link.joined(SessionDetails("hopsack", 11, authid="guest-1", authrole="guest"))
+            case message.Subscribe():
+                self.link.send(message.Subscribed(msg.request, 70 + msg.request))
+
+    def onClose(self, clean: bool) -> None:
+        self.closed.append(clean)
+
+    def publish(self, topic: str, value: Any, publication: int = 1) -> None:
+        delivery = Delivery(topic, 71, "exact", publication, args=[value])
+        self.link.offer(self.link.format.event(delivery), publication)
+
+
+class World:
+    """A host with one session to give, and the client's end of the wire."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.session = Session()
+        self.transport: Any = StringTransport(peerAddress=IPv4Address("TCP", "192.0.2.7", 4711))
+        self.host = Host(
+            outbox=Outbox(partial(self.clock.callLater, 0)),
+            new_session=cast(Any, lambda: self.session),
+            clock=cast(Any, self.clock),
+            ready=lambda: True,
+            catalogue=lambda: PERMISSIVE,
+            web=Path("none"),
+            random=Random(7),
+        )
+
+    def connect(self, factory: Any, *lines: str) -> Any:
+        protocol = factory.buildProtocol(IPv4Address("TCP", "192.0.2.7", 4711))
+        if isinstance(factory, Site):
+            protocol.callLater = self.clock.callLater
+        protocol.makeConnection(self.transport)
+        protocol.dataReceived("\r\n".join((*lines, "", "")).encode())
+        return protocol
+
+    def turn(self, seconds: float = 0) -> bytes:
+        """Let time pass, and take what was written."""
+        self.clock.advance(seconds)
+        written: bytes = self.transport.value()
+        self.transport.clear()
+        return written
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def open_stream(world: World) -> Any:
+    site = Site(EventsResource(world.host), requestFactory=DoorRequest, reactor=world.clock)
+    return world.connect(site, "GET /events?topic=demo.news HTTP/1.1", "Host: test")
+
+
+def open_raw(world: World) -> Any:
+    factory = RawFactory(world.host, WebSocketOptions())
+    upgrade = (
+        "GET /raw HTTP/1.1",
+        "Host: test",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+    )
+    world.transport.registerProducer(object(), True)  # the HTTP channel that was here before
+    return world.connect(factory, *upgrade)
+
+
+def test_a_stream_begins_beats_and_carries(world: World) -> None:
+    open_stream(world)
+    head = world.turn()
+
+    world.session.publish("demo.news", 1)
+    world.session.publish("demo.news", 2, publication=2)
+    both = world.turn()
+    beat = world.turn(HEARTBEAT)
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"retry: " in head
+    assert both.count(b"event: demo.news\n") == 2
+    assert b"\r\n:\n\r\n" in beat
+    assert world.session.link.peer == "tcp4:192.0.2.7:4711"
+
+
+def test_events_of_one_turn_leave_in_one_write(world: World) -> None:
+    open_stream(world)
+    world.turn()
+
+    world.session.publish("demo.news", 1)
+    world.session.publish("demo.news", 2, publication=2)
+    nothing_yet = world.transport.value()
+    chunk = world.turn()
+
+    assert nothing_yet == b""
+    assert chunk.count(b"\r\n") == 2  # one chunk: its length, its data
+
+
+def test_a_reader_that_stops_is_cut_off_past_its_budget(world: World) -> None:
+    open_stream(world)
+    link = world.session.link
+    world.turn()
+    world.transport.producer.pauseProducing()
+
+    for publication in range(1, 12):
+        world.session.publish("demo.news", "x" * 100_000, publication)
+
+    assert link.unsent <= link.budget
+    assert world.transport.disconnected
+
+
+def test_a_reader_that_goes_on_gets_everything_in_order(world: World) -> None:
+    open_stream(world)
+    world.turn()
+    world.transport.producer.pauseProducing()
+    for publication in (1, 2, 3):
+        world.session.publish("demo.news", publication, publication)
+    silent = world.turn()
+
+    world.transport.producer.resumeProducing()
+    written = world.turn()
+
+    assert silent == b""
+    places = [written.index(b"data: %d" % number) for number in (1, 2, 3)]
+    assert places == sorted(places)
+
+
+def test_a_stream_ends_with_its_reader(world: World) -> None:
+    channel = open_stream(world)
+    world.turn()
+
+    channel.connectionLost(Failure(ConnectionError("gone")))
+    world.session.publish("demo.news", 1)
+
+    assert world.session.closed == [False]
+    assert world.turn(HEARTBEAT) == b""
+
+
+def test_a_stream_ends_with_the_node(world: World) -> None:
+    open_stream(world)
+    world.turn()
+
+    world.session.link.send(message.Goodbye("wamp.close.system_shutdown"))
+
+    assert world.turn().endswith(b"0\r\n\r\n")
+    assert world.session.closed == [True]
+
+
+def test_silence_on_the_raw_door_is_bounded(world: World) -> None:
+    protocol = open_raw(world)
+    world.turn()
+
+    before = world.turn(protocol.factory.options.hello_timeout - 0.1)
+    after = world.turn(0.2)
+
+    assert before == b""
+    assert after[:1] == b"\x88"
+    assert int.from_bytes(after[2:4], "big") == 4408
+
+
+def test_a_connection_that_spoke_may_be_silent(world: World) -> None:
+    protocol = open_raw(world)
+    protocol.onMessage(b'{"jsonrpc": "2.0", "id": 1, "method": "hopsack.hello"}', False)
+    hello = world.turn()
+
+    assert b'"authid":"guest-1"' in hello
+    assert world.turn(1000) == b""
+
+
+def test_the_raw_door_leaves_with_its_connection(world: World) -> None:
+    protocol = open_raw(world)
+    protocol.onMessage(b'{"jsonrpc": "2.0", "id": 1, "method": "hopsack.hello"}', False)
+    world.turn()
+
+    protocol.onClose(True, 1000, "")
+    world.session.publish("demo.news", 1)
+
+    assert world.session.closed == [True]
+    assert world.turn() == b""
