@@ -13,15 +13,17 @@ A *ticket* is whatever the connection wants to be told the outcome with; session
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol
 
 import msgspec
+from typing_extensions import TypeVar
 
 from hopsack.errors import HopsackError, RemoteError
 
 Match = Literal["exact", "prefix", "wildcard"]
 Invoke = Literal["single", "roundrobin", "random", "first", "last"]
 Ticket = Hashable
+T = TypeVar("T", default=Any)
 
 
 class Payload(Protocol):
@@ -74,6 +76,16 @@ class Publication(msgspec.Struct, frozen=True):
     publisher: int | None = None
     publisher_authid: str | None = None
     publisher_role: str | None = None
+
+
+class Event(Publication, Generic[T], frozen=True, kw_only=True):
+    """One event and its facts. A parameter annotated with this class is given it.
+
+    :ivar topic: the topic it was published on, also where the subscription is a pattern.
+    :ivar data: the payload, in the type that the subscriber asked for.
+    """
+
+    data: T
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------

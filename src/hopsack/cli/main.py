@@ -61,6 +61,10 @@ SECTIONS: Mapping[str, Mapping[str, Verb]] = {
 VERBS: Mapping[str, Verb] = {name: verb for section in SECTIONS.values() for name, verb in section.items()}
 
 
+class ReaderLeft(Exception):
+    """Whoever reads our stdout has had enough, as in ``hopsack sub … | head``."""
+
+
 class Verbs(click.Group):
     """Loads a verb when it is typed."""
 
@@ -84,6 +88,12 @@ class Verbs(click.Group):
             hint = f"did you mean {near[0]!r}?" if near else "`hopsack --help` lists them"
             raise click.UsageError(f"there is no verb {args[0]!r}: {hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderLeft from error  # click would make it exit code 1
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, verbs in SECTIONS.items():
@@ -184,8 +194,8 @@ def _exit_with(error: Exception, *, debug: bool, as_json: bool) -> int:
     match error:
         case click.Abort():
             return 130
-        case BrokenPipeError():
-            # Whoever read us has had enough (`… | head`). Python would complain again when it flushes at exit.
+        case ReaderLeft() | BrokenPipeError():
+            # Python would complain again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return Exit.OK
         case click.exceptions.NoArgsIsHelpError():

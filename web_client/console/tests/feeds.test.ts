@@ -6,7 +6,7 @@ import { presenceFeed } from "../src/feeds/presence";
 import { pause } from "../src/feeds/snapshot";
 import { viewerFeed } from "../src/feeds/viewer";
 import { watchFeed } from "../src/feeds/watch";
-import { batch } from "../src/state/batches";
+import { batch, paced } from "../src/state/batches";
 import { FakeLink } from "./fakeLink";
 import { FakePage, settled } from "./fakePage";
 import { alert, change, entry, member, sample, THRESHOLD } from "./samples";
@@ -39,6 +39,23 @@ describe("batches", () => {
 
     expect(seen.map(({ length }) => length)).toEqual([4, 4]);
     expect(page.frames).toBe(1);
+  });
+
+  test("of costly reductions keep their distance", async () => {
+    const { page } = setting();
+    const seen: (readonly number[])[] = [];
+    const values = batch<number>(paced(page, 0.2), (batched) => seen.push(batched));
+
+    values.add(1);
+    page.draw();
+    values.add(2);
+    page.draw();
+    values.add(3);
+
+    expect(seen).toEqual([[1]]);
+    await page.pass(0.2);
+    page.draw();
+    expect(seen).toEqual([[1], [2, 3]]);
   });
 });
 

@@ -28,7 +28,7 @@ import type {
   SubscribeOptions,
 } from "./contract";
 import { DeclaredError, type HopsackError, LocalError, RemoteError } from "./errors";
-import { Hold } from "./hold";
+import { Hold, type HoldOptions } from "./hold";
 import { Variable } from "./observable";
 import { raw } from "./raw";
 import type { Identity, Match } from "./session";
@@ -123,19 +123,19 @@ class Shell {
   subscribe(
     topic: string,
     listener: (event: FabricEvent) => unknown,
-    { match = "exact", onError }: SubscribeOptions & { match?: Match } = {},
+    { match = "exact", ...options }: HoldOptions & { match?: Match } = {},
   ): Hold {
     const id = this.#connection.ticket();
     this.#listeners.set(id, listener);
-    const hold = this.#hold(id, topic, onError);
+    const hold = this.#hold(id, topic, options);
     this.#feed({ kind: "subscribe", id, topic, match });
     return hold;
   }
 
   events(topic: string, { match = "exact", ...options }: EventsOptions & { match?: Match } = {}): Stream {
     const stream = new Stream(options);
-    const onError = (error: HopsackError): void => stream.end(error);
-    return stream.of(this.subscribe(topic, (event) => stream.add(event), { match, onError }));
+    const ends = { onError: (error: HopsackError) => stream.end(error), onClose: () => stream.end() };
+    return stream.of(this.subscribe(topic, (event) => stream.add(event), { match, ...ends }));
   }
 
   call(procedure: string, input?: unknown, { timeout, signal }: CallOptions = {}): Promise<unknown> {
@@ -150,10 +150,10 @@ class Shell {
     await this.#ask(topic, timeout, signal, (asked) => ({ kind: "publish", topic, data, acknowledge, ...asked }));
   }
 
-  register(procedure: string, handler: Serve, { onError }: SubscribeOptions = {}): Hold {
+  register(procedure: string, handler: Serve, options: SubscribeOptions = {}): Hold {
     const id = this.#connection.ticket();
     this.#servers.set(id, handler);
-    const hold = this.#hold(id, procedure, onError);
+    const hold = this.#hold(id, procedure, options);
     this.#feed({ kind: "register", id, procedure });
     return hold;
   }
@@ -202,8 +202,8 @@ class Shell {
     });
   }
 
-  #hold(id: number, subject: string, onError: SubscribeOptions["onError"]): Hold {
-    const hold = new Hold(subject, onError, () => this.#leave(id));
+  #hold(id: number, subject: string, options: HoldOptions): Hold {
+    const hold = new Hold(subject, options, () => this.#leave(id));
     this.#askers.set(id, {
       settle: () => hold.granted(),
       fail: (error) => {

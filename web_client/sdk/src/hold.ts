@@ -2,6 +2,11 @@
 import type { Registration, SubscribeOptions, Subscription } from "./contract";
 import type { HopsackError } from "./errors";
 
+export interface HoldOptions extends SubscribeOptions {
+  /** Told when the program closed the whole connection. */
+  readonly onClose?: (() => void) | undefined;
+}
+
 export class Hold implements Subscription, Registration {
   #settle: { resolve(): void; reject(error: HopsackError): void } | undefined;
   #outcome: "asked" | "granted" | HopsackError = "asked";
@@ -9,7 +14,7 @@ export class Hold implements Subscription, Registration {
 
   constructor(
     readonly subject: string,
-    private readonly onError: SubscribeOptions["onError"],
+    private readonly options: HoldOptions,
     private readonly leave: () => Promise<void>,
   ) {}
 
@@ -36,14 +41,19 @@ export class Hold implements Subscription, Registration {
     this.#settle?.resolve();
   }
 
-  /** @param quiet the program ended it itself. */
-  failed(error: HopsackError, quiet: boolean): void {
-    const waited = this.#outcome === "asked" && this.#settle !== undefined;
-    if (this.#outcome === "asked") this.#outcome = error;
+  /** @param byProgram it closed the whole connection, so there is nothing to report. */
+  failed(error: HopsackError, byProgram: boolean): void {
+    const asked = this.#outcome === "asked";
+    if (asked) this.#outcome = error;
     this.#settle?.reject(error);
-    if (quiet) return;
-    if (this.onError) this.onError(error);
-    else if (!waited) console.error(String(error));
+    if (byProgram) this.options.onClose?.();
+    else if (this.options.onError) this.options.onError(error);
+    else {
+      // A little later: the program may be about to look at `ready`.
+      queueMicrotask(() => {
+        if (!asked || !this.#settle) console.error(String(error));
+      });
+    }
   }
 
   close(): Promise<void> {

@@ -15,9 +15,14 @@ test.each([
   expect(resolve(address, PAGE)).toEqual({ url, door });
 });
 
-test.each(["ftp://h/raw", "ws://h/echo", "ws://h/rawx", "http://"])("%s is refused with what would be right", (address) => {
-  expect(() => resolve(address, PAGE)).toThrow(expect.objectContaining({ code: "hopsack.usage", advice: expect.any(String) }));
-});
+test.each(["ftp://h/raw", "ws://h/echo", "ws://h/rawx", "http://"])(
+  "%s is refused with what would be right",
+  (address) => {
+    expect(() => resolve(address, PAGE)).toThrow(
+      expect.objectContaining({ code: "hopsack.usage", advice: expect.any(String) }),
+    );
+  },
+);
 
 test("outside a page an address has to be whole", () => {
   expect(() => resolve("/raw", undefined)).toThrow(expect.objectContaining({ code: "hopsack.usage" }));

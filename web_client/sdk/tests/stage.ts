@@ -1,7 +1,7 @@
 /** What the SDK's tests put in place of the world: a clock turned by hand, chance that is known, sockets that a test answers. */
 import type { Clock, WebSocketLike } from "../src/browser";
-import { type ConnectOptions, connect } from "../src/fabric";
 import type { Fabric } from "../src/contract";
+import { type ConnectOptions, connect } from "../src/fabric";
 
 export class HandClock implements Clock {
   #now = 1_000_000;
@@ -103,7 +103,11 @@ export class Wire implements WebSocketLike {
   welcomes(session = 7): void {
     this.opens();
     this.heard();
-    this.says([2, session, { authid: "guest-1", authrole: "guest", realm: "hopsack", agent: "hopsack/0.1.0", roles: {} }]);
+    this.says([
+      2,
+      session,
+      { authid: "guest-1", authrole: "guest", realm: "hopsack", agent: "hopsack/0.1.0", roles: {} },
+    ]);
   }
 }
 

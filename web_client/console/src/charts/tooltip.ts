@@ -43,7 +43,10 @@ function row(box: HTMLElement, style: SeriesStyle): HTMLElement {
   line.className = "chart-tip-row";
   const swatch = line.appendChild(document.createElement("span"));
   swatch.className = "swatch";
-  swatch.style.backgroundColor = `var(${style.colour})`;
+  const [on, off] = style.dash ?? [1, 0];
+  swatch.style.setProperty("--swatch", `var(${style.colour})`);
+  swatch.style.setProperty("--on", `${on}px`);
+  swatch.style.setProperty("--off", `${off}px`);
   line.appendChild(document.createElement("span")).textContent = style.label;
   const value = line.appendChild(document.createElement("span"));
   value.className = "chart-tip-value";

@@ -8,12 +8,16 @@ import { computed, type ReadonlySignal, type Signal, signal } from "@preact/sign
 import type { WatchChange, WatchListing } from "../contracts";
 import type { Link } from "../link";
 import type { Page } from "../page";
-import { batch } from "../state/batches";
+import { batch, paced } from "../state/batches";
 import { LOADING, type Remote } from "../state/remote";
 import { changed, type Folder, listed, newFolder, reopened, type Step } from "../state/watch";
 import { type Snapshot, snapshot } from "./snapshot";
 
 const FOLDERS_KEPT = 16;
+
+/** A large folder's map and tree are made anew at every reduction: a burst of changes must not do that every frame. */
+const REDUCTION_PAUSE = 0.2;
+const CHANGES_BATCHED = 4_096;
 
 /** Seconds between the wish for a new snapshot and the request: a busy folder wishes often. */
 const LIST_PAUSE = 0.5;
@@ -50,11 +54,12 @@ export function watchFeed(link: Link, page: Page): WatchFeed {
       refused: () => {},
     });
 
-  const arrivals = batch<WatchChange>(page.frame, (changes) => {
+  const reduce = (changes: readonly WatchChange[]): void => {
     for (const [root, ofRoot] of grouped(changes)) {
       if (folders.peek().has(root) || folders.peek().size < FOLDERS_KEPT) take(changed(folderOf(root), ofRoot));
     }
-  });
+  };
+  const arrivals = batch(paced(page, REDUCTION_PAUSE), reduce, CHANGES_BATCHED);
   link.listen("watch..changed", "wildcard", ({ data }) => arrivals.add(data as WatchChange));
 
   const asking = snapshot<readonly string[]>(link, page, {

@@ -79,7 +79,7 @@ export function severity({ value, threshold }: Alert): Severity {
 export const METRIC_NAMES: Readonly<Record<AlertMetric, string>> = {
   cpu: "CPU",
   memory: "Memory",
-  disk: "Disk space",
+  disk: "Disk",
 };
 
 /** A threshold as typed into a form, or what is wrong with it, by field. */

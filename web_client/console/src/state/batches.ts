@@ -39,3 +39,24 @@ export function batch<T>(schedule: Schedule, reduce: (values: readonly T[]) => v
     flush,
   };
 }
+
+export interface Pacing {
+  /** Seconds; only differences matter. */
+  now(): number;
+  after(seconds: number, callback: () => void): unknown;
+  readonly frame: Schedule;
+}
+
+/** The next frame, but never two within `seconds`: for reductions that cost more than a frame has. */
+export function paced({ now, after, frame }: Pacing, seconds: number): Schedule {
+  let last = Number.NEGATIVE_INFINITY;
+  return (callback) => {
+    const run = () => {
+      last = now();
+      callback();
+    };
+    const wait = last + seconds - now();
+    if (wait <= 0) frame(run);
+    else after(wait, () => frame(run));
+  };
+}

@@ -58,7 +58,7 @@ function Standing({ model }: { readonly model: Console }) {
     if (refusal.code !== "hopsack.no_callee") return <RefusalNote why={refusal} />;
     return (
       <Notice icon={<PlugIcon />} title="The alerts service is not running">
-        Start it with <code>hopsack run services/alerts</code>.
+        Start it with <code>./hopsack run services/alerts</code>.
       </Notice>
     );
   }

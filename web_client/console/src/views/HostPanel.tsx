@@ -57,7 +57,7 @@ function freshnessWords(feed: HostsFeed, page: Page): ReadonlySignal<string> {
       case "live":
         return "live";
       case "silent":
-        return `silent, last ${ago(feed.shown.value?.receivedAt ?? 0, page.clock.value)}`;
+        return `last sample ${ago(feed.shown.value?.receivedAt ?? 0, page.clock.value)}`;
     }
   });
 }

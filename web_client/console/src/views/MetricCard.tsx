@@ -50,10 +50,7 @@ function Reading({ style, quantity }: ReadingProps) {
   return (
     <div class="reading">
       <span class="reading-label">
-        <span
-          class={style.dash === undefined ? "swatch" : "swatch swatch-dashed"}
-          style={{ "--swatch": `var(${style.colour})` }}
-        />
+        <Swatch style={style} />
         {style.label}
       </span>
       <span class="reading-value number">
@@ -62,4 +59,10 @@ function Reading({ style, quantity }: ReadingProps) {
       </span>
     </div>
   );
+}
+
+/** The line's colour and its dashes, as the chart draws them. */
+function Swatch({ style: { colour, dash } }: { readonly style: SeriesStyle }) {
+  const [on, off] = dash ?? [1, 0];
+  return <span class="swatch" style={{ "--swatch": `var(${colour})`, "--on": `${on}px`, "--off": `${off}px` }} />;
 }

@@ -83,7 +83,7 @@ function GoOn({ operator, duty }: { readonly operator: OperatorFeed; readonly du
           <span>Your name on duty</span>
           <input
             value={name}
-            placeholder="ops"
+            placeholder="for example: ops"
             autocomplete="off"
             autocapitalize="none"
             spellcheck={false}

@@ -16,7 +16,14 @@ export function Thresholds({ thresholds, role, set }: ThresholdsProps) {
   const mayset = role !== undefined && role !== "guest";
   return (
     <details class="thresholds">
-      <summary>Thresholds</summary>
+      <summary>
+        <span>Thresholds</span>
+        {thresholds.map(({ metric, raise_at }) => (
+          <span key={metric} class="threshold-now number">
+            {METRIC_NAMES[metric]} {raise_at} %
+          </span>
+        ))}
+      </summary>
       {!mayset && (
         <p class="hint">
           {role === undefined ? "Not connected." : "A guest may read these. Sign in with a token to set them."}
@@ -39,7 +46,7 @@ type Field = DraftProblem["field"];
 
 const FIELDS: readonly (readonly [Field, string, string])[] = [
   ["raise_at", "Raise at", "%"],
-  ["clear_at", "Clear below", "%"],
+  ["clear_at", "Clear at", "%"],
   ["for_s", "Held for", "s"],
 ];
 

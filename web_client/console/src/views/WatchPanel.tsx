@@ -82,7 +82,7 @@ function Nothing({ feed }: { readonly feed: WatchFeed }) {
       return roots.why.code === "hopsack.no_callee" ? (
         <div class="watch-empty">
           <Notice icon={<PlugIcon />} title="The watch service is not running">
-            This panel fills by itself once it is. Start it with <code>hopsack run services/watch</code>.
+            This panel fills by itself once it is. Start it with <code>./hopsack run services/watch</code>.
           </Notice>
         </div>
       ) : (

@@ -53,8 +53,8 @@ export const METRICS: readonly Metric[] = [
     title: "Load",
     series: [
       { label: "1 min", colour: "--load-1" },
-      { label: "5 min", colour: "--load-5" },
-      { label: "15 min", colour: "--load-15", dash: [4, 3] },
+      { label: "5 min", colour: "--load-5", dash: [7, 3] },
+      { label: "15 min", colour: "--load-15", dash: [2, 3] },
     ],
     values: ({ load }) => load,
     top: (highest) => ceiling(highest, 1, 10),

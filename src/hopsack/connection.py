@@ -1,0 +1,533 @@
+"""A connection that stays: what programs and services hold, over whatever link there is at the moment.
+
+    program -- publish, call, subscribe, register --> Connection -- inputs --> Carrier (link.py) -- bytes --> node
+    program <-- results, events, invocations --       Connection <-- effects --
+
+:mod:`~hopsack.keeper` keeps it connected, :mod:`~hopsack.standing` knows what to ask a new link for,
+:mod:`~hopsack.serving` runs the handlers; here is what a program calls.
+
+When a link is lost, what was in flight fails with :exc:`~hopsack.errors.OutcomeUnknown`. While there is none, calls and
+acknowledged publications wait for one within their own deadline; a publication that is not acknowledged fails at once
+with :exc:`~hopsack.errors.Disconnected`, for nobody could be told of its loss later.
+
+Bounds: ``in_flight`` requests (10,000) may be under way or wait for a link, and ``buffer`` bytes (16 MiB) may wait
+unsent; one more is refused with :exc:`~hopsack.errors.Overloaded` and the numbers.
+"""
+
+# A timeout is part of what a request promises here, not something a caller puts around it.
+# ruff: noqa: ASYNC109
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeVar, assert_never, overload
+
+from hopsack import session as on
+from hopsack.address import Address
+from hopsack.binding import Binding, Pattern
+from hopsack.contracts.refs import Procedure, Topic
+from hopsack.errors import BrokenResult, Deadline, Disconnected, HopsackError, OutcomeUnknown, Overloaded
+from hopsack.keeper import Closed, Connected, Dial, Keeper, State, Waiting, settle, settle_error
+from hopsack.link import Carrier, dial
+from hopsack.options import Options
+from hopsack.raw import RawSession
+from hopsack.serving import Serving
+from hopsack.standing import Feed, Registration, Standing, Wanted
+from hopsack.subscription import Subscription
+from hopsack.threads import Threads, ThreadsLike
+from hopsack.values import is_array, typed
+from hopsack.wamp.codec import CODECS
+from hopsack.wamp.session import WampSession
+
+__all__ = ["AGENT", "REALM", "Connection", "connect", "dialer"]
+
+log = logging.getLogger("hopsack")
+
+T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+
+REALM = "hopsack"
+
+try:
+    AGENT = f"hopsack-python/{version('hopsack')}"
+except PackageNotFoundError:  # run from a source tree that was never installed
+    AGENT = "hopsack-python/0"
+
+
+class Connection:
+    """Everything a program does on the fabric. Made by :func:`connect` and by services, not by hand."""
+
+    def __init__(self, dial: Dial, options: Options | None = None, threads: ThreadsLike | None = None) -> None:
+        self.options = options or Options()
+        self._threads = threads or Threads()
+        self._loop = asyncio.get_running_loop()
+        self._keeper = Keeper(dial, self.options, self)
+        self._standing = Standing(self.options.chance, self._give_back_now)
+        self._serving = Serving(self.options, self._threads)
+        self._requests = 0
+        self._is_closing = False
+
+    # ---- state -------------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """What it is doing now; :meth:`states` follows it."""
+        return self._keeper.state
+
+    @property
+    def identity(self) -> on.Identity | None:
+        """Who this connection is at the moment, if it is connected."""
+        state = self._keeper.state
+        return state.identity if isinstance(state, Connected) else None
+
+    def states(self) -> AsyncIterator[State]:
+        """The state now and whenever it changes, to the end. A slow reader misses what lay between."""
+        return self._keeper.states()
+
+    def start(self) -> None:
+        """Begin to connect, and stay connected until :meth:`close`."""
+        self._keeper.start()
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing new and finish what is in hand: calls that run, and events that have come.
+
+        :param seconds: what is not done by then is cancelled.
+        """
+        ends = self._loop.time() + seconds
+        readers = self._standing.readers
+        leaving = [registration.close() for registration in list(self._standing.registrations)]
+        leaving += [self._leave(reader) for reader in readers]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(ends):
+                await asyncio.gather(*leaving, return_exceptions=True)
+        for reader in readers:
+            reader.end()
+        tasks: set[asyncio.Task[Any]] = {reader.task for reader in readers if reader.task is not None}
+        await _finish(tasks | self._serving.tasks, max(0.0, ends - self._loop.time()))
+
+    async def close(self) -> None:
+        """Finish what is in hand, leave and close; ``close_timeout`` bounds each of the two."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        await self.drain(self.options.close_timeout)
+        await self._keeper.stop()
+        self._threads.close()
+
+    # ---- publish and call --------------------------------------------------------------------------------------------
+
+    @overload
+    async def publish(
+        self, topic: Topic[T], data: T, *, acknowledge: bool = True, timeout: float | None = None, **params: str
+    ) -> None: ...
+    @overload
+    async def publish(
+        self, topic: str, data: Any = None, *, acknowledge: bool = True, timeout: float | None = None, **params: str
+    ) -> None: ...
+    async def publish(
+        self,
+        topic: str | Topic[Any],
+        data: Any = None,
+        *,
+        acknowledge: bool = True,
+        timeout: float | None = None,
+        **params: str,
+    ) -> None:
+        """Publish an event.
+
+        :param acknowledge: wait until the node has accepted it. Without, a refusal is only seen in the node's log.
+        :param timeout: seconds, waiting for a connection included.
+        :param params: the components that are open in the topic.
+        :raises RemoteError: the node refuses it, with the reason, the field and what to do.
+        :raises Disconnected: not sent. :raises OutcomeUnknown: sent, and the connection was lost before the answer.
+        """
+        uri = _concrete(topic, params)
+        if acknowledge:
+            await self._request(lambda ticket: on.PublishRequested(ticket, uri, data), uri, timeout)
+            return
+        carrier = self._keeper.carrier
+        if carrier is None:
+            raise self._keeper.trouble(f"{uri}: not sent")
+        carrier.check_room(uri)
+        carrier.take(on.PublishRequested(None, uri, data))
+
+    @overload
+    async def call(
+        self,
+        procedure: Procedure[I, O],
+        input: I | None = None,
+        *,
+        timeout: float | None = None,
+        **params: str,
+    ) -> O: ...
+    @overload
+    async def call(
+        self, procedure: str, input: Any = None, *, returns: type[T], timeout: float | None = None, **params: str
+    ) -> T: ...
+    @overload
+    async def call(
+        self, procedure: str, input: Any = None, *, returns: Any = None, timeout: float | None = None, **params: str
+    ) -> Any: ...
+    async def call(
+        self,
+        procedure: str | Procedure[Any, Any],
+        input: Any = None,
+        *,
+        returns: Any = None,
+        timeout: float | None = None,
+        **params: str,
+    ) -> Any:
+        """Call a procedure and wait for its result.
+
+        :param returns: type of the result; a :class:`~hopsack.contracts.refs.Procedure` knows it by itself.
+        :param timeout: seconds, waiting for a connection included; then the call is cancelled.
+        :param params: the components that are open in the procedure's URI.
+        :raises RemoteError: refused, failed, or :exc:`~hopsack.errors.Deadline`.
+        :raises Disconnected: not sent. :raises OutcomeUnknown: sent, and the connection was lost before the answer.
+        """
+        uri = _concrete(procedure, params)
+        type_ = procedure.output if isinstance(procedure, Procedure) and returns is None else returns
+        payload = await self._request(lambda ticket: on.CallRequested(ticket, uri, input), uri, timeout)
+        return typed(payload.read(is_array(type_)), type_, where=uri, error=BrokenResult)
+
+    async def _request(self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None) -> Any:
+        seconds = self.options.timeout if timeout is None else timeout
+        ends = self._loop.time() + seconds
+        if self._requests >= self.options.in_flight:
+            raise Overloaded(
+                f"{self._requests} requests are under way, and the limit is {self.options.in_flight}",
+                where=where,
+                advice="wait for answers before asking more",
+            )
+        self._requests += 1
+        try:
+            carrier = self._keeper.carrier or await self._link_before(ends, where)
+            carrier.check_room(where)
+            return await self._outcome(carrier, make, where, ends, seconds)
+        finally:
+            self._requests -= 1
+
+    async def _outcome(
+        self, carrier: Carrier, make: Callable[[on.Ticket], on.Input], where: str, ends: float, seconds: float
+    ) -> Any:
+        ticket: asyncio.Future[Any] = self._loop.create_future()
+        carrier.take(make(ticket))
+
+        def expire() -> None:
+            settle_error(ticket, Deadline(f"no answer within {seconds:g} s", where=where))
+            carrier.take(on.CallAbandoned(ticket))
+
+        timer = self._loop.call_at(ends, expire)
+        try:
+            return await ticket
+        except asyncio.CancelledError:
+            carrier.take(on.CallAbandoned(ticket))
+            raise
+        finally:
+            timer.cancel()
+
+    async def _link_before(self, ends: float, where: str) -> Carrier:
+        try:
+            async with asyncio.timeout_at(ends):
+                while self._keeper.carrier is None:
+                    await self._keeper.opened()
+        except TimeoutError:
+            raise self._keeper.trouble(f"{where}: not sent") from None
+        return self._keeper.carrier
+
+    # ---- subscribe ---------------------------------------------------------------------------------------------------
+
+    @overload
+    async def subscribe(
+        self,
+        topic: Topic[T],
+        handler: Callable[..., Any] | None = None,
+        *,
+        match: on.Match = "exact",
+        inline: bool = False,
+        timeout: float | None = None,
+        **params: str,
+    ) -> Subscription[T]: ...
+    @overload
+    async def subscribe(
+        self,
+        topic: str,
+        handler: Callable[..., Any] | None = None,
+        *,
+        match: on.Match = "exact",
+        type: Any = None,
+        inline: bool = False,
+        timeout: float | None = None,
+        **params: str,
+    ) -> Subscription[Any]: ...
+    async def subscribe(
+        self,
+        topic: str | Topic[Any],
+        handler: Callable[..., Any] | None = None,
+        *,
+        match: on.Match = "exact",
+        type: Any = None,
+        inline: bool = False,
+        timeout: float | None = None,
+        **params: str,
+    ) -> Subscription[Any]:
+        """Receive events: with ``handler``, one after the other, or by ``async for`` over what is returned.
+
+        :param handler: see :mod:`hopsack.binding` for what it may ask for. What it raises is logged.
+        :param match: ``prefix`` (``"a."``) or ``wildcard`` (``"a..c"``); components in braces make a wildcard too.
+        :param type: of the payload, if the handler's annotation does not say.
+        :param inline: run a plain function on the loop; it must not block.
+        :raises RemoteError: the node refuses it.
+        """
+        declared = type if type is not None else getattr(topic, "payload", None)
+        pattern = Pattern.of(_partly(topic, params), match)
+        binding = None
+        if handler is not None:
+            binding = Binding.of(handler, pattern, facts=on.Event, declared=declared, inline=inline)
+        reader: Subscription[Any] = Subscription(pattern.uri, pattern.match, declared, self._leave)
+        feed = self._standing.feed(reader)
+        try:
+            await self._granted(feed.granted, pattern.uri, timeout)
+        except BaseException:
+            await self._leave(reader)
+            raise
+        if binding is not None:
+            reader.task = self._loop.create_task(self._read(reader, binding), name=f"subscriber of {pattern.uri}")
+        return reader
+
+    async def _granted(self, granted: asyncio.Future[None], where: str, timeout: float | None) -> None:
+        if isinstance(self.state, Closed):
+            raise self._keeper.trouble(where)
+        seconds = self.options.timeout if timeout is None else timeout
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(granted)
+        except TimeoutError:
+            if self._keeper.carrier is None:
+                raise self._keeper.trouble(where) from None
+            raise Deadline(f"no answer within {seconds:g} s", where=where) from None
+
+    async def _leave(self, reader: Subscription[Any]) -> None:
+        feed = self._standing.leave(reader)
+        if feed is not None:
+            await self._give_back(feed)
+
+    async def _give_back(self, wanted: Wanted) -> None:
+        """Undo a grant; a link that is lost meanwhile has undone it."""
+        carrier, number, seconds = self._keeper.carrier, wanted.id, self.options.timeout
+        if carrier is None or number is None:
+            return
+        wanted.id = None
+        with contextlib.suppress(Disconnected, OutcomeUnknown):
+            where = wanted.topic if isinstance(wanted, Feed) else wanted.procedure
+            make = partial(_undoing, wanted, number)
+            await self._outcome(carrier, make, where, self._loop.time() + seconds, seconds)
+
+    def _give_back_now(self, wanted: Wanted) -> None:
+        # At once: had a new request for the same topic gone out before, this would undo that one.
+        carrier, number = self._keeper.carrier, wanted.id
+        assert carrier is not None
+        assert number is not None
+        wanted.id = None
+        carrier.take(_undoing(wanted, number, self._loop.create_future()))
+
+    async def _read(self, reader: Subscription[Any], binding: Binding) -> None:
+        try:
+            while (item := await reader.take()) is not None:
+                publication, payload = item
+                try:
+                    await binding.run(binding.for_event(payload, publication), self._threads)
+                except Exception:
+                    log.exception("the subscriber of %s failed on an event of %s", reader.topic, publication.topic)
+        except HopsackError as error:
+            log.error("no longer subscribed to %s: %s", reader.topic, error)
+
+    # ---- register ----------------------------------------------------------------------------------------------------
+
+    async def register(
+        self,
+        procedure: str | Procedure[Any, Any],
+        handler: Callable[..., Any],
+        *,
+        match: on.Match = "exact",
+        invoke: on.Invoke = "single",
+        inline: bool = False,
+        timeout: float | None = None,
+        **params: str,
+    ) -> Registration:
+        """Serve a procedure with ``handler`` until the registration is closed.
+
+        :param handler: see :mod:`hopsack.binding` for what it may ask for. A :exc:`RemoteError` that it raises is the
+            caller's answer; any other exception becomes an incident, whose traceback stands in this program's log.
+        :param match: ``prefix`` or ``wildcard``; components in braces make a wildcard too.
+        :param invoke: how several sessions share the procedure; the raw door leaves it to the node.
+        :raises RemoteError: the node refuses it.
+        """
+        declared = getattr(procedure, "input", None)
+        pattern = Pattern.of(_partly(procedure, params), match)
+        binding = Binding.of(handler, pattern, facts=on.Caller, declared=declared, inline=inline)
+        registration = Registration(binding, invoke, self._loop.create_future(), self._unregister)
+        self._standing.add(registration)
+        try:
+            await self._granted(registration.granted, pattern.uri, timeout)
+        except BaseException:
+            await self._unregister(registration)
+            raise
+        return registration
+
+    async def _unregister(self, registration: Registration) -> None:
+        granted = self._standing.drop(registration)
+        if granted is not None:
+            await self._give_back(granted)
+
+    # ---- Kept: what the keeper tells ---------------------------------------------------------------------------------
+
+    def joined(self, carrier: Carrier) -> None:
+        """(called by the keeper)"""
+        self._standing.ask_all(carrier)
+
+    def lost(self) -> None:
+        """(called by the keeper)"""
+        self._standing.lost()
+        self._serving.lost()
+
+    def ended(self, error: HopsackError | None) -> None:
+        """(called by the keeper)"""
+        self._standing.ended(error)
+
+    def obey(self, effect: on.Effect) -> None:
+        """(called by the keeper) Do what a session says."""
+        match effect:
+            case on.Deliver(number, publication, payload):
+                self._standing.deliver(number, publication, payload)
+            case on.Serve():
+                carrier = self._keeper.carrier
+                assert carrier is not None
+                self._serving.begin(effect, self._standing.registration(effect.registration), carrier)
+            case on.Resolve(ticket, payload):
+                settle(ticket, payload)  # type: ignore[arg-type]
+            case on.Confirm(ticket, number):
+                if isinstance(ticket, (Feed, Registration)):
+                    self._standing.confirm(ticket, number)
+                else:
+                    settle(ticket, number)  # type: ignore[arg-type]
+            case on.Reject(ticket, error):
+                if isinstance(ticket, (Feed, Registration)):
+                    self._standing.reject(ticket, error)
+                else:
+                    settle_error(ticket, error)  # type: ignore[arg-type]
+            case on.Interrupt(invocation):
+                self._serving.interrupt(invocation)
+            case on.Revoke():
+                self._standing.revoke(effect)
+            case on.Report(error):
+                log.error("an answer of this service broke its contract, and its caller got an error: %s", error)
+            case on.Join() | on.Refuse() | on.Send() | on.Close():
+                raise AssertionError("the keeper and the carrier do these")
+            case _:
+                assert_never(effect)
+
+
+def _undoing(wanted: Wanted, number: int, ticket: on.Ticket) -> on.Input:
+    kind = on.UnsubscribeRequested if isinstance(wanted, Feed) else on.UnregisterRequested
+    return kind(ticket, number)
+
+
+def _concrete(uri: str | Topic[Any] | Procedure[Any, Any], params: dict[str, str]) -> str:
+    ref = Topic[Any](uri) if isinstance(uri, str) else uri
+    return ref.at(**params).uri
+
+
+def _partly(uri: str | Topic[Any] | Procedure[Any, Any], params: dict[str, str]) -> str:
+    """A URI for a pattern: with parameters given it is concrete, without any they stay open."""
+    return _concrete(uri, params) if params else str(uri)
+
+
+async def _finish(tasks: set[asyncio.Task[Any]], seconds: float) -> None:
+    tasks -= {asyncio.current_task()}
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    if late:
+        log.warning("%d calls or events were still in hand after %.1f s and are cancelled", len(late), seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.wait(late, timeout=1.0)
+
+
+# ---- connect ---------------------------------------------------------------------------------------------------------
+
+
+def dialer(
+    address: Address,
+    *,
+    token: str | None,
+    realm: str = REALM,
+    service: str | None = None,
+    options: Options,
+    tls: ssl.SSLContext | None = None,
+) -> Dial:
+    """How to reach a node over a socket: a new session and a new link for every attempt."""
+
+    async def dial_once(obey: Callable[[on.Effect], None], lost: Callable[[str], None]) -> Carrier:
+        session: on.Session
+        if address.dialect == "raw":
+            session = RawSession(token=token)
+        else:
+            session = WampSession(CODECS[address.codec], realm=realm, agent=AGENT, token=token, service=service)
+        return await dial(address, session, obey, lost, options, tls)
+
+    return dial_once
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    token: str | None = None,
+    *,
+    realm: str = REALM,
+    patience: float = 0.0,
+    options: Options | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[Connection]:
+    """A connection for the time of an ``async with`` block, on the asyncio loop that runs.
+
+    :param url: see :mod:`hopsack.address`.
+    :param token: who this is; without one, a guest.
+    :param patience: seconds to keep trying the first connection. Once there was one, it is kept until the block ends.
+    :param tls: for ``wss``, if not Python's default context.
+    :raises Disconnected: no connection within ``patience``. :raises RemoteError: the node refuses the token or realm.
+    :raises UsageError: not a URL of a node.
+    """
+    options = options or Options()
+    connection = Connection(dialer(Address.parse(url), token=token, realm=realm, options=options, tls=tls), options)
+    connection.start()
+    try:
+        await _first(connection, url, patience)
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _first(connection: Connection, url: str, patience: float) -> None:
+    reason = "the node did not answer"
+    with contextlib.suppress(TimeoutError):
+        # The first attempt has its own limit, open_timeout; patience is for those after it.
+        async with asyncio.timeout(connection.options.open_timeout + patience):
+            async for state in connection.states():
+                match state:
+                    case Connected():
+                        return
+                    case Closed(error):
+                        raise error or Disconnected("the connection is closed")
+                    case Waiting(_, _, reason) if patience <= 0:
+                        break
+    raise Disconnected(f"cannot connect to {url}: {reason}")

@@ -1,0 +1,211 @@
+/** The dashboard over a real node and the real services. */
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { chart, chartMoves, connected, launch, type Opened, open } from "./chromium";
+import { Stack } from "./stack";
+
+let stack: Stack;
+let browser: Browser;
+
+beforeAll(async () => {
+  [stack, browser] = await Promise.all([Stack.start("host", "watch", "alerts"), launch()]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await stack?.end();
+});
+
+let opened: Opened;
+let page: Page;
+
+beforeEach(async () => {
+  opened = await open(browser, stack.url);
+  page = opened.page;
+  await connected(page);
+  return () => page.context().close();
+});
+
+test("charts move by what the host service pushes", async () => {
+  await chartMoves(page, "cpu", 0);
+  const before = await chart(page, "cpu");
+  await chartMoves(page, "cpu", before.newest);
+  await chartMoves(page, "network", (await chart(page, "network")).newest);
+
+  expect((await chart(page, "cpu")).points).toBeGreaterThan(before.points);
+  expect(await page.getByTestId("cpu-total").textContent()).toMatch(/^\d+(\.\d)?%$/);
+  expect(await page.getByTestId("freshness").textContent()).toBe("live");
+  expect(await coloursOf(page, "memory")).toBeGreaterThan(2);
+  expect(opened.complaints).toEqual([]);
+});
+
+test("the host is described", async () => {
+  await page.locator(".host-facts", { hasText: "Python" }).waitFor();
+
+  expect(await page.locator(".host-facts").textContent()).toMatch(/Linux .*core.* memory.*up /);
+});
+
+describe("the watched folder", () => {
+  test("shows a file that is created, and forgets one that is deleted", async () => {
+    const file = join(stack.watched, "made-by-a-test.txt");
+    const row = page.getByTestId("tree").getByText("made-by-a-test.txt");
+
+    await writeFile(file, "twelve bytes");
+    await row.waitFor();
+
+    expect(await page.getByTestId("tree").textContent()).toContain("12 B");
+    expect(await page.getByTestId("changes").textContent()).toContain("made-by-a-test.txt");
+
+    await rm(file);
+    await row.waitFor({ state: "detached" });
+  });
+
+  test("shows hostile names as the text they are", async () => {
+    const markup = "<img src=x onerror=alert(1)>.txt";
+    const turned = "photo\u202Egpj.exe";
+
+    await writeFile(join(stack.watched, markup), "");
+    await writeFile(join(stack.watched, turned), "");
+    await page.getByTestId("tree").getByText(markup).waitFor();
+    await page.getByTestId("tree").getByText("U+202E").waitFor();
+
+    expect(await page.locator("#watch img").count()).toBe(0);
+    expect(opened.complaints).toEqual([]);
+  });
+
+  test("is listed for a page that comes later", async () => {
+    await writeFile(join(stack.watched, "was-there-before.txt"), "");
+    await page.getByTestId("tree").getByText("was-there-before.txt").waitFor();
+
+    await page.reload();
+
+    await page.getByTestId("tree").getByText("was-there-before.txt").waitFor();
+  });
+});
+
+test("who is connected is counted live", async () => {
+  const headcount = page.getByTestId("headcount");
+  await page.getByTestId("members").getByText("this page").waitFor();
+  const alone = Number(await headcount.textContent());
+  const shows = (count: number) => headcount.getByText(String(count), { exact: true }).waitFor();
+
+  const visitor = await open(browser, stack.url);
+  await connected(visitor.page);
+  await shows(alone + 1);
+  await visitor.page.context().close();
+  await shows(alone);
+
+  expect(await page.getByTestId("moves").textContent()).toContain("left");
+});
+
+test("a guest may read thresholds; a user may set them", async () => {
+  await page.getByText("Thresholds").click();
+  await page.locator(".threshold").first().waitFor();
+
+  expect(await page.locator(".threshold input").first().isDisabled()).toBe(true);
+
+  await page.getByTestId("authid").click();
+  await page.getByLabel("Token").fill(await stack.token("user", "amira"));
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByTestId("role").getByText("user").waitFor();
+  await page.getByText("Thresholds").click();
+  const cpu = page.locator('.threshold[data-metric="cpu"]');
+  await cpu.getByLabel("Raise at").fill("97");
+  await cpu.getByRole("button", { name: "Save" }).click();
+  await page.reload();
+  await page.getByText("Thresholds").click();
+
+  await page.waitForFunction(
+    () => document.querySelector<HTMLInputElement>('.threshold[data-metric="cpu"] input')?.value === "97",
+  );
+});
+
+test("a topic can be read and a procedure called by hand", async () => {
+  await page.goto(`${stack.url}/#/tools`);
+  await page.getByRole("button", { name: "Subscribe" }).click();
+  await page.getByTestId("events").getByText("host.metrics").first().waitFor();
+
+  await page.getByLabel("Procedure").fill("host.describe");
+  await page.getByLabel("Input, as JSON").fill('{"hast": "loom"}');
+  await page.getByRole("button", { name: "Call" }).click();
+  await page.locator('[data-testid="outcome"][data-phase="refused"]').waitFor();
+
+  expect(await page.getByTestId("outcome").textContent()).toContain("hopsack.invalid");
+
+  await page.getByLabel("Procedure").fill("presence.list");
+  await page.getByLabel("Input, as JSON").fill("");
+  await page.getByRole("button", { name: "Call" }).click();
+  await page.locator('[data-testid="outcome"][data-phase="returned"]').waitFor();
+
+  expect(await page.getByTestId("outcome").textContent()).toContain('"members"');
+});
+
+describe("the page", () => {
+  test("asks nothing of anybody but its node", async () => {
+    await chartMoves(page, "cpu", 0);
+
+    expect([...opened.origins]).toEqual([stack.url]);
+  });
+
+  test.each([360, 390])("fits a width of %d pixels, in both views", async (width) => {
+    await page.setViewportSize({ width, height: 800 });
+    await chartMoves(page, "cpu", 0);
+
+    expect(await overflow(page)).toBe(0);
+    await page.getByRole("link", { name: "Tools" }).click();
+    await page.getByLabel("Procedure").waitFor();
+    expect(await overflow(page)).toBe(0);
+  });
+
+  test("does not jump when data arrives", async () => {
+    await chartMoves(page, "cpu", 0);
+    await page.getByTestId("members").getByText("this page").waitFor();
+
+    expect(await layoutShift(page)).toBeLessThan(0.1);
+  });
+
+  test("remembers the theme, and draws charts in it", async () => {
+    const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const light = await ground();
+
+    await page.getByTitle("Dark").click();
+    await page.reload();
+    await connected(page);
+
+    expect(await ground()).not.toBe(light);
+    expect(await page.evaluate(() => document.documentElement.dataset.theme)).toBe("dark");
+  });
+});
+
+/** Colours on a chart's canvas: an empty one has one, its axes and lines are more. */
+async function coloursOf(on: Page, metric: string): Promise<number> {
+  return await on.locator(`[data-metric="${metric}"] canvas`).evaluate((element) => {
+    const canvas = element as HTMLCanvasElement;
+    const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+    return new Set(new Uint32Array(data.buffer)).size;
+  });
+}
+
+async function overflow(on: Page): Promise<number> {
+  return await on.evaluate(() =>
+    Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth),
+  );
+}
+
+/** The sum of what moved without anybody asking for it (Layout Instability API). */
+async function layoutShift(on: Page): Promise<number> {
+  return await on.evaluate(
+    () =>
+      new Promise<number>((resolve) => {
+        new PerformanceObserver((list, observer) => {
+          observer.disconnect();
+          const shifts = list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean })[];
+          resolve(shifts.reduce((sum, { value, hadRecentInput }) => sum + (hadRecentInput ? 0 : value), 0));
+        }).observe({ type: "layout-shift", buffered: true });
+        // Without any shift the observer is never called.
+        requestAnimationFrame(() => requestAnimationFrame(() => resolve(0)));
+      }),
+  );
+}

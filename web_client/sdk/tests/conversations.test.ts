@@ -1,0 +1,185 @@
+/** The recorded conversations of the raw door, from the client's side (tests/conversations/README.md explains the files). */
+import { readdirSync, readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import type { Match } from "../src/index";
+import { DeclaredError, type HopsackError } from "../src/index";
+import { type Frame, type Stage, settle, stage } from "./stage";
+
+const FOLDER = new URL("../../../tests/conversations/", import.meta.url);
+
+interface Line {
+  readonly from?: string;
+  readonly to?: string;
+  readonly frame?: Frame;
+  readonly close?: { readonly code: number; readonly reason: Frame };
+  readonly act?: string;
+  readonly as?: string;
+  readonly of?: string;
+  readonly [member: string]: Frame;
+}
+
+const conversations = readdirSync(FOLDER)
+  .filter((name) => name.endsWith(".jsonl"))
+  .map((name) => {
+    const lines = readFileSync(new URL(name, FOLDER), "utf8").split("\n");
+    const values = lines.filter((line) => line.trim() && !line.startsWith("//")).map((line) => JSON.parse(line));
+    return { name, head: values[0], lines: values.slice(1) as Line[] };
+  })
+  .filter(({ head }) => head.sdk);
+
+test("there are conversations to replay", () => {
+  expect(conversations.length).toBeGreaterThan(10);
+});
+
+test.each(conversations)("$name: $head.summary", async ({ head, lines }) => {
+  const replay = new Replay(head.values);
+  for (const line of lines) await replay.line(line);
+  replay.ends();
+});
+
+class Replay {
+  readonly #bound: Map<string, unknown> = new Map();
+  /** What the program saw and no line has named yet, by the operation's name. */
+  readonly #seen: { readonly of: string; readonly what: Frame }[] = [];
+  readonly #holds = new Map<string, { close(): Promise<void> }>();
+  readonly #aborts = new Map<string, AbortController>();
+  readonly #asked = new Map<string, { answer(line: Line): void; readonly signal: AbortSignal }>();
+  readonly #unnamed: ((name: string) => void)[] = [];
+  readonly #sent: Frame[] = [];
+  #stage: Stage | undefined;
+
+  constructor(private readonly values: Readonly<Record<string, unknown>>) {}
+
+  async line(line: Line): Promise<void> {
+    if (line.from === "app") this.#acts[line.act ?? ""]?.(line);
+    else if (line.from === "server") this.#feeds(line);
+    await settle();
+    this.#sent.push(...this.#on.wire.heard());
+    if (line.from === "client") this.#expectsSent(line);
+    else if (line.to === "app") this.#expectsSeen(line);
+  }
+
+  ends(): void {
+    expect(this.#sent).toEqual([]);
+    expect(this.#seen.filter(({ what }) => "event" in what || "error" in what)).toEqual([]);
+  }
+
+  get #on(): Stage {
+    if (!this.#stage) throw new Error("the conversation does not begin with connect");
+    return this.#stage;
+  }
+
+  readonly #acts: Readonly<Record<string, (line: Line) => void>> = {
+    connect: ({ as, token }) => {
+      this.#stage = stage(token ? { token } : {});
+      this.#on.wire.opens();
+      const told = this.#on.fabric.ready().then(({ id: session, ...rest }) => ({ session, ...rest }));
+      this.#note(as, told);
+    },
+    subscribe: ({ as = "", topic, match }) => {
+      const heard = (event: Frame): void => void this.#seen.push({ of: as, what: { event } });
+      const hold = this.#on.fabric.subscribe(topic, heard, { match: match as Match } as { match: "exact" });
+      this.#holds.set(as, hold);
+      this.#note(as, hold.ready);
+    },
+    unsubscribe: ({ of = "", as }) => this.#note(as, this.#holds.get(of)?.close()),
+    publish: ({ as, topic, data, acknowledge }) =>
+      this.#note(
+        as,
+        this.#on.fabric.publish(topic, data, { acknowledge }).then(() => ({})),
+      ),
+    call: ({ as = "", procedure, input }) => {
+      const abort = new AbortController();
+      this.#aborts.set(as, abort);
+      this.#note(as, this.#on.fabric.call(procedure, input, { signal: abort.signal }));
+    },
+    cancel: ({ of = "" }) => this.#aborts.get(of)?.abort(),
+    register: ({ as = "", procedure }) => {
+      const hold = this.#on.fabric.register(procedure, (input, { procedure, signal }) => {
+        return new Promise((resolve, reject) => {
+          this.#seen.push({ of: as, what: { asked: { procedure, input } } });
+          const answer = ({ result, error }: Line): void =>
+            error ? reject(new DeclaredError(error.code, error.message, error.data)) : resolve(result);
+          this.#unnamed.push((name) => this.#asked.set(name, { answer, signal }));
+        });
+      });
+      this.#holds.set(as, hold);
+      this.#note(as, hold.ready);
+    },
+    unregister: ({ of = "", as }) => this.#note(as, this.#holds.get(of)?.close()),
+    answer: (line) => this.#asked.get(line.of ?? "")?.answer(line),
+    close: () => this.#on.fabric.close(),
+  };
+
+  #note(of: string | undefined, told: Promise<unknown> | undefined): void {
+    told?.then(
+      (result) => of && this.#seen.push({ of, what: { result } }),
+      (error: HopsackError) => of && this.#seen.push({ of, what: { error } }),
+    );
+  }
+
+  #feeds({ frame, close }: Line): void {
+    if (close) this.#on.wire.hangsUp(close.code, this.#fill(close.reason) as string);
+    else this.#on.wire.says(this.#fill(frame));
+  }
+
+  #expectsSent({ frame, close }: Line): void {
+    if (close) this.#match(close, this.#on.wire.closed);
+    else this.#match(frame, this.#sent.shift());
+  }
+
+  #expectsSeen({ of = "", closed, canceled, asked, error, result, event }: Line): void {
+    if (closed) expect(this.#on.fabric.state.value.name).toBe("closed");
+    else if (canceled) expect(this.#asked.get(of)?.signal.aborted).toBe(true);
+    else this.#expectsTold({ of, asked, error, result, event });
+  }
+
+  #expectsTold({ of = "", asked, error, result, event }: Line): void {
+    const kind = asked ? "asked" : error ? "error" : event ? "event" : "result";
+    const at = this.#seen.findIndex((one) => one.of === of && kind in one.what);
+    const what = this.#seen.splice(at, 1)[0]?.what[kind];
+    expect(at, `${of} has seen no ${kind}`).toBeGreaterThanOrEqual(0);
+    if (asked) {
+      const { as, ...rest } = asked;
+      this.#match(rest, what);
+      this.#unnamed.shift()?.(as);
+    } else if (error) {
+      this.#match({ ...error, $more: true }, { ...what, message: what.message });
+    } else {
+      this.#match(event ?? result, what);
+    }
+  }
+
+  #fill(template: unknown): unknown {
+    if (typeof template === "string") return this.#fillText(template);
+    if (Array.isArray(template)) return template.map((one) => this.#fill(one));
+    if (typeof template !== "object" || template === null) return template;
+    const members = Object.entries(template).filter(([name]) => name !== "$more");
+    return Object.fromEntries(members.map(([name, value]) => [name, this.#fill(value)]));
+  }
+
+  #fillText(text: string): unknown {
+    if (text.startsWith("$$")) return text.slice(1);
+    if (!text.startsWith("$")) return text;
+    const name = text.slice(1);
+    if (!this.#bound.has(name)) this.#bound.set(name, this.values[name]);
+    return this.#bound.get(name);
+  }
+
+  #match(expected: unknown, actual: unknown): void {
+    if (typeof expected === "string" && expected.startsWith("$") && !expected.startsWith("$$")) {
+      const name = expected.slice(1);
+      if (name === "_") return;
+      if (this.#bound.has(name)) expect(actual).toEqual(this.#bound.get(name));
+      else this.#bound.set(name, actual);
+    } else if (typeof expected === "object" && expected !== null) {
+      const { $more, ...members } = expected as Record<string, unknown>;
+      const present = actual as Record<string, unknown>;
+      expect(typeof actual, `${JSON.stringify(actual)} for ${JSON.stringify(expected)}`).toBe("object");
+      if (!$more) expect(Object.keys(present).sort()).toEqual(Object.keys(members).sort());
+      for (const [name, value] of Object.entries(members)) this.#match(value, present[name]);
+    } else {
+      expect(actual).toEqual(this.#fill(expected));
+    }
+  }
+}
