@@ -22,7 +22,7 @@ from twisted.internet.interfaces import IReactorTime
 from hopsack.contracts import Catalogue
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.configuration import REALM, ROLES
-from hopsack_router.doors.wamp import _unframed, received, wamp_format
+from hopsack_router.doors.wamp import WampFormat, _unframed, received, wamp_format
 from hopsack_router.routing.fanout import Outbox
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.router import RouterFactory
@@ -74,6 +74,7 @@ class EmbeddedLink(Link):
     """A WAMP client by function call."""
 
     door = "wamp-rawsocket"
+    format: WampFormat
     peer = "memory"
 
     # What Crossbar's session reads of a transport that has already authenticated its client.

@@ -164,6 +164,7 @@ class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
     """A WAMP client over WebSocket."""
 
     door = "wamp-websocket"
+    format: WampFormat
 
     def onOpen(self) -> None:
         self.outbox = self.factory.outbox
@@ -240,6 +241,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
     """A WAMP client over RawSocket: what services use."""
 
     door = "wamp-rawsocket"
+    format: WampFormat
 
     def _on_handshake_complete(self) -> None:
         self.outbox = self.factory.outbox

@@ -40,7 +40,7 @@ class Broker(CrossbarBroker):  # type: ignore[misc]
         refusal = uris.check(publish.topic, restricted=session._authrole != "trusted", where="topic")
         if refusal is not None:
             self._router.refuse(session, publish, refusal)
-        elif self._router.admission is not None:
+        elif self._router.admits:
             self._accept(session, publish, disclose=session._authrole == "trusted")
         else:
             self._ask_roles(session, publish)

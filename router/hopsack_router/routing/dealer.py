@@ -19,7 +19,7 @@ call.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autobahn.exception import PayloadExceededError
@@ -89,7 +89,7 @@ class Dealer(CrossbarDealer):  # type: ignore[misc]
     # ---- CALL -----------------------------------------------------------------------------------------------------
 
     def processCall(self, session: NodeSession, call: message.Call) -> None:
-        if self._router.admission is None:
+        if not self._router.admits:
             super().processCall(session, call)  # Crossbar's own roles decide; it comes back to _call
             return
         registration = self._registration_map.best_matching_observation(call.procedure)
@@ -305,8 +305,8 @@ def _choose(registration: Any) -> tuple[Any, Any]:
 
 
 def _in_turn(registration: Any) -> Iterator[Any]:
-    callees = registration.observers
-    policy, count = registration.extra.invoke, len(callees)
+    callees: Sequence[Any] = registration.observers  # Crossbar's ordered set
+    policy, count, start = registration.extra.invoke, len(callees), 0
     if policy == message.Register.INVOKE_ROUNDROBIN:
         start = registration.extra.roundrobin_current
         registration.extra.roundrobin_current = (start + 1) % count
@@ -314,8 +314,6 @@ def _in_turn(registration: Any) -> Iterator[Any]:
         start = random.randrange(count)  # noqa: S311
     elif policy == message.Register.INVOKE_LAST:
         return reversed(callees)
-    else:
-        return iter(callees)
     return (callees[(start + n) % count] for n in range(count))
 
 

@@ -44,13 +44,18 @@ YIELD_REPORTS_TO = "hopsack-"
 
 
 class Router(CrossbarRouter):  # type: ignore[misc]
-    """Routes one realm."""
+    """Routes one realm.
+
+    :ivar admission: the gate.
+    :ivar admits: whether the gate decides; else Crossbar's own roles do.
+    """
 
     broker = Broker
     dealer = Dealer
 
     def __init__(self, factory: RouterFactory, *args: Any, **kwargs: Any) -> None:
-        self.admission: Admission | None = None if factory.catalogue is None else Admission(factory.catalogue)
+        self.admits = factory.catalogue is not None
+        self.admission = Admission(factory.catalogue or PERMISSIVE)
         self.presence = Presence()
         super().__init__(factory, *args, **kwargs)
 
@@ -79,7 +84,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self, session: NodeSession, uri: str, action: str, options: dict[str, Any]
     ) -> Deferred[dict[str, Any]]:
         """Admission has decided in :meth:`process`. What is left is disclosure: callees learn who calls."""
-        if self.admission is None:
+        if not self.admits:
             asked: Deferred[dict[str, Any]] = super().authorize(session, uri, action, options)
             return asked
         return succeed(_ALLOWED if action != "publish" or session._authrole == "trusted" else _UNDISCLOSED)
@@ -106,7 +111,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         route.count()
         admitted: message.Message | None = msg
         try:
-            if self.admission is not None and session._authrole != "trusted":
+            if self.admits and session._authrole != "trusted":
                 admitted = route.admit(self, session, msg)
             if admitted is not None:
                 (route if admitted is msg else _ROUTES[type(admitted)]).carry_out(self, session, admitted)
@@ -150,7 +155,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
     def refuse(self, session: NodeSession, msg: message.Message, refusal: RemoteError) -> None:
         """Answer a request with an error, where WAMP has a place for one."""
         metrics.refusals.labels(refusal.code).inc()
-        kind = _ROUTES[type(msg)].kind
+        kind: Any = _ROUTES[type(msg)].kind
         if kind not in _ANSWERABLE or (kind is message.Publish and not msg.acknowledge):
             LOG.info("refused from {authid}: {refusal}", authid=session._authid, refusal=refusal)
             return

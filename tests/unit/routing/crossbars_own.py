@@ -8,10 +8,11 @@ import unittest.mock
 
 import crossbar.router.router
 import crossbar.router.session
-from hopsack_router.routing.router import RouterFactory
-from hopsack_router.routing.session import NodeSessionFactory
 from twisted.trial.reporter import VerboseTextReporter
 from twisted.trial.runner import TestLoader, TrialRunner
+
+from hopsack_router.routing.router import RouterFactory
+from hopsack_router.routing.session import NodeSessionFactory
 
 
 class OursForTheirs(RouterFactory):

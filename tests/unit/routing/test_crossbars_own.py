@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Both say that a caller that did not announce call_canceling is told nothing when its call times out: it waits for ever.
-# Here a caller always gets an answer.
+# Both say that a caller that did not announce call_canceling is told nothing when its call times out, and so waits for
+# ever. Here a caller always gets an answer.
 DELIBERATE = {
     "test_call_timeout_without_callee_or_caller_support",
     "test_call_timeout_without_caller_support",
@@ -18,7 +18,9 @@ DELIBERATE = {
 def test_crossbars_own_tests_pass_with_our_classes(tmp_path: Path) -> None:
     script = Path(__file__).with_name("crossbars_own.py")
 
-    ran = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    ran = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False
+    )
 
     verdicts = dict(re.findall(r"\.(test_\w+) \.\.\. \[(\w+)\]", ran.stdout))
     assert len(verdicts) > 40, ran.stdout + ran.stderr
