@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from autobahn.wamp import message
 from autobahn.wamp.exception import ProtocolError
@@ -21,11 +22,12 @@ from twisted.internet.interfaces import IReactorTime
 from hopsack.contracts import Catalogue
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.configuration import REALM, ROLES
-from hopsack_router.doors.wamp import _unframed, messages, wamp_format
+from hopsack_router.doors.wamp import WampFormat, _unframed, received, wamp_format
 from hopsack_router.routing.fanout import Outbox
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.router import RouterFactory
 from hopsack_router.routing.session import NodeSession, NodeSessionFactory
+from hopsack_router.routing.unread import Carried
 
 
 class EmbeddedNode:
@@ -72,6 +74,7 @@ class EmbeddedLink(Link):
     """A WAMP client by function call."""
 
     door = "wamp-rawsocket"
+    format: WampFormat
     peer = "memory"
 
     # What Crossbar's session reads of a transport that has already authenticated its client.
@@ -97,7 +100,7 @@ class EmbeddedLink(Link):
         if self._session is None:
             return
         try:
-            for msg in messages(self._serializer, data, self.send):
+            for msg in received(self, data):
                 if self._session is not None:
                     self._session.onMessage(msg)
         except ProtocolError:
@@ -114,6 +117,9 @@ class EmbeddedLink(Link):
     def send(self, msg: message.Message) -> None:
         payload, _ = self._serializer.serialize(msg)
         self.queue(payload)
+
+    def carry(self, number: int, head: tuple[Any, ...], carried: Carried) -> None:
+        self.queue(self.format.message((number, *head), carried))
 
     def flush(self) -> None:
         pending, self._pending = self._pending, None

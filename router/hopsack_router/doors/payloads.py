@@ -18,7 +18,8 @@ def value_of(delivery: Delivery) -> Any:
     """
     if delivery.payload is not None:
         return {"payload": base64.b64encode(delivery.payload).decode(), "enc_algo": delivery.enc_algo}
+    args, kwargs = delivery.carried.values()
     try:
-        return payload_of(delivery.args, delivery.kwargs, array=False)
+        return payload_of(args, kwargs, array=False)
     except Invalid:
-        return {"args": delivery.args or [], "kwargs": delivery.kwargs or {}}
+        return {"args": args or [], "kwargs": kwargs or {}}

@@ -27,6 +27,8 @@ from crossbar.worker.transport import RouterTransport
 from twisted.logger import Logger
 
 from hopsack.errors import to_wamp
+from hopsack.wamp import messages as lean
+from hopsack.wamp.codec import CODECS, Malformed
 from hopsack_router import metrics
 from hopsack_router.doors.site import WebTransport
 from hopsack_router.doors.websockets import websocket_frame
@@ -34,8 +36,10 @@ from hopsack_router.routing import uris
 from hopsack_router.routing.broker import to_message
 from hopsack_router.routing.fanout import Delivery, Format
 from hopsack_router.routing.links import Link
+from hopsack_router.routing.unread import Carried, is_frequent, read
 
 LOG = Logger()
+EVENT = lean.Event.number()
 
 LIVENESS = {
     "enable_hybi10": False,
@@ -66,15 +70,35 @@ def _unframed(payload: bytes, binary: bool) -> bytes:
 
 
 class WampFormat(Format):
-    """EVENT in one serialization and framing."""
+    """Messages in one serialization and framing.
+
+    :ivar codec: reads and writes the frequent messages without touching their payload; ``None`` for serializations
+        that only Autobahn has.
+    """
 
     def __init__(self, serializer: Any, frame: Any) -> None:
+        self.codec = CODECS.get(serializer.SERIALIZER_ID)
         self._serializer = serializer
+        self._binary = serializer._serializer.BINARY
         self._frame = frame
 
     def event(self, delivery: Delivery) -> bytes:
-        payload, binary = self._serializer.serialize(to_message(delivery))
-        return self._frame(payload, binary)  # type: ignore[no-any-return]
+        if self.codec is None or delivery.payload is not None or delivery.forward_for or delivery.retained:
+            payload, _ = self._serializer.serialize(to_message(delivery))
+            return self._frame(payload, self._binary)  # type: ignore[no-any-return]
+        details: dict[str, Any] = {}
+        if delivery.match != "exact":
+            details["topic"] = delivery.topic
+        if delivery.publisher is not None:
+            details["publisher"] = delivery.publisher
+            details["publisher_authid"] = delivery.publisher_authid
+            details["publisher_authrole"] = delivery.publisher_authrole
+        return self.message((EVENT, delivery.subscription, delivery.publication, details), delivery.carried)
+
+    def message(self, head: tuple[Any, ...], carried: Carried) -> bytes:
+        """The frame of a message whose payload is passed through."""
+        assert self.codec is not None
+        return self._frame(self.codec.envelope(head, *carried.encoded(self.codec)), self._binary)  # type: ignore[no-any-return]
 
 
 @cache
@@ -82,6 +106,23 @@ def wamp_format(serializer_id: str, frame: Any) -> WampFormat:
     """The one format of a serializer (``json``, ``msgpack.batched``, …) under a framing."""
     name, _, batched = serializer_id.partition(".")
     return WampFormat(_CLASSES[name](batched=bool(batched)), frame)
+
+
+def received(link: Any, payload: bytes) -> Iterator[message.Message]:
+    """The messages in what a client sent: the frequent ones unread, the others as Autobahn reads them.
+
+    :raises ProtocolError: the bytes are no WAMP message.
+    """
+    codec = link.format.codec
+    if codec is not None and is_frequent(codec, payload):
+        try:
+            msg = read(codec, payload)
+        except Malformed as error:
+            raise ProtocolError(str(error)) from error
+        if msg is not None:
+            yield msg
+            return
+    yield from messages(link._serializer, payload, link.send)
 
 
 def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], object]) -> Iterator[message.Message]:
@@ -123,6 +164,7 @@ class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
     """A WAMP client over WebSocket."""
 
     door = "wamp-websocket"
+    format: WampFormat
 
     def onOpen(self) -> None:
         self.outbox = self.factory.outbox
@@ -137,7 +179,7 @@ class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
         try:
             if isBinary != self._serializer._serializer.BINARY:
                 raise ProtocolError(f"{self._serializer.SERIALIZER_ID} takes the other kind of frame")
-            for msg in messages(self._serializer, payload, self.send):
+            for msg in received(self, payload):
                 if self._session is not None:
                     self._session.onMessage(msg)
         except ProtocolError as error:
@@ -158,6 +200,15 @@ class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
             self.queue(websocket_frame(payload, binary))
         else:
             self.sendMessage(payload, binary)
+
+    def carry(self, number: int, head: tuple[Any, ...], carried: Carried) -> None:
+        if self.format.codec is None or self._perMessageCompress is not None:
+            super().carry(number, head, carried)
+            return
+        frame = self.format.message((number, *head), carried)
+        if 0 < self.maxMessagePayloadSize < len(frame) - 10:
+            raise PayloadExceededError(f"message of {len(frame)} bytes, {self.door} takes {self.maxMessagePayloadSize}")
+        self.queue(frame)
 
     def offer(self, frame: bytes, publication: int) -> None:
         if 0 < self.maxMessagePayloadSize < len(frame) - 10:
@@ -190,6 +241,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
     """A WAMP client over RawSocket: what services use."""
 
     door = "wamp-rawsocket"
+    format: WampFormat
 
     def _on_handshake_complete(self) -> None:
         self.outbox = self.factory.outbox
@@ -199,7 +251,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
 
     def stringReceived(self, payload: bytes) -> None:
         try:
-            for msg in messages(self._serializer, payload, self.send):
+            for msg in received(self, payload):
                 if self._session is not None:
                     self._session.onMessage(msg)
         except ProtocolError as error:
@@ -216,6 +268,15 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         if len(payload) > self._max_len_send:
             raise PayloadExceededError(f"message of {len(payload)} bytes, the connection takes {self._max_len_send}")
         self.queue(rawsocket_frame(payload, True))
+
+    def carry(self, number: int, head: tuple[Any, ...], carried: Carried) -> None:
+        if self.format.codec is None:
+            super().carry(number, head, carried)
+            return
+        frame = self.format.message((number, *head), carried)
+        if len(frame) - 4 > self._max_len_send:
+            raise PayloadExceededError(f"message of {len(frame)} bytes, the client takes {self._max_len_send}")
+        self.queue(frame)
 
     def offer(self, frame: bytes, publication: int) -> None:
         if len(frame) - 4 > self._max_len_send:

@@ -15,31 +15,57 @@ from typing import TYPE_CHECKING, Any
 
 from autobahn import util
 from autobahn.wamp import message
+from autobahn.wamp.exception import ApplicationError
 from crossbar.router.broker import Broker as CrossbarBroker
 from crossbar.router.broker import RetainedEvent, SubscriptionExtra
+from twisted.logger import Logger
 
+from hopsack.errors import Denied, RemoteError
 from hopsack_router import metrics
 from hopsack_router.routing import uris
 from hopsack_router.routing.fanout import Delivery, Format
+from hopsack_router.routing.links import Link
+from hopsack_router.routing.unread import Carried, carried_by
 
 if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
+
+LOG = Logger()
 
 
 class Broker(CrossbarBroker):  # type: ignore[misc]
     """Routes events of one realm."""
 
     def processPublish(self, session: NodeSession, publish: message.Publish) -> None:
-        topic = publish.topic
-        refusal = uris.check(topic, restricted=session._authrole != "trusted", where="topic")
+        refusal = uris.check(publish.topic, restricted=session._authrole != "trusted", where="topic")
         if refusal is not None:
             self._router.refuse(session, publish, refusal)
-            return
-        self._accept(session, publish)
+        elif self._router.admits:
+            self._accept(session, publish, disclose=session._authrole == "trusted")
+        else:
+            self._ask_roles(session, publish)
 
-    def _accept(self, session: NodeSession, publish: message.Publish) -> None:
+    def _ask_roles(self, session: NodeSession, publish: message.Publish) -> None:
+        """Crossbar's own roles decide, one of which may be a remote procedure."""
+        asked = self._router.authorize(session, publish.topic, "publish", options=publish.marshal_options())
+
+        def decided(authorization: dict[str, Any]) -> None:
+            if authorization["allow"]:
+                self._accept(session, publish, bool(authorization.get("disclose")))
+            else:
+                self._router.refuse(session, publish, Denied(where=publish.topic))
+
+        def failed(failure: Any) -> None:
+            LOG.failure("an authorizer failed", failure=failure)
+            uri = ApplicationError.AUTHORIZATION_FAILED
+            self._router.refuse(session, publish, RemoteError("the authorizer failed", code=uri, where=publish.topic))
+
+        asked.addCallback(decided).addErrback(failed)
+
+    def _accept(self, session: NodeSession, publish: message.Publish, disclose: bool) -> None:
         publication = util.id()
-        disclosed = session if session._authrole == "trusted" else None
+        disclosed = session if disclose else None
+        carried = carried_by(publish)
         if publish.retain:
             self._retain(publish, disclosed)
         if publish.acknowledge:
@@ -53,7 +79,8 @@ class Broker(CrossbarBroker):  # type: ignore[misc]
                 receivers = self._filter_publish_receivers(receivers, publish)
             if receivers:
                 skip = None if publish.exclude_me is False else session
-                self._deliver(_delivery(subscription, publication, publish, disclosed), receivers, skip, shared)
+                delivery = _delivery(subscription, publication, publish, carried, disclosed)
+                self._deliver(delivery, receivers, skip, shared)
 
     def _deliver(
         self,
@@ -72,10 +99,10 @@ class Broker(CrossbarBroker):  # type: ignore[misc]
             link = receiver._transport
             if receiver is skip or link is None:
                 continue
-            fmt = getattr(link, "format", None)
-            if fmt is None:  # a component inside the node takes the message itself
+            if not isinstance(link, Link):  # a component inside the node takes the message itself
                 link.send(to_message(delivery))
                 continue
+            fmt = link.format
             known = frames if fmt.per_subscription else shared
             frame = known.get(fmt)
             if frame is None:
@@ -113,14 +140,15 @@ def _is_filtered(publish: message.Publish) -> bool:
     )
 
 
-def _delivery(subscription: Any, publication: int, publish: message.Publish, disclosed: NodeSession | None) -> Delivery:
+def _delivery(
+    subscription: Any, publication: int, publish: message.Publish, carried: Carried, disclosed: NodeSession | None
+) -> Delivery:
     return Delivery(
         topic=publish.topic,
         subscription=subscription.id,
         match=subscription.match,
         publication=publication,
-        args=publish.args,
-        kwargs=publish.kwargs,
+        carried=carried,
         payload=publish.payload,
         enc_algo=publish.enc_algo,
         enc_key=publish.enc_key,
@@ -135,6 +163,7 @@ def _delivery(subscription: Any, publication: int, publish: message.Publish, dis
 def to_message(delivery: Delivery) -> message.Event:
     """The WAMP EVENT of a delivery. Only pattern subscriptions carry the topic (advanced profile, section 8.4)."""
     opaque: dict[str, Any] = {}
+    args, kwargs = None, None
     if delivery.payload is not None:
         opaque = {
             "payload": delivery.payload,
@@ -142,11 +171,13 @@ def to_message(delivery: Delivery) -> message.Event:
             "enc_key": delivery.enc_key,
             "enc_serializer": delivery.enc_serializer,
         }
+    else:
+        args, kwargs = delivery.carried.values()
     return message.Event(
         delivery.subscription,
         delivery.publication,
-        args=delivery.args,
-        kwargs=delivery.kwargs,
+        args=args,
+        kwargs=kwargs,
         publisher=delivery.publisher,
         publisher_authid=delivery.publisher_authid,
         publisher_authrole=delivery.publisher_authrole,

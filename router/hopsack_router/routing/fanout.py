@@ -19,6 +19,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from hopsack_router.routing.links import Link
+    from hopsack_router.routing.unread import Carried
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -28,7 +29,7 @@ class Delivery(msgspec.Struct, frozen=True):
     :ivar subscription: the subscription's id.
     :ivar match: the subscription's matching policy: ``exact``, ``prefix`` or ``wildcard``.
     :ivar publication: the event's id, the same under every subscription.
-    :ivar args: positional arguments of the event; a Hopsack payload is ``args[0]``.
+    :ivar carried: the arguments of the event; a Hopsack payload is the first positional one.
     :ivar payload: opaque bytes instead of args and kwargs (WAMP payload passthrough mode), with its three attributes.
     :ivar publisher: session id of the publisher, where it is disclosed.
     :ivar position: ``epoch:offset`` in the topic's stream, if the topic has one.
@@ -38,8 +39,7 @@ class Delivery(msgspec.Struct, frozen=True):
     subscription: int
     match: str
     publication: int
-    args: list[Any] | None = None
-    kwargs: dict[str, Any] | None = None
+    carried: Carried
     payload: bytes | None = None
     enc_algo: str | None = None
     enc_key: str | None = None

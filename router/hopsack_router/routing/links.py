@@ -27,6 +27,7 @@ from hopsack_router import metrics
 if TYPE_CHECKING:
     from hopsack_router.routing.fanout import Format, Outbox
     from hopsack_router.routing.session import NodeSession
+    from hopsack_router.routing.unread import Carried
 
 MIB = 1 << 20
 BUDGETS = {"service": 16 * MIB, "operator": 16 * MIB, "trusted": 16 * MIB}
@@ -68,6 +69,17 @@ class Link(ABC):
     @abstractmethod
     def send(self, msg: message.Message) -> None:
         """Encode any WAMP message but EVENT and :meth:`queue` it (``ITransport.send``)."""
+
+    def carry(self, number: int, head: tuple[Any, ...], carried: Carried) -> None:
+        """Send an INVOCATION or a RESULT whose payload nobody may have read; doors that must read it get it read.
+
+        :param number: the message's type.
+        :param head: its fields before the payload.
+        """
+        args, kwargs = carried.values()
+        *ids, details = head
+        kind = message.Invocation if number == message.Invocation.MESSAGE_TYPE else message.Result
+        self.send(kind(*ids, args=args, kwargs=kwargs, **details))
 
     @abstractmethod
     def write(self, data: bytes) -> None:

@@ -67,6 +67,12 @@ class Codec:
         values = (carrier.number(), *astuple(carrier))
         return self._encode(values[:-1] if len(carrier.args) else values[:-2])
 
+    def envelope(self, head: tuple[Any, ...], args: Raw, kwargs: Raw) -> bytes:
+        """A message from the fields before its payload, number first: :meth:`encode` without a message to take apart."""
+        if len(kwargs):
+            return self._encode((*head, args if len(args) else self.pack([]), kwargs))
+        return self._encode((*head, args) if len(args) else head)
+
     def pack(self, value: Any) -> Raw:
         """:raises TypeError: the value has no JSON form; the message names the type."""
         return Raw(self._encode(msgspec.to_builtins(value, str_keys=True)))

@@ -18,6 +18,7 @@ from hopsack_router.doors.jsonrpc import Close, Joined, Send
 from hopsack_router.doors.patterns import patterns_of
 from hopsack_router.doors.reading import Dismiss, Refuse, Start
 from hopsack_router.routing.fanout import Delivery
+from hopsack_router.routing.unread import Carried
 
 CONVERSATIONS = load_all()
 
@@ -71,7 +72,7 @@ class Replay:
             self.record(self.machine.refused(from_details(self.bindings.fill(line["refused"]))))
         elif "event" in line:
             event = self.bindings.fill(line["event"])
-            frame = raw.FORMAT.event(Delivery(event["topic"], 1, "exact", 1, args=[event["data"]]))
+            frame = raw.FORMAT.event(Delivery(event["topic"], 1, "exact", 1, Carried(None, [event["data"]], None)))
             self.seen.append({"from": "server", "frame": unframe(frame)})
         else:
             wamp = self.bindings.fill(line["wamp"])

@@ -19,6 +19,9 @@ from hopsack_router.doors.payloads import value_of
 from hopsack_router.doors.problems import headers_of, problem_of
 from hopsack_router.doors.websockets import WebSocketOptions, websocket_frame
 from hopsack_router.routing.fanout import Delivery
+from hopsack_router.routing.unread import Carried
+
+NOTHING = Carried(None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -93,12 +96,15 @@ def test_a_declared_error_keeps_its_code_in_the_problem() -> None:
 @pytest.mark.parametrize(
     ("delivery", "value"),
     [
-        (Delivery("t", 1, "exact", 2, args=[{"a": 1}]), {"a": 1}),
-        (Delivery("t", 1, "exact", 2, args=[None]), None),
-        (Delivery("t", 1, "exact", 2), None),
-        (Delivery("t", 1, "exact", 2, kwargs={"a": 1}), {"a": 1}),
-        (Delivery("t", 1, "exact", 2, args=[1, 2]), {"args": [1, 2], "kwargs": {}}),
-        (Delivery("t", 1, "exact", 2, payload=b"\x00\xff", enc_algo="x"), {"payload": "AP8=", "enc_algo": "x"}),
+        (Delivery("t", 1, "exact", 2, Carried(None, [{"a": 1}], None)), {"a": 1}),
+        (Delivery("t", 1, "exact", 2, Carried(None, [None], None)), None),
+        (Delivery("t", 1, "exact", 2, NOTHING), None),
+        (Delivery("t", 1, "exact", 2, Carried(None, None, {"a": 1})), {"a": 1}),
+        (Delivery("t", 1, "exact", 2, Carried(None, [1, 2], None)), {"args": [1, 2], "kwargs": {}}),
+        (
+            Delivery("t", 1, "exact", 2, NOTHING, payload=b"\x00\xff", enc_algo="x"),
+            {"payload": "AP8=", "enc_algo": "x"},
+        ),
     ],
 )
 def test_any_event_is_one_value(delivery: Delivery, value: Any) -> None:
@@ -106,7 +112,7 @@ def test_any_event_is_one_value(delivery: Delivery, value: Any) -> None:
 
 
 def test_the_bytes_of_an_event() -> None:
-    delivery = Delivery("demo.news", 1, "prefix", 2, args=["grüße\n"], position="e1:7")
+    delivery = Delivery("demo.news", 1, "prefix", 2, Carried(None, ["grüße\n"], None), position="e1:7")
     body = '{"jsonrpc":"2.0","method":"event","params":{"topic":"demo.news","data":"grüße\\n","position":"e1:7"}}'
 
     assert raw.FORMAT.event(delivery) == websocket_frame(body.encode(), binary=False)

@@ -57,11 +57,13 @@ HELLO_ROLES = {
 class Client:
     """One WAMP client; messages are the lists that go over the wire."""
 
-    def __init__(self, realm: Realm, role: str, authid: str, agent: str | None = None) -> None:
+    def __init__(
+        self, realm: Realm, role: str, authid: str, agent: str | None = None, roles: dict[str, Any] | None = None
+    ) -> None:
         self.received: list[list[Any]] = []
         self._realm = realm
         self._link = realm.node.open_link(self._receive, role, authid)
-        details: dict[str, Any] = {"roles": HELLO_ROLES, "authmethods": ["anonymous"]}
+        details: dict[str, Any] = {"roles": roles or HELLO_ROLES, "authmethods": ["anonymous"]}
         if agent:
             details["authextra"] = {"agent": agent}
         (welcome,) = self.send(1, "hopsack", details)
@@ -98,8 +100,10 @@ class Realm:
         while any(call.getTime() <= self.clock.seconds() for call in self.clock.getDelayedCalls()):
             self.clock.advance(0)
 
-    def join(self, role: str = "guest", authid: str = "ann", agent: str | None = None) -> Client:
-        return Client(self, role, authid, agent)
+    def join(
+        self, role: str = "guest", authid: str = "ann", agent: str | None = None, roles: dict[str, Any] | None = None
+    ) -> Client:
+        return Client(self, role, authid, agent, roles)
 
 
 @pytest.fixture

@@ -1,0 +1,188 @@
+"""Messages whose payload nobody has looked into yet.
+
+A WAMP router reads envelopes: who calls what. The payload it passes on. The classes here are Autobahn's messages with
+one difference: ``args`` and ``kwargs`` stay the bytes they came as (:class:`Carried`) until somebody asks for them. So
+Crossbar's bookkeeping takes them as its own, admission decodes a payload once to check it, and between two connections
+of the same codec the bytes go out as they came in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.wamp import message
+from msgspec import Raw
+
+from hopsack.wamp import messages as lean
+from hopsack.wamp.codec import Codec
+from hopsack.wamp.messages import ABSENT
+
+Values = tuple[list[Any] | None, dict[str, Any] | None]
+
+
+class Carried:
+    """The arguments of one message: in the codec they came in, decoded at most once, encoded at most once per codec.
+
+    :param codec: what ``args`` and ``kwargs`` are encoded in; ``None`` if they are Python values already.
+    """
+
+    __slots__ = ("_encoded", "_values", "args", "codec", "kwargs")
+
+    def __init__(self, codec: Codec | None, args: Any, kwargs: Any) -> None:
+        self.codec = codec
+        self.args = args
+        self.kwargs = kwargs
+        self._values: Values | None = None if codec else (args, kwargs)
+        self._encoded: dict[str, tuple[Raw, Raw]] | None = None
+
+    def values(self) -> Values:
+        """:raises hopsack.wamp.codec.Malformed: the bytes are no values."""
+        if self._values is None:
+            assert self.codec is not None
+            unpack = self.codec.unpack
+            self._values = unpack(self.args), unpack(self.kwargs)
+        return self._values
+
+    def encoded(self, codec: Codec) -> tuple[Raw, Raw]:
+        """``args`` and ``kwargs`` in ``codec``, :data:`~hopsack.wamp.messages.ABSENT` where there are none."""
+        if codec is self.codec:
+            return self.args, self.kwargs
+        known = self._encoded
+        if known is None:
+            known = self._encoded = {}
+        raw = known.get(codec.name)
+        if raw is None:
+            args, kwargs = self.values()
+            raw = known[codec.name] = (
+                ABSENT if args is None else codec.pack(args),
+                ABSENT if not kwargs else codec.pack(kwargs),
+            )
+        return raw
+
+
+def carried_by(msg: Any) -> Carried:
+    """The payload of any message that has one."""
+    carried = getattr(msg, "carried", None)
+    return carried if carried is not None else Carried(None, msg.args, msg.kwargs)
+
+
+class _Unread:
+    """What the classes below share: no opaque payload, nothing forwarded, arguments on demand."""
+
+    __slots__ = ()
+    carried: Carried
+    payload = enc_algo = enc_key = enc_serializer = forward_for = transaction_hash = None
+    correlation_id = correlation_uri = correlation_is_anchor = correlation_is_last = None
+
+    @property
+    def args(self) -> list[Any] | None:
+        return self.carried.values()[0]
+
+    @property
+    def kwargs(self) -> dict[str, Any] | None:
+        return self.carried.values()[1]
+
+
+class Publish(_Unread, message.Publish):  # type: ignore[misc]
+    __slots__ = ("acknowledge", "carried", "exclude_me", "request", "topic")
+    retain = False
+    exclude = exclude_authid = exclude_authrole = eligible = eligible_authid = eligible_authrole = None
+
+    def __init__(self, request: int, topic: str, acknowledge: bool, exclude_me: bool | None, carried: Carried) -> None:
+        self.request = request
+        self.topic = topic
+        self.acknowledge = acknowledge
+        self.exclude_me = exclude_me
+        self.carried = carried
+
+
+class Call(_Unread, message.Call):  # type: ignore[misc]
+    __slots__ = ("carried", "procedure", "receive_progress", "request", "timeout")
+    caller = caller_authid = caller_authrole = None
+
+    def __init__(
+        self, request: int, procedure: str, timeout: int | None, receive_progress: bool | None, carried: Carried
+    ) -> None:
+        self.request = request
+        self.procedure = procedure
+        self.timeout = timeout
+        self.receive_progress = receive_progress
+        self.carried = carried
+
+
+class Yield(_Unread, message.Yield):  # type: ignore[misc]
+    __slots__ = ("carried", "progress", "request")
+    callee = callee_authid = callee_authrole = None
+
+    def __init__(self, request: int, progress: bool | None, carried: Carried) -> None:
+        self.request = request
+        self.progress = progress
+        self.carried = carried
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+_ACKNOWLEDGE = frozenset(("acknowledge", "exclude_me"))
+_CALL_OPTIONS = frozenset(("timeout", "receive_progress"))
+_YIELD_OPTIONS = frozenset(("progress",))
+_BOOL = (bool, type(None))
+
+
+def read(codec: Codec, data: bytes) -> message.Message | None:
+    """One of the frequent messages in its plain form; ``None`` for anything else, which Autobahn then reads.
+
+    :raises hopsack.wamp.codec.Malformed: the bytes are no message at all.
+    """
+    msg = codec.decode(data)
+    kind = type(msg)
+    if kind is lean.Call:
+        return _read_call(codec, msg)
+    if kind is lean.Yield:
+        return _read_yield(codec, msg)
+    if kind is lean.Publish:
+        return _read_publish(codec, msg)
+    return None
+
+
+def _read_call(codec: Codec, msg: Any) -> Call | None:
+    options, timeout, progress = msg.options, None, None
+    if options:
+        if not options.keys() <= _CALL_OPTIONS:
+            return None
+        timeout, progress = options.get("timeout"), options.get("receive_progress")
+        if type(progress) not in _BOOL or not (timeout is None or (type(timeout) is int and timeout >= 0)):
+            return None
+    return Call(msg.request, msg.procedure, timeout, progress, Carried(codec, msg.args, msg.kwargs))
+
+
+def _read_yield(codec: Codec, msg: Any) -> Yield | None:
+    options, progress = msg.options, None
+    if options:
+        if not options.keys() <= _YIELD_OPTIONS:
+            return None
+        progress = options.get("progress")
+        if type(progress) not in _BOOL:
+            return None
+    return Yield(msg.request, progress, Carried(codec, msg.args, msg.kwargs))
+
+
+def _read_publish(codec: Codec, msg: Any) -> Publish | None:
+    options, acknowledge, exclude_me = msg.options, None, None
+    if options:
+        if not options.keys() <= _ACKNOWLEDGE:
+            return None
+        acknowledge, exclude_me = options.get("acknowledge"), options.get("exclude_me")
+        if type(acknowledge) not in _BOOL or type(exclude_me) not in _BOOL:
+            return None
+    return Publish(msg.request, msg.topic, bool(acknowledge), exclude_me, Carried(codec, msg.args, msg.kwargs))
+
+
+_FREQUENT_NUMBERS = frozenset((lean.Publish.number(), lean.Call.number(), lean.Yield.number()))
+_FREQUENT_JSON = frozenset(b"[%d," % number for number in _FREQUENT_NUMBERS)
+
+
+def is_frequent(codec: Codec, data: bytes) -> bool:
+    """Whether :func:`read` may know this message: a look at its first bytes, which may err towards no."""
+    if codec.is_binary:
+        return len(data) > 1 and data[0] & 0xF0 == 0x90 and data[1] in _FREQUENT_NUMBERS
+    return data[:4] in _FREQUENT_JSON
