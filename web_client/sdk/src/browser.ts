@@ -1,5 +1,5 @@
 /** The only file that names what a browser has: WebSocket, timers, the page's address, the network coming back. */
-import { LocalError } from "./errors";
+import { LocalError } from "./errors.js";
 
 /** What is used of a WebSocket; the browser's and those of `ws` and `undici` fit. */
 export interface WebSocketLike {

@@ -14,10 +14,10 @@
  * Liveness: a page cannot send WebSocket pings. Every tick in which nothing came is counted; the first one sends a
  * probe, the third gives the connection up: a dead peer is known in less than 10 s.
  */
-import { backoff } from "./backoff";
-import { type HopsackError, LocalError, RemoteError } from "./errors";
-import { apply, type Rules } from "./rules";
-import type { Arrival, Identity, Match, NewSession, Request, Session, Effect as SessionEffect } from "./session";
+import { backoff } from "./backoff.js";
+import { type HopsackError, LocalError, RemoteError } from "./errors.js";
+import { apply, type Rules } from "./rules.js";
+import type { Arrival, Identity, Match, NewSession, Request, Session, Effect as SessionEffect } from "./session.js";
 
 export const WAITING = 1_000;
 export const IN_FLIGHT = 10_000;

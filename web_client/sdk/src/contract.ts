@@ -5,10 +5,10 @@
  *     interface Topics { "host.metrics": HostSample; [topic: `watch.${string}.changed`]: WatchChange }
  *     interface Procedures { "host.describe": { input: HostName; output: HostDescription } }
  */
-import type { FabricState } from "./connection";
-import type { HopsackError } from "./errors";
-import type { Observable } from "./observable";
-import type { Identity } from "./session";
+import type { FabricState } from "./connection.js";
+import type { HopsackError } from "./errors.js";
+import type { Observable } from "./observable.js";
+import type { Identity } from "./session.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: what nobody declared may be used as its reader knows it.
 type Undeclared = any;

@@ -6,7 +6,7 @@
  *         DeclaredError   an error that a contract declares: handlers throw it, callers catch it
  *       LocalError        this page made a mistake or lost its connection; nobody refused anything
  */
-import { ERRORS } from "./errors.generated";
+import { ERRORS } from "./errors.generated.js";
 
 export type Retry = "never" | "later" | "after_login";
 

@@ -14,8 +14,8 @@ import {
   resolve,
   type SocketFactory,
   type WebSocketLike,
-} from "./browser";
-import { type Connection, connection, type Effect, type FabricState, type Input, type Timer } from "./connection";
+} from "./browser.js";
+import { type Connection, connection, type Effect, type FabricState, type Input, type Timer } from "./connection.js";
 import type {
   AnyProcedures,
   AnyTopics,
@@ -26,14 +26,14 @@ import type {
   Invocation,
   PublishOptions,
   SubscribeOptions,
-} from "./contract";
-import { DeclaredError, type HopsackError, LocalError, RemoteError } from "./errors";
-import { Hold, type HoldOptions } from "./hold";
-import { Variable } from "./observable";
-import { raw } from "./raw";
-import type { Identity, Match } from "./session";
-import { Stream } from "./stream";
-import { SUBPROTOCOL, wamp } from "./wamp";
+} from "./contract.js";
+import { DeclaredError, type HopsackError, LocalError, RemoteError } from "./errors.js";
+import { Hold, type HoldOptions } from "./hold.js";
+import { Variable } from "./observable.js";
+import { raw } from "./raw.js";
+import type { Identity, Match } from "./session.js";
+import { Stream } from "./stream.js";
+import { SUBPROTOCOL, wamp } from "./wamp.js";
 
 export const VERSION = "0.1.0";
 

@@ -1,6 +1,6 @@
 /** A subscription or registration in the program's hands. */
-import type { Registration, SubscribeOptions, Subscription } from "./contract";
-import type { HopsackError } from "./errors";
+import type { Registration, SubscribeOptions, Subscription } from "./contract.js";
+import type { HopsackError } from "./errors.js";
 
 export interface HoldOptions extends SubscribeOptions {
   /** Told when the program closed the whole connection. */

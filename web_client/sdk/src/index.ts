@@ -1,6 +1,6 @@
 /** `@hopsack/client`: subscribe, publish, call and serve on a Hopsack node. The public surface, names only. */
-export type { Clock, SocketFactory, WebSocketLike } from "./browser";
-export type { FabricState } from "./connection";
+export type { Clock, SocketFactory, WebSocketLike } from "./browser.js";
+export type { FabricState } from "./connection.js";
 export type {
   AnyProcedures,
   AnyTopics,
@@ -16,8 +16,8 @@ export type {
   Registration,
   SubscribeOptions,
   Subscription,
-} from "./contract";
-export { DeclaredError, type ErrorCode, HopsackError, LocalError, RemoteError, type Retry } from "./errors";
-export { type ConnectOptions, connect, VERSION } from "./fabric";
-export type { Observable } from "./observable";
-export type { Identity, Match } from "./session";
+} from "./contract.js";
+export { DeclaredError, type ErrorCode, HopsackError, LocalError, RemoteError, type Retry } from "./errors.js";
+export { type ConnectOptions, connect, VERSION } from "./fabric.js";
+export type { Observable } from "./observable.js";
+export type { Identity, Match } from "./session.js";

@@ -26,10 +26,18 @@ import {
   numberOf,
   RemoteError,
   toDetails,
-} from "./errors";
-import { Invocations } from "./invocations";
-import { apply, type Rules } from "./rules";
-import { type Arrival, type Effect, type Input, type Match, type NewSession, type Request, subjectOf } from "./session";
+} from "./errors.js";
+import { Invocations } from "./invocations.js";
+import { apply, type Rules } from "./rules.js";
+import {
+  type Arrival,
+  type Effect,
+  type Input,
+  type Match,
+  type NewSession,
+  type Request,
+  subjectOf,
+} from "./session.js";
 
 /** What happens to a session: requests and messages, each by its own name. */
 type Step = Exclude<Input, { kind: "received" }> | Message;

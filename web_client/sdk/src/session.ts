@@ -8,7 +8,7 @@
  * next connection, so whatever carries an old one is dropped in one comparison. A granted subscription or registration
  * is known by the ticket that asked for it; numbers that the node chose stay inside the machines.
  */
-import type { HopsackError } from "./errors";
+import type { HopsackError } from "./errors.js";
 
 export type Match = "exact" | "prefix" | "wildcard";
 

@@ -2,8 +2,8 @@
  * Events for a loop. Bound: `buffer` events wait; the one too many fails the loop with the numbers, or takes the place
  * of the oldest, or is dropped, as `overflow` says.
  */
-import type { Events, EventsOptions, FabricEvent, Subscription } from "./contract";
-import { type HopsackError, LocalError } from "./errors";
+import type { Events, EventsOptions, FabricEvent, Subscription } from "./contract.js";
+import { type HopsackError, LocalError } from "./errors.js";
 
 interface Reader {
   readonly resolve: (result: IteratorResult<FabricEvent>) => void;

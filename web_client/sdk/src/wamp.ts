@@ -25,10 +25,10 @@ import {
   RemoteError,
   toDetails,
   uriOf,
-} from "./errors";
-import { Invocations } from "./invocations";
-import { apply, type Rules } from "./rules";
-import { type Effect, type Input, type Match, type NewSession, type Request, subjectOf } from "./session";
+} from "./errors.js";
+import { Invocations } from "./invocations.js";
+import { apply, type Rules } from "./rules.js";
+import { type Effect, type Input, type Match, type NewSession, type Request, subjectOf } from "./session.js";
 
 type State = "fresh" | "joining" | "joined" | "ended";
 
