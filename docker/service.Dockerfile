@@ -41,4 +41,4 @@ WORKDIR /app/services/${SERVICE}
 USER 10001:10001
 HEALTHCHECK --interval=2s --timeout=3s --start-period=30s --retries=5 CMD ["python", "-IS", "/app/service_ready.py"]
 ENTRYPOINT ["tini", "--", "hopsack"]
-CMD ["run", "."]
+CMD ["run", ".", "--ready-file", "/tmp/ready"]
