@@ -313,7 +313,8 @@ def _in_turn(registration: Any) -> Iterator[Any]:
     elif policy == message.Register.INVOKE_RANDOM:
         start = random.randrange(count)  # noqa: S311
     elif policy == message.Register.INVOKE_LAST:
-        return reversed(callees)
+        start = count - 1
+        return (callees[(start - n) % count] for n in range(count))
     return (callees[(start + n) % count] for n in range(count))
 
 

@@ -23,6 +23,7 @@ from hopsack_router.doors.requests import DoorRequest
 from hopsack_router.doors.sse import HEARTBEAT, EventsResource
 from hopsack_router.doors.websockets import WebSocketOptions
 from hopsack_router.routing.fanout import Delivery, Outbox
+from hopsack_router.routing.unread import Carried
 
 
 class Session:
@@ -46,7 +47,7 @@ class Session:
         self.closed.append(clean)
 
     def publish(self, topic: str, value: Any, publication: int = 1) -> None:
-        delivery = Delivery(topic, 71, "exact", publication, args=[value])
+        delivery = Delivery(topic, 71, "exact", publication, Carried(None, [value], None))
         self.link.offer(self.link.format.event(delivery), publication)
 
 
