@@ -20,6 +20,7 @@ from jinja2 import FileSystemLoader
 from jinja2.sandbox import SandboxedEnvironment
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import deferLater
 
 from hopsack.contracts import load
 from hopsack.settings import Settings
@@ -29,6 +30,9 @@ from hopsack_router.nesting import bound_nesting
 from hopsack_router.routing.fanout import Outbox
 from hopsack_router.routing.router import RouterFactory
 from hopsack_router.routing.session import NodeSessionFactory
+
+FAREWELL = 1.0
+"""Seconds for clients to take their goodbye when the node stops."""
 
 
 class NodeController(RouterController):  # type: ignore[misc]
@@ -125,3 +129,14 @@ class SoloController(NodeController):
         for realm in self.realms.values():
             realm.router.say_goodbye()
         self.outbox.flush()
+        yield self._farewells()
+
+    @inlineCallbacks
+    def _farewells(self) -> Any:
+        """Let the goodbyes out: until every client has left, at most :data:`FAREWELL` seconds."""
+        deadline = self._reactor.seconds() + FAREWELL
+        while True:
+            yield deferLater(self._reactor, 0.02)
+            realms = (realm.router for realm in self.realms.values())
+            if not any(router.has_clients() for router in realms) or self._reactor.seconds() > deadline:
+                return

@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 from hopsack.errors import RemoteError
 from hopsack_router.doors import envelopes, jsonrpc, reading
 from hopsack_router.doors.bearer import token_of
-from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, clip, reason_of
+from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, reason_of
 from hopsack_router.doors.effects import REALM, Join, Route
 from hopsack_router.doors.host import Host
 from hopsack_router.doors.jsonrpc import Close, Joined, Send
@@ -137,7 +137,7 @@ class RawLink(DoorLink):
 
     def _close(self, code: int, reason: str) -> None:
         self.flush()
-        self._protocol.sendClose(code, clip(reason))
+        self._protocol.end(code, reason)
 
     # ---- the transport -------------------------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ class RawLink(DoorLink):
             self._protocol.transport.write(data)
 
     def overflow(self) -> None:
-        self._protocol.sendClose(NO_PROGRESS.number, "This connection reads too slowly.")
+        self._protocol.end(NO_PROGRESS.number, "This connection reads too slowly.")
 
     def isOpen(self) -> bool:
         return bool(self._protocol.state == self._protocol.STATE_OPEN)

@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.server import Request
 
 from hopsack.errors import BadRequest
+from hopsack_router.doors.closing import clip
 from hopsack_router.doors.problems import answer_problem
 
 
@@ -79,6 +80,11 @@ class DoorProtocol(WebSocketServerProtocol):  # type: ignore[misc]
         if not self.failedByMe:
             self.onMessage(b"".join(self.message_data or ()), self.message_is_binary)
         self.message_data = None
+
+    def end(self, code: int, reason: str) -> None:
+        """Start the closing handshake. Autobahn's ``sendClose`` refuses 1001 and 1011, which are a server's to send."""
+        if self.state == self.STATE_OPEN:
+            self.sendCloseFrame(code=code, reasonUtf8=clip(reason).encode())
 
 
 class DoorFactory(WebSocketServerFactory):  # type: ignore[misc]

@@ -80,6 +80,10 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             if getattr(session, "door", None) and session._transport is not None:
                 session.leave("wamp.close.system_shutdown", "the node is stopping")
 
+    def has_clients(self) -> bool:
+        """Whether anybody is in the realm who came by a door."""
+        return any(hasattr(session, "door") for session in self._session_id_to_session.values())
+
     def authorize(
         self, session: NodeSession, uri: str, action: str, options: dict[str, Any]
     ) -> Deferred[dict[str, Any]]:
