@@ -26,8 +26,8 @@ from hopsack import Service, procedure
 
 class Greeter(Service):
     @procedure("demo.greet")
-    async def greet(self, name: str) -> str:
-        return f"hello, {name}"
+    async def greet(self, who: dict[str, str]) -> str:
+        return f"hello, {who['name']}"
 """
 
 
@@ -115,27 +115,22 @@ def test_in_the_foreground_it_says_where_it_is_and_ends_with_ctrl_c(site: Site) 
     assert state.read(site.data) is None
 
 
-def test_left_alone_it_goes_on_until_it_is_told(site: Site) -> None:
+def test_left_alone_it_goes_on_alone_until_it_is_told(site: Site) -> None:
     facts = site.detach("--no-services")
 
     code, out, _ = site.run("status")
     assert code == 0
     assert [json.loads(line)["state"] for line in out.splitlines()] == ["ready"]
     assert site.run("wait", "--timeout", "20") == (0, "", "")
+    for words in (["up"], ["up", "--detach"]):
+        code, out, err = site.run(*words, "--no-services", *ANY_PORTS)
+        assert (code, out) == (1, "")
+        assert f"already running here (process {facts['pid']}, {facts['http']})" in err
 
     assert site.run("down") == (0, "", "hopsack: everything has ended\n")
     assert site.run("wait", "--for", "down", "--timeout", "0")[0] == 0
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", int(facts["http"].rpartition(":")[2])))
-
-
-def test_one_folder_runs_one(site: Site) -> None:
-    facts = site.detach("--no-services")
-
-    for words in (["up"], ["up", "--detach"]):
-        code, out, err = site.run(*words, "--no-services", *ANY_PORTS)
-        assert (code, out) == (1, "")
-        assert f"already running here (process {facts['pid']}, {facts['http']})" in err
 
 
 @pytest.mark.parametrize("how", [[], ["--detach"]])
@@ -208,7 +203,7 @@ def test_services_run_with_their_own_tokens(site: Site) -> None:
     facts = site.detach("--services", str(site.services))
 
     assert facts["programs"] == ["node", "greeter"]
-    assert site.run("call", "demo.greet", '"Ada"') == (0, '"hello, Ada"\n', "")
+    assert site.run("call", "demo.greet", '{"name": "Ada"}') == (0, '"hello, Ada"\n', "")
     sessions = [json.loads(line) for line in site.run("sessions", "ls")[1].splitlines()]
     assert ("greeter", "service") in [(row["authid"], row["role"]) for row in sessions]
     assert [json.loads(line)["name"] for line in site.run("services", "ls")[1].splitlines()] == ["greeter"]

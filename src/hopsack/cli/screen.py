@@ -21,6 +21,11 @@ from hopsack.supervise.state import ProgramState, RunState, identify, write
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 
+BY_US = "hopsack: "
+"""What a line in a program's log begins with that is ours and not the program's."""
+
+STARTED = f"{BY_US}started"
+
 ShowReady = Callable[[tuple[str, ...], RunState], bool]
 
 
@@ -72,7 +77,7 @@ class Screen:
                 say(self._prefixes[name] + line)
 
     def told(self, name: str, text: str) -> None:
-        self._logs[name].write(f"hopsack: {text}", time.time())
+        self._logs[name].write(f"{BY_US}{text}", time.time())
         if self._echo:
             say(self._prefixes[name] + click.style(text, fg="yellow"))
 
@@ -112,6 +117,7 @@ class Screen:
         if pid is not None and pid not in self._born:
             who = identify(pid)
             self._born[pid] = who.began if who else ""
+            self._logs[program.name].write(f"{STARTED}, process {pid}", time.time())
         return ProgramState(
             name=program.name,
             kind=program.kind,

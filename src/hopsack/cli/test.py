@@ -94,8 +94,9 @@ _SOURCES = ("src", "router/hopsack_router", "services", "tests")
 LAYERS: Mapping[str, Layer] = {
     "lint": Layer("ruff", commands=(("ruff", "check", "."), ("ruff", "format", "--check", "."))),
     "types": Layer("mypy, generated files", commands=(("mypy", *_SOURCES), ("hopsack", "generate", "--check"))),
-    "unit": Layer("cores and services, in memory", paths=("tests/unit", "services")),
-    "conversations": Layer("recorded conversations of the raw door", paths=("tests/conversations",)),
+    "unit": Layer(
+        "cores, recorded conversations and services, in memory", paths=("tests/unit", "tests/conversations", "services")
+    ),
     "web": Layer(
         "the web client: tsc, Biome, Vitest",
         commands=(("web:npm", "run", "--silent", "check"), ("web:npm", "test", "--silent")),

@@ -19,11 +19,12 @@ from typing import Any
 import click
 
 from hopsack.cli.exits import Ended, Exit, describe, exit_of
+from hopsack.cli.lines import readable
 from hopsack.cli.main import json_option, local_options, own_name, settings_from
 from hopsack.cli.output import for_people, say, to_json
-from hopsack.cli.screen import Screen, banner
+from hopsack.cli.screen import BY_US, STARTED, Screen, banner
 from hopsack.settings import Settings
-from hopsack.supervise import state
+from hopsack.supervise import logs, state
 from hopsack.supervise.machine import Finish, Supervisor
 from hopsack.supervise.ports import check_free
 from hopsack.supervise.programs import NODE, Launch, find_services, launch_node, launch_service
@@ -31,6 +32,9 @@ from hopsack.supervise.shell import Supervision
 
 REPORT_WITHIN = 90.0
 """Seconds that ``--detach`` waits for the report; the supervisor itself gives up on a program long before."""
+
+LAST_WORDS = 12
+"""Lines that are shown of a program that failed."""
 
 
 @click.command(short_help="Start the node and the services, and look after them.")
@@ -191,9 +195,12 @@ def _ask_for_report(settings: Settings) -> dict[str, Any]:
         child.wait()
         raise
     if line:
+        facts: dict[str, Any] = json.loads(line)
+        if "error" in facts:
+            child.wait()  # it has little left to do, and whoever tries again at once must find the folder free
         if crash.stat().st_size == 0:
             crash.unlink()
-        return dict(json.loads(line))
+        return facts
     what = "the supervisor crashed"
     if child.poll() is None and line is None:
         child.terminate()
@@ -212,12 +219,14 @@ def _read_line(descriptor: int) -> str | None:
 
 
 def _failure(report: dict[str, Any], settings: Settings) -> Ended:
-    from hopsack.supervise import logs
-
-    lines = [
-        f"{line.service}: {line.text}"
-        for name in report["of"]
-        for line in logs.read(settings.data / "logs", [name], last=6)
-    ]
+    lines = [f"{name}: {line}" for name in report["of"] for line in _last_words(settings, name)]
     facts = report["error"]
     return Ended(facts["message"], int(report["exit"]), facts.get("advice"), lines=lines)
+
+
+def _last_words(settings: Settings, name: str) -> list[str]:
+    """What a program wrote in its last life, the end of it."""
+    texts = [line.text for line in logs.read(settings.data / "logs", [name], last=200)]
+    began = max((index for index, text in enumerate(texts) if text.startswith(STARTED)), default=-1)
+    life = [text for text in texts[began + 1 :] if not text.startswith(BY_US)]
+    return [click.unstyle(line) for text in life for line in readable(text)][-LAST_WORDS:]

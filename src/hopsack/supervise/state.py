@@ -171,8 +171,10 @@ class AlreadyRunning(LocalError):
 
     def __init__(self, data: Path, state: RunState | None) -> None:
         who = f"process {state.pid}, {state.http or 'not ready yet'}" if state else "another process"
-        self.message = f"Hopsack is already running here ({who})"
-        self.advice = f"`hopsack status` shows it, `hopsack down` ends it; HOPSACK_DATA is {data}"
+        self.message = f"already running here ({who})"
+        self.advice = (
+            f"the verb `status` shows it, `down` ends it; another HOPSACK_DATA than {data} starts a second one"
+        )
         super().__init__(f"{self.message} ({self.advice})")
 
 
