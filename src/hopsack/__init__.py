@@ -1,0 +1,77 @@
+"""Hopsack: a realtime pub/sub microservice fabric. What a service author and a script need.
+
+Names are loaded at first use: a verb of the command line must not pay for the connection, nor a script for Twisted.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hopsack.connection import Connection as Connection
+    from hopsack.connection import connect as connect
+    from hopsack.contracts.refs import Procedure as Procedure
+    from hopsack.contracts.refs import Topic as Topic
+    from hopsack.errors import Canceled as Canceled
+    from hopsack.errors import Deadline as Deadline
+    from hopsack.errors import DeclaredError as DeclaredError
+    from hopsack.errors import Denied as Denied
+    from hopsack.errors import Disconnected as Disconnected
+    from hopsack.errors import HopsackError as HopsackError
+    from hopsack.errors import Invalid as Invalid
+    from hopsack.errors import LocalError as LocalError
+    from hopsack.errors import NoCallee as NoCallee
+    from hopsack.errors import OutcomeUnknown as OutcomeUnknown
+    from hopsack.errors import Overloaded as Overloaded
+    from hopsack.errors import RemoteError as RemoteError
+    from hopsack.options import Options as Options
+    from hopsack.service import Service as Service
+    from hopsack.service import every as every
+    from hopsack.service import procedure as procedure
+    from hopsack.service import subscribe as subscribe
+    from hopsack.session import Caller as Caller
+    from hopsack.session import Event as Event
+    from hopsack.standing import Registration as Registration
+    from hopsack.subscription import Subscription as Subscription
+
+_HOMES = {
+    "Caller": "session",
+    "Canceled": "errors",
+    "Connection": "connection",
+    "Deadline": "errors",
+    "DeclaredError": "errors",
+    "Denied": "errors",
+    "Disconnected": "errors",
+    "Event": "session",
+    "HopsackError": "errors",
+    "Invalid": "errors",
+    "LocalError": "errors",
+    "NoCallee": "errors",
+    "Options": "options",
+    "OutcomeUnknown": "errors",
+    "Overloaded": "errors",
+    "Procedure": "contracts.refs",
+    "Registration": "standing",
+    "RemoteError": "errors",
+    "Service": "service",
+    "Subscription": "subscription",
+    "Topic": "contracts.refs",
+    "connect": "connection",
+    "every": "service",
+    "procedure": "service",
+    "subscribe": "service",
+}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -33,16 +33,16 @@ from hopsack import session as on
 from hopsack.address import Address
 from hopsack.binding import Binding, Pattern
 from hopsack.contracts.refs import Procedure, Topic
-from hopsack.errors import BrokenResult, Deadline, Disconnected, HopsackError, OutcomeUnknown, Overloaded
+from hopsack.errors import Deadline, Disconnected, HopsackError, OutcomeUnknown, Overloaded
 from hopsack.keeper import Closed, Connected, Dial, Keeper, State, Waiting, settle, settle_error
 from hopsack.link import Carrier, dial
 from hopsack.options import Options
 from hopsack.raw import RawSession
+from hopsack.requests import Requests, partly
 from hopsack.serving import Serving
 from hopsack.standing import Feed, Registration, Standing, Wanted
 from hopsack.subscription import Subscription
 from hopsack.threads import Threads, ThreadsLike
-from hopsack.values import is_array, typed
 from hopsack.wamp.codec import CODECS
 from hopsack.wamp.session import WampSession
 
@@ -62,16 +62,16 @@ except PackageNotFoundError:  # run from a source tree that was never installed
     AGENT = "hopsack-python/0"
 
 
-class Connection:
+class Connection(Requests):
     """Everything a program does on the fabric. Made by :func:`connect` and by services, not by hand."""
 
     def __init__(self, dial: Dial, options: Options | None = None, threads: ThreadsLike | None = None) -> None:
         self.options = options or Options()
-        self._threads = threads or Threads()
+        self.threads = threads or Threads()
         self._loop = asyncio.get_running_loop()
         self._keeper = Keeper(dial, self.options, self)
         self._standing = Standing(self.options.chance, self._give_back_now)
-        self._serving = Serving(self.options, self._threads)
+        self._serving = Serving(self.options, self.threads)
         self._requests = 0
         self._is_closing = False
 
@@ -91,6 +91,13 @@ class Connection:
     def states(self) -> AsyncIterator[State]:
         """The state now and whenever it changes, to the end. A slow reader misses what lay between."""
         return self._keeper.states()
+
+    async def opened(self) -> on.Identity:
+        """Wait until it is connected.
+
+        :raises HopsackError: closed, or refused for good.
+        """
+        return await self._keeper.opened()
 
     def start(self) -> None:
         """Begin to connect, and stay connected until :meth:`close`."""
@@ -120,83 +127,16 @@ class Connection:
         self._is_closing = True
         await self.drain(self.options.close_timeout)
         await self._keeper.stop()
-        self._threads.close()
+        self.threads.close()
 
-    # ---- publish and call --------------------------------------------------------------------------------------------
+    # ---- publish and call: hopsack.requests -------------------------------------------------------------------------
 
-    @overload
-    async def publish(
-        self, topic: Topic[T], data: T, *, acknowledge: bool = True, timeout: float | None = None, **params: str
-    ) -> None: ...
-    @overload
-    async def publish(
-        self, topic: str, data: Any = None, *, acknowledge: bool = True, timeout: float | None = None, **params: str
-    ) -> None: ...
-    async def publish(
-        self,
-        topic: str | Topic[Any],
-        data: Any = None,
-        *,
-        acknowledge: bool = True,
-        timeout: float | None = None,
-        **params: str,
-    ) -> None:
-        """Publish an event.
-
-        :param acknowledge: wait until the node has accepted it. Without, a refusal is only seen in the node's log.
-        :param timeout: seconds, waiting for a connection included.
-        :param params: the components that are open in the topic.
-        :raises RemoteError: the node refuses it, with the reason, the field and what to do.
-        :raises Disconnected: not sent. :raises OutcomeUnknown: sent, and the connection was lost before the answer.
-        """
-        uri = _concrete(topic, params)
-        if acknowledge:
-            await self._request(lambda ticket: on.PublishRequested(ticket, uri, data), uri, timeout)
-            return
+    def _tell(self, uri: str, data: Any) -> None:
         carrier = self._keeper.carrier
         if carrier is None:
             raise self._keeper.trouble(f"{uri}: not sent")
         carrier.check_room(uri)
         carrier.take(on.PublishRequested(None, uri, data))
-
-    @overload
-    async def call(
-        self,
-        procedure: Procedure[I, O],
-        input: I | None = None,
-        *,
-        timeout: float | None = None,
-        **params: str,
-    ) -> O: ...
-    @overload
-    async def call(
-        self, procedure: str, input: Any = None, *, returns: type[T], timeout: float | None = None, **params: str
-    ) -> T: ...
-    @overload
-    async def call(
-        self, procedure: str, input: Any = None, *, returns: Any = None, timeout: float | None = None, **params: str
-    ) -> Any: ...
-    async def call(
-        self,
-        procedure: str | Procedure[Any, Any],
-        input: Any = None,
-        *,
-        returns: Any = None,
-        timeout: float | None = None,
-        **params: str,
-    ) -> Any:
-        """Call a procedure and wait for its result.
-
-        :param returns: type of the result; a :class:`~hopsack.contracts.refs.Procedure` knows it by itself.
-        :param timeout: seconds, waiting for a connection included; then the call is cancelled.
-        :param params: the components that are open in the procedure's URI.
-        :raises RemoteError: refused, failed, or :exc:`~hopsack.errors.Deadline`.
-        :raises Disconnected: not sent. :raises OutcomeUnknown: sent, and the connection was lost before the answer.
-        """
-        uri = _concrete(procedure, params)
-        type_ = procedure.output if isinstance(procedure, Procedure) and returns is None else returns
-        payload = await self._request(lambda ticket: on.CallRequested(ticket, uri, input), uri, timeout)
-        return typed(payload.read(is_array(type_)), type_, where=uri, error=BrokenResult)
 
     async def _request(self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None) -> Any:
         seconds = self.options.timeout if timeout is None else timeout
@@ -288,7 +228,7 @@ class Connection:
         :raises RemoteError: the node refuses it.
         """
         declared = type if type is not None else getattr(topic, "payload", None)
-        pattern = Pattern.of(_partly(topic, params), match)
+        pattern = Pattern.of(partly(topic, params), match)
         binding = None
         if handler is not None:
             binding = Binding.of(handler, pattern, facts=on.Event, declared=declared, inline=inline)
@@ -344,7 +284,7 @@ class Connection:
             while (item := await reader.take()) is not None:
                 publication, payload = item
                 try:
-                    await binding.run(binding.for_event(payload, publication), self._threads)
+                    await binding.run(binding.for_event(payload, publication), self.threads)
                 except Exception:
                     log.exception("the subscriber of %s failed on an event of %s", reader.topic, publication.topic)
         except HopsackError as error:
@@ -372,7 +312,7 @@ class Connection:
         :raises RemoteError: the node refuses it.
         """
         declared = getattr(procedure, "input", None)
-        pattern = Pattern.of(_partly(procedure, params), match)
+        pattern = Pattern.of(partly(procedure, params), match)
         binding = Binding.of(handler, pattern, facts=on.Caller, declared=declared, inline=inline)
         registration = Registration(binding, invoke, self._loop.create_future(), self._unregister)
         self._standing.add(registration)
@@ -441,16 +381,6 @@ def _undoing(wanted: Wanted, number: int, ticket: on.Ticket) -> on.Input:
     return kind(ticket, number)
 
 
-def _concrete(uri: str | Topic[Any] | Procedure[Any, Any], params: dict[str, str]) -> str:
-    ref = Topic[Any](uri) if isinstance(uri, str) else uri
-    return ref.at(**params).uri
-
-
-def _partly(uri: str | Topic[Any] | Procedure[Any, Any], params: dict[str, str]) -> str:
-    """A URI for a pattern: with parameters given it is concrete, without any they stay open."""
-    return _concrete(uri, params) if params else str(uri)
-
-
 async def _finish(tasks: set[asyncio.Task[Any]], seconds: float) -> None:
     tasks -= {asyncio.current_task()}
     if not tasks:
@@ -469,20 +399,24 @@ async def _finish(tasks: set[asyncio.Task[Any]], seconds: float) -> None:
 def dialer(
     address: Address,
     *,
-    token: str | None,
+    token: str | Callable[[], str | None] | None,
     realm: str = REALM,
     service: str | None = None,
     options: Options,
     tls: ssl.SSLContext | None = None,
 ) -> Dial:
-    """How to reach a node over a socket: a new session and a new link for every attempt."""
+    """How to reach a node over a socket: a new session and a new link for every attempt.
+
+    :param token: or how to get it, asked at every attempt.
+    """
 
     async def dial_once(obey: Callable[[on.Effect], None], lost: Callable[[str], None]) -> Carrier:
         session: on.Session
+        ticket = token() if callable(token) else token
         if address.dialect == "raw":
-            session = RawSession(token=token)
+            session = RawSession(token=ticket)
         else:
-            session = WampSession(CODECS[address.codec], realm=realm, agent=AGENT, token=token, service=service)
+            session = WampSession(CODECS[address.codec], realm=realm, agent=AGENT, token=ticket, service=service)
         return await dial(address, session, obey, lost, options, tls)
 
     return dial_once

@@ -16,8 +16,8 @@ from typing import Any, Generic, TypeVar
 from hopsack.errors import DeclaredError, UsageError
 
 T = TypeVar("T")
-I = TypeVar("I")  # noqa: E741 (input and output, as in every signature that has both)
-O = TypeVar("O")  # noqa: E741
+I = TypeVar("I", contravariant=True)  # noqa: E741 (input and output, as in every signature that has both)
+O = TypeVar("O", covariant=True)  # noqa: E741
 
 
 @dataclass(frozen=True)  # no slots: typing writes to the instances that Topic[X](…) makes

@@ -21,6 +21,12 @@ T = TypeVar("T")
 class Stuck(UsageError):
     """What was run waits for something that cannot come until time is moved."""
 
+    def __init__(self, coroutine: object) -> None:
+        super().__init__(
+            f"{getattr(coroutine, '__qualname__', coroutine)} waits for something that has not happened:"
+            " begin it as a task, let it happen (turn the clock with advance()), then look at the result"
+        )
+
 
 class _IdleSelector(selectors.SelectSelector):
     """Tells when the loop would have waited, and for how long, instead of waiting."""
@@ -81,10 +87,7 @@ class HandTurnedLoop(asyncio.SelectorEventLoop):
         if not task.done():
             task.cancel()
             self.settle()
-            raise Stuck(
-                f"{getattr(coroutine, '__qualname__', coroutine)} waits for something that has not happened:"
-                " begin it as a task, let it happen (turn the clock with advance()), then look at the result"
-            )
+            raise Stuck(coroutine)
         return task.result()
 
     def close(self) -> None:

@@ -1,0 +1,246 @@
+"""``hopsack run DIR``: one process for the services of one folder.
+
+    load DIR/service.py -> its Service classes -> connect, serve -> one ready line each -> SIGTERM -> finish, leave -> 0
+
+Data goes to stdout (the ready lines), talk to stderr (the log). Twisted's reactor runs on the process's asyncio loop,
+so handlers may use either.
+
+With ``reload`` the folder's Python files are looked at twice a second; when one has changed, the services end as they
+would at SIGTERM and the process executes itself anew. A file that does not load is logged, and the next change awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hopsack import bridge, logs
+from hopsack.address import Address
+from hopsack.cli.exits import exit_of
+from hopsack.connection import Connection, dialer
+from hopsack.errors import UsageError
+from hopsack.options import Options
+from hopsack.service import Engagement, Service
+from hopsack.settings import Settings
+
+__all__ = ["load", "run_folder"]
+
+log = logging.getLogger("hopsack")
+
+TO_END = 3.5
+"""Seconds for what is in hand and for stop(); with leaving, a process ends within 5 s of SIGTERM."""
+
+LOOK = 0.5
+"""Seconds between two looks at the files."""
+
+
+def run_folder(folder: Path, settings: Settings, reload: bool = False) -> int:
+    """Run the services of a folder until SIGTERM or SIGINT.
+
+    :param reload: end and begin again when a Python file of the folder changes.
+    :returns: the exit code (``docs/reference/cli.md``).
+    """
+    folder = folder.resolve()
+    logs.set_up(settings.log)
+    loop = asyncio.new_event_loop()
+    _run_twisted_on(loop)
+    bridge.install(loop)
+    process = _Process(folder, settings, reload)
+    code = _run(loop, process)
+    if process.is_changed:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (our own command line, again)
+    return code
+
+
+def load(folder: Path) -> list[type[Service]]:
+    """The services that ``folder/service.py`` defines. The folder and its parent are put on ``sys.path``.
+
+    :raises UsageError: there is no such file, or no service in it.
+    """
+    path = folder / "service.py"
+    if not path.is_file():
+        raise UsageError(f"{folder} has no service.py: name a folder that has one")
+    for place in (str(folder.parent), str(folder)):
+        if place not in sys.path:
+            sys.path.insert(0, place)
+    module = _import(f"{folder.name}.service", path)
+    found = [value for value in vars(module).values() if _is_service_of(module, value)]
+    if not found:
+        raise UsageError(f"{path} defines no subclass of hopsack.Service")
+    return found
+
+
+def _import(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _is_service_of(module: ModuleType, value: Any) -> bool:
+    """Defined there rather than imported, and not meant as a base: a leading underscore says so."""
+    return (
+        isinstance(value, type)
+        and issubclass(value, Service)
+        and value.__module__ == module.__name__
+        and not value.__name__.startswith("_")
+    )
+
+
+class _Process:
+    """The services of this process, from begin to end."""
+
+    def __init__(self, folder: Path, settings: Settings, reload: bool) -> None:
+        self.is_changed = False
+        self._folder = folder
+        self._settings = settings
+        self._reload = reload
+        self._stopped = asyncio.Event()
+        self._engagements: list[Engagement] = []
+
+    def stop(self, *_: object) -> None:
+        """End politely."""
+        self._stopped.set()
+
+    async def main(self) -> int:
+        """The whole run; returns the exit code."""
+        watcher = asyncio.create_task(self._watch()) if self._reload else None
+        stopped = asyncio.create_task(self._stopped.wait())
+        serving = asyncio.create_task(self._serve())
+        await asyncio.wait((stopped, serving), return_when=asyncio.FIRST_COMPLETED)
+        code = await self._outcome(serving, stopped)
+        for task in (watcher, stopped):
+            if task is not None:
+                task.cancel()
+        return code
+
+    async def _outcome(self, serving: asyncio.Task[None], stopped: asyncio.Task[Any]) -> int:
+        error = None if not serving.done() else serving.exception()
+        serving.cancel()
+        await asyncio.gather(*(engagement.end(TO_END) for engagement in self._engagements))
+        if error is None:
+            return 0
+        if exit_of(error) == 1:
+            log.error("the service failed", exc_info=error)
+        else:
+            log.error("%s", error)
+        if self._reload:
+            await stopped
+            return 0
+        return exit_of(error)
+
+    async def _serve(self) -> None:
+        """Begin every service; ends only with an error."""
+        options = Options(close_timeout=0.5)
+        address = Address.parse(self._settings.url)
+        for cls in load(self._folder):
+            dial = dialer(address, token=token_of(self._settings, cls.name), service=cls.name, options=options)
+            self._engagements.append(Engagement(cls(), Connection(dial, options)))
+        await asyncio.gather(*map(_begin, self._engagements))
+        endings = [asyncio.create_task(engagement.ended()) for engagement in self._engagements]
+        for ending in asyncio.as_completed(endings):
+            error = await ending
+            if error is not None:
+                raise error
+
+    async def _watch(self) -> None:
+        before = dict(_python_files(self._folder))
+        while True:
+            await asyncio.sleep(LOOK)
+            if dict(_python_files(self._folder)) != before:
+                break
+        log.info("%s has changed: beginning again", self._folder)
+        self.is_changed = True
+        self.stop()
+
+
+async def _begin(engagement: Engagement) -> None:
+    await engagement.begin()
+    name = engagement.service.name
+    line = f"{name} is ready" if sys.stdout.isatty() else json.dumps({"ready": True, "service": name})
+    print(line, flush=True)
+
+
+def token_of(settings: Settings, name: str) -> Callable[[], str | None]:
+    """How a service logs in: with the given token; in development, on this machine, with one made for it.
+
+    Asked at every attempt, since the node makes its secret when it first starts.
+    """
+
+    def token() -> str | None:
+        known = settings.given_secret is not None or settings.secret_path.exists()
+        if settings.token is not None or settings.env == "prod" or not settings.is_local or not known:
+            return settings.token
+        from hopsack import tokens
+
+        return tokens.mint(settings.secret(), sub=name, role="service")
+
+    return token
+
+
+def _python_files(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
+    for path in folder.rglob("*.py"):
+        try:
+            facts = path.stat()
+        except OSError:  # removed between the two calls, or a link to nowhere
+            continue
+        yield path, (facts.st_mtime_ns, facts.st_size)
+
+
+# ---- Twisted ---------------------------------------------------------------------------------------------------------
+
+
+def _run_twisted_on(loop: asyncio.AbstractEventLoop) -> None:
+    """Install the reactor on ``loop``, and send Twisted's log where ours goes.
+
+    :raises UsageError: another reactor is installed already.
+    """
+    # First, or tasks that are started when the reactor runs hang silently.
+    asyncio.set_event_loop(loop)
+    installed = sys.modules.get("twisted.internet.reactor")
+    if installed is not None:
+        raise UsageError(f"{type(installed).__name__} is installed already; services need the asyncio reactor")
+    from twisted.internet import asyncioreactor
+    from twisted.logger import STDLibLogObserver, globalLogBeginner
+
+    asyncioreactor.install(loop)
+    globalLogBeginner.beginLoggingTo([STDLibLogObserver("twisted")], discardBuffer=True, redirectStandardIO=False)
+
+
+def _run(loop: asyncio.AbstractEventLoop, process: _Process) -> int:
+    """Run the reactor until the process has an exit code."""
+    from twisted.internet import reactor
+    from twisted.internet.interfaces import IReactorCore
+
+    core = IReactorCore(reactor)
+    tasks: list[asyncio.Task[int]] = []
+
+    def begin() -> None:
+        # After Twisted has installed its own, which stop the reactor at once. Not the loop's add_signal_handler: it
+        # takes the wake-up descriptor that Twisted needs for the end of child processes.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(process.stop))
+        task = loop.create_task(process.main())
+        task.add_done_callback(lambda _task: core.stop())
+        tasks.append(task)
+
+    core.callWhenRunning(begin)
+    core.run()
+    return tasks[0].result()
