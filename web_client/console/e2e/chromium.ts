@@ -46,8 +46,23 @@ export async function open(browser: Browser, url: string, options: BrowserContex
     void dialog.dismiss();
   });
   page.on("request", (request) => origins.add(new URL(request.url()).origin));
+  await page.addInitScript(WATCH_SHIFTS);
   await page.goto(url);
   return { page, complaints, origins };
+}
+
+/** Adds up what moves without anybody asking for it (Layout Instability API). As text: it runs in the page. */
+const WATCH_SHIFTS = `
+  globalThis.shifted = 0;
+  globalThis.shifts = new PerformanceObserver((list) => {
+    for (const { value, hadRecentInput } of list.getEntries()) if (!hadRecentInput) globalThis.shifted += value;
+  });
+  globalThis.shifts.observe({ type: "layout-shift", buffered: true });
+`;
+
+/** The sum so far: 0 where nothing moved, 1 where everything on the screen moved by its height. */
+export async function layoutShift(page: Page): Promise<number> {
+  return Number(await page.evaluate(`shifted + shifts.takeRecords().reduce((sum, { value }) => sum + value, 0)`));
 }
 
 /** Resolves once the page says that its connection is open. */

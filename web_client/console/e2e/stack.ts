@@ -68,7 +68,9 @@ export class Stack {
     await mkdir(stack.watched);
     try {
       await stack.startNode();
-      await Promise.all(services.map((service) => stack.startService(service)));
+      // All of them, also when one fails: what was started must be known to be ended.
+      const started = await Promise.allSettled(services.map((service) => stack.startService(service)));
+      for (const one of started) if (one.status === "rejected") throw one.reason;
     } catch (error) {
       await stack.end();
       throw error;
