@@ -88,6 +88,11 @@ class Connection(Requests):
         state = self._keeper.state
         return state.identity if isinstance(state, Connected) else None
 
+    @property
+    def is_restored(self) -> bool:
+        """Whether it is connected, and the node has granted every subscription and registration on this link."""
+        return isinstance(self._keeper.state, Connected) and self._standing.is_granted
+
     def states(self) -> AsyncIterator[State]:
         """The state now and whenever it changes, to the end. A slow reader misses what lay between."""
         return self._keeper.states()

@@ -29,6 +29,7 @@ from hopsack.cli.exits import exit_of
 from hopsack.connection import Connection, dialer
 from hopsack.errors import UsageError
 from hopsack.options import Options
+from hopsack.ready import vouch
 from hopsack.service import Engagement, Service
 from hopsack.settings import Settings
 
@@ -43,10 +44,11 @@ LOOK = 0.5
 """Seconds between two looks at the files."""
 
 
-def run_folder(folder: Path, settings: Settings, reload: bool = False) -> int:
+def run_folder(folder: Path, settings: Settings, reload: bool = False, ready_file: Path | None = None) -> int:
     """Run the services of a folder until SIGTERM or SIGINT.
 
     :param reload: end and begin again when a Python file of the folder changes.
+    :param ready_file: kept fresh while every service is served (:mod:`hopsack.ready`).
     :returns: the exit code (``docs/reference/cli.md``).
     """
     folder = folder.resolve()
@@ -54,7 +56,7 @@ def run_folder(folder: Path, settings: Settings, reload: bool = False) -> int:
     loop = asyncio.new_event_loop()
     _run_twisted_on(loop)
     bridge.install(loop)
-    process = _Process(folder, settings, reload)
+    process = _Process(folder, settings, reload, ready_file)
     code = _run(loop, process)
     if process.is_changed:
         sys.stdout.flush()
@@ -107,11 +109,13 @@ def _is_service_of(module: ModuleType, value: Any) -> bool:
 class _Process:
     """The services of this process, from begin to end."""
 
-    def __init__(self, folder: Path, settings: Settings, reload: bool) -> None:
+    def __init__(self, folder: Path, settings: Settings, reload: bool, ready_file: Path | None) -> None:
         self.is_changed = False
         self._folder = folder
         self._settings = settings
         self._reload = reload
+        self._ready_file = ready_file
+        self._is_begun = False
         self._stopped = asyncio.Event()
         self._engagements: list[Engagement] = []
 
@@ -121,15 +125,23 @@ class _Process:
 
     async def main(self) -> int:
         """The whole run; returns the exit code."""
-        watcher = asyncio.create_task(self._watch()) if self._reload else None
         stopped = asyncio.create_task(self._stopped.wait())
+        beside: list[asyncio.Task[Any]] = [stopped]
+        if self._reload:
+            beside.append(asyncio.create_task(self._watch()))
+        if self._ready_file is not None:
+            beside.append(asyncio.create_task(vouch(self._ready_file, self._is_ready)))
         serving = asyncio.create_task(self._serve())
         await asyncio.wait((stopped, serving), return_when=asyncio.FIRST_COMPLETED)
         code = await self._outcome(serving, stopped)
-        for task in (watcher, stopped):
-            if task is not None:
-                task.cancel()
+        for task in beside:
+            task.cancel()
+        await asyncio.wait(beside)  # the ready file is gone before the process is
         return code
+
+    def _is_ready(self) -> bool:
+        restored = all(engagement.connection.is_restored for engagement in self._engagements)
+        return self._is_begun and restored and not self._stopped.is_set()
 
     async def _outcome(self, serving: asyncio.Task[None], stopped: asyncio.Task[Any]) -> int:
         error = None if not serving.done() else serving.exception()
@@ -154,6 +166,7 @@ class _Process:
             dial = dialer(address, token=token_of(self._settings, cls.name), service=cls.name, options=options)
             self._engagements.append(Engagement(cls(), Connection(dial, options)))
         await asyncio.gather(*map(_begin, self._engagements))
+        self._is_begun = True
         endings = [asyncio.create_task(engagement.ended()) for engagement in self._engagements]
         for ending in asyncio.as_completed(endings):
             error = await ending

@@ -98,6 +98,11 @@ class Standing:
     def readers(self) -> list[Subscription[Any]]:
         return [reader for feed in self._feeds.values() for reader in feed.readers]
 
+    @property
+    def is_granted(self) -> bool:
+        """Whether the present link has granted everything that is wanted."""
+        return all(wanted.id is not None for wanted in (*self._feeds.values(), *self.registrations))
+
     def feed(self, reader: Subscription[Any]) -> Feed:
         """The feed for ``reader``, who now reads it."""
         key = (reader.topic, reader.match)

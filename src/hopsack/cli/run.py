@@ -14,11 +14,17 @@ from hopsack.cli.parent import end_with_parent
 @click.command(short_help="Run one folder with a service.py, in this process.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--reload", is_flag=True, help="Begin again when a Python file of the folder changes.")
+@click.option(
+    "--ready-file",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Kept fresh while everything is served, removed otherwise: for health checks.",
+)
 @click.option("--url", metavar="URL", help="The node. [HOPSACK_URL; tcp://127.0.0.1:8081]")
 @click.option("--token", metavar="TOKEN", help="Who to be. [HOPSACK_TOKEN; the service, on this machine]")
 @click.option("--with-parent", is_flag=True, hidden=True)
 @local_options
-def run(folder: Path, reload: bool, with_parent: bool, **given: Any) -> int:
+def run(folder: Path, reload: bool, ready_file: Path | None, with_parent: bool, **given: Any) -> int:
     """Run the services that DIR/service.py defines, in this process, until SIGTERM or Ctrl-C.
 
     When one is ready it prints a line to stdout: JSON in a pipe. Logs go to stderr. A node that is not there is waited
@@ -30,4 +36,4 @@ def run(folder: Path, reload: bool, with_parent: bool, **given: Any) -> int:
     settings = remote_settings(**given) if not with_parent else settings_from(**given)
     if with_parent:
         end_with_parent()
-    return run_folder(folder, settings, reload)
+    return run_folder(folder, settings, reload, ready_file)

@@ -344,6 +344,27 @@ def test_everything_is_asked_for_again_after_a_reconnect_before_anything_else(pe
     assert subscription.waiting == 1
 
 
+def test_it_is_restored_when_the_link_has_granted_everything_again(peer: Peer, loop: HandTurnedLoop) -> None:
+    connection = peer.connect()
+    assert connection.is_restored
+    subscribed(peer, loop, 1, 5, "t")
+    registering = loop.create_task(connection.register("p", lambda: None, inline=True))
+    loop.settle()
+    assert not connection.is_restored
+    peer.says([65, 2, 6])
+    registering.result()
+    assert connection.is_restored
+
+    peer.vanishes()
+    assert not connection.is_restored
+    loop.advance(0.5)
+    peer.says([33, 1, 15])
+    assert not connection.is_restored
+    peer.says([65, 2, 16])
+
+    assert connection.is_restored
+
+
 def test_our_own_ghost_may_hold_a_procedure_for_a_while(peer: Peer, loop: HandTurnedLoop) -> None:
     connection = peer.connect()
     registering = loop.create_task(connection.register("p", lambda: None, inline=True))
