@@ -7,6 +7,7 @@
          ->  hopsack.register {procedure, match?}             -> REGISTER      <- {registration}
          ->  hopsack.unregister {registration}                -> UNREGISTER    <- {}
          ->  hopsack.cancel {id}                              -> CANCEL        <- {}
+         ->  hopsack.ping {}                                                   <- {}
          ->  any other method, params = its input             -> CALL          <- the result
     page <-  request N, method = procedure, params = input   <-  INVOCATION
          ->  response N                                       -> YIELD or ERROR
@@ -125,6 +126,10 @@ class Register(_Params, frozen=True):
 
 class Unregister(_Params, frozen=True):
     registration: WampId
+
+
+class Ping(_Params, frozen=True):
+    pass
 
 
 class Cancel(_Params, frozen=True):
@@ -376,6 +381,11 @@ class Connection:
         numbers = [n for n, one in self._pending.items() if one.result is _payload and _same(one.slot.id, wanted)]
         return [*(Route(message.Cancel(n, mode=message.Cancel.KILLNOWAIT)) for n in numbers), *slot.succeed({})]
 
+    def _pong(self, slot: _Slot, request: Request) -> list[Effect]:
+        """A page cannot send WebSocket pings: this is how it learns that the connection lives."""
+        _params(Ping, request)
+        return slot.succeed({})
+
     def _call(self, slot: _Slot, request: Request) -> list[Effect]:
         number = self._ask(slot, request.method, _payload)
         args = None if request.params is ABSENT or request.params is None else [request.params]
@@ -531,6 +541,7 @@ _METHODS: dict[str, Callable[[Connection, _Slot, Request], list[Effect]]] = {
     "hopsack.register": Connection._register,
     "hopsack.unregister": Connection._unregister,
     "hopsack.cancel": Connection._cancel,
+    "hopsack.ping": Connection._pong,
 }
 """Every other method is a call, the node's own procedures ``hopsack.topics.list`` and so on included."""
 
