@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -45,7 +46,8 @@ def _listing(
 
 
 def _session(row: Row) -> Row:
-    return {**row, "since": duration(time.time() - row["since"])}
+    peer = re.sub(r"^tcp[46]?:", "", row["peer"] or "-")  # tcp4:127.0.0.1:5000 is how Crossbar writes an address
+    return {**row, "since": duration(time.time() - row["since"]), "peer": peer}
 
 
 def _procedure(row: Row) -> Row:
