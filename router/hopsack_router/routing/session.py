@@ -7,10 +7,11 @@ transport, joining formats, logs and copies nothing that nobody asked for, and t
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from autobahn.wamp import message
-from autobahn.wamp.types import CloseDetails, SessionDetails
+from autobahn.wamp.types import Accept, CloseDetails, SessionDetails
 from crossbar.router.session import RouterSession, RouterSessionFactory
 
 from hopsack_router import metrics
@@ -46,7 +47,10 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         extra = details.authextra
         if isinstance(extra, dict) and isinstance(extra.get("agent"), str):
             self.agent = extra["agent"][:100]
-        return super().onHello(realm, details)
+        answer = super().onHello(realm, details)
+        if isinstance(answer, Accept) and answer.authmethod == "anonymous":
+            answer.authid = f"guest-{secrets.token_hex(4)}"
+        return answer
 
     def onJoin(self, details: SessionDetails) -> None:
         self._service_session = self._router._realm.session
