@@ -13,7 +13,7 @@ from alerts import ledger
 from alerts.board import CHOICES, Answered, Ask, Board, Clear, Describe, Described, Effect, Raise, Sampled
 from alerts.settings import AlertsSettings
 from hopsack import Service, Topic, procedure, subscribe
-from hopsack.errors import Deadline, HopsackError
+from hopsack.errors import Deadline, DeclaredError, HopsackError
 from hopsack.settings import Settings
 from hopsack_contracts import (
     ALERTS_CLEARED,
@@ -29,8 +29,6 @@ from hopsack_contracts import (
     AlertThreshold,
     HostName,
     HostSample,
-    OperatorBusy,
-    OperatorDeclined,
     Question,
 )
 
@@ -108,7 +106,7 @@ class Alerts(Service):
         question = Question(id=alert.id, text=alert.message, choices=CHOICES, timeout_s=seconds)
         try:
             answer = await self.call(OPERATOR_NAME_ASK, question, timeout=seconds, name=operator)
-        except (Deadline, OperatorDeclined, OperatorBusy) as error:
+        except (Deadline, DeclaredError) as error:  # declined, busy: somebody is there
             self.log.info("no answer", operator=operator, alert=alert.id, error=str(error))
             return Answered(alert.id, choice=None, by=operator)
         except HopsackError as error:
