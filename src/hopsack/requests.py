@@ -108,6 +108,9 @@ def concrete(uri: str | Topic[Any] | Procedure[Any, Any], params: dict[str, str]
 
     :raises UsageError: one is missing, unknown, or not a component of a URI.
     """
+    text = uri if isinstance(uri, str) else uri.uri
+    if not params and "{" not in text:
+        return text
     ref = Topic[Any](uri) if isinstance(uri, str) else uri
     return ref.at(**params).uri
 

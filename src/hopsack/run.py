@@ -59,6 +59,8 @@ def run_folder(folder: Path, settings: Settings, reload: bool = False, ready_fil
     process = _Process(folder, settings, reload, ready_file)
     code = _run(loop, process)
     if process.is_changed:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (our own command line, again)
@@ -256,4 +258,7 @@ def _run(loop: asyncio.AbstractEventLoop, process: _Process) -> int:
 
     core.callWhenRunning(begin)
     core.run()
+    # Twisted has put the default handlers back, and being told to end twice must not turn a clean end into a death.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     return tasks[0].result()
