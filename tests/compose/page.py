@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
@@ -17,14 +19,10 @@ class Page:
         self._events: list[dict[str, Any]] = []
 
     @classmethod
-    def open(cls, authority: str) -> Page:
-        return cls(connect(f"ws://{authority}/raw", open_timeout=20))
-
-    def __enter__(self) -> Page:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
+    @contextmanager
+    def open(cls, authority: str) -> Iterator[Page]:
+        with connect(f"ws://{authority}/raw", open_timeout=20) as connection:
+            yield cls(connection)
 
     def request(self, method: str, params: Any = None) -> dict[str, Any]:
         """Send a request; the answer, with ``result`` or ``error``. Events that come before it are kept."""

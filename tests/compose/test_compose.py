@@ -14,12 +14,12 @@ import pytest
 from websockets.sync.client import connect
 
 from .page import Page
-from .stack import CONTAINERS, IMAGES, SERVICES, Stack, what_is_missing
+from .stack import CONTAINERS, SERVICES, Stack, what_is_missing
 
 # The first test builds the images, which takes minutes on a machine that never did.
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1200)]
 
-NAME = "<b>hello & goodbye</b>.txt"
+NAME = "<img src=x> & hello.txt"
 CALLEE = """
 import asyncio, os
 import hopsack
@@ -45,8 +45,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if lacking := what_is_missing():
         pytest.skip(lacking)  # `./hopsack test --all` makes this a failure
     watched = tmp_path_factory.mktemp("watched")
-    for folder in (watched, *watched.parents[:2]):
-        folder.chmod(0o755)  # pytest makes them private; the container's user is another one
+    watched.chmod(0o755)  # pytest makes it private; the container's user is another one
     stack = Stack.named(f"hopsack-test-{uuid.uuid4().hex[:8]}", watched)
     try:
         stack.start()
@@ -210,18 +209,10 @@ def test_the_services_come_back_after_the_node_was_restarted(stack: Stack) -> No
 def test_sigterm_ends_every_container_in_time_with_exit_code_0(stack: Stack) -> None:
     # The engine kills whoever is not gone after the grace period: that would be 137 here.
     grace = {name: stack.inspect(name)["Config"]["StopTimeout"] for name in CONTAINERS}
-    containers = {name: stack.inspect(name)["Id"] for name in CONTAINERS}
 
     stack.compose("stop")
 
-    states = {name: json.loads(stack.docker("inspect", containers[name]))[0]["State"] for name in CONTAINERS}
+    states = {name: stack.inspect(name)["State"] for name in CONTAINERS}
+    ends = {name: (state["Status"], state["ExitCode"]) for name, state in states.items()}
     assert grace == dict.fromkeys(CONTAINERS, 5)
-    assert {name: (state["Status"], state["ExitCode"]) for name, state in states.items()} == dict.fromkeys(
-        CONTAINERS, ("exited", 0)
-    )
-
-
-def test_the_images_are_small_enough_to_move(stack: Stack) -> None:
-    sizes = {name: int(stack.docker("image", "inspect", "-f", "{{.Size}}", f"{IMAGES}-{name}")) for name in CONTAINERS}
-
-    assert all(sizes[name] < sizes["node"] / 2 for name in SERVICES), sizes
+    assert ends == dict.fromkeys(CONTAINERS, ("exited", 0))
