@@ -192,6 +192,10 @@ class Keeper:
             return _Life(f"the node did not let us in within {self._options.open_timeout:g} s")
         except OSError as error:
             return _Life(str(error) or type(error).__name__)
+        except Exception as error:
+            # Nothing is known to come here; a service must not stand still for ever if something does.
+            log.exception("the connection failed in a way it does not know")
+            return _Life(str(error) or type(error).__name__)
         finally:
             if carrier is not None and not lost.done():
                 carrier.abort("given up")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 
 from hopsack import session as on
 from hopsack.contracts.refs import Procedure, Topic
-from hopsack.errors import BrokenResult
+from hopsack.errors import BrokenResult, DeclaredError
 from hopsack.values import is_array, typed
 
 __all__ = ["Requests", "concrete", "partly"]
@@ -91,7 +91,8 @@ class Requests(ABC):
     ) -> Any:
         """Call a procedure and wait for its result.
 
-        :param returns: type of the result; a :class:`~hopsack.contracts.refs.Procedure` knows it by itself.
+        :param returns: type of the result; a :class:`~hopsack.contracts.refs.Procedure` knows it by itself, and the
+            classes of the errors that its contract declares.
         :param timeout: seconds, waiting for a connection included; then the call is cancelled.
         :param params: the components that are open in the procedure's URI.
         :raises RemoteError: refused, failed, or :exc:`~hopsack.errors.Deadline`.
@@ -99,7 +100,10 @@ class Requests(ABC):
         """
         uri = concrete(procedure, params)
         type_ = procedure.output if isinstance(procedure, Procedure) and returns is None else returns
-        payload = await self._request(lambda ticket: on.CallRequested(ticket, uri, input), uri, timeout)
+        try:
+            payload = await self._request(lambda ticket: on.CallRequested(ticket, uri, input), uri, timeout)
+        except DeclaredError as error:
+            raise _as_declared(error, procedure) from None
         return typed(payload.read(is_array(type_)), type_, where=uri, error=BrokenResult)
 
 
@@ -113,6 +117,15 @@ def concrete(uri: str | Topic[Any] | Procedure[Any, Any], params: dict[str, str]
         return text
     ref = Topic[Any](uri) if isinstance(uri, str) else uri
     return ref.at(**params).uri
+
+
+def _as_declared(error: DeclaredError, procedure: str | Procedure[Any, Any]) -> DeclaredError:
+    """The error in the class that the generated module has for it, so that ``except HostUnknown`` catches it."""
+    if isinstance(procedure, Procedure):
+        for cls in procedure.errors:
+            if error.code == cls.CODE:
+                return cls(error.message, where=error.where, path=error.path, advice=error.advice, data=error.data)
+    return error
 
 
 def partly(uri: str | Topic[Any] | Procedure[Any, Any], params: dict[str, str]) -> str:

@@ -101,7 +101,11 @@ class Standing:
     @property
     def is_granted(self) -> bool:
         """Whether the present link has granted everything that is wanted."""
-        return all(wanted.id is not None for wanted in (*self._feeds.values(), *self.registrations))
+        return all(wanted.id is not None for wanted in self._everything)
+
+    @property
+    def _everything(self) -> list[Wanted]:
+        return [*self._feeds.values(), *self.registrations]
 
     def feed(self, reader: Subscription[Any]) -> Feed:
         """The feed for ``reader``, who now reads it."""
@@ -154,9 +158,11 @@ class Standing:
 
     def ask_all(self, carrier: Carrier) -> None:
         self._carrier = carrier
-        everything: list[Wanted] = [*self._feeds.values(), *self.registrations]
-        for wanted in everything:
-            carrier.take(wanted.request())
+        for wanted in self._everything:
+            try:
+                carrier.take(wanted.request())
+            except HopsackError as error:  # this dialect cannot ask for it
+                self._refuse(wanted, error)
 
     def lost(self) -> None:
         self._carrier = None

@@ -60,6 +60,37 @@ def test_a_call_is_typed_at_both_ends(peer: Peer, loop: HandTurnedLoop) -> None:
     assert (caught.value.path, caught.value.where) == ("/cores", "host.web1.describe")
 
 
+def test_a_declared_error_is_raised_in_its_own_class(peer: Peer, loop: HandTurnedLoop) -> None:
+    class HostUnknown(DeclaredError):
+        CODE = "host.unknown"
+
+    connection = peer.connect()
+    describe: Procedure[str, str] = Procedure("host.describe", str, str, (HostUnknown,))
+    call = loop.create_task(connection.call(describe, "x"))
+    loop.settle()
+
+    details = {"code": "host.unknown", "message": "no such host", "where": "host.describe", "data": {"near": "y"}}
+    peer.says([8, 48, 1, {}, "host.unknown", ["no such host"], details])
+
+    with pytest.raises(HostUnknown, match="no such host") as caught:
+        call.result()
+    assert caught.value.data == {"near": "y"}
+
+
+def test_an_attempt_that_fails_in_an_unknown_way_is_logged_and_not_the_last(
+    peer: Peer, loop: HandTurnedLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer.trouble = ZeroDivisionError("what?")
+    connection = peer.connect()
+    assert connection.state == Waiting(0.5, 1, "what?")
+    assert "does not know" in caplog.text
+
+    peer.trouble = None
+    loop.advance(0.5)
+
+    assert isinstance(connection.state, Connected)
+
+
 def test_a_call_that_is_not_answered_meets_its_deadline_and_is_cancelled(peer: Peer, loop: HandTurnedLoop) -> None:
     connection = peer.connect()
     call = loop.create_task(connection.call("slow", timeout=2.0))
