@@ -33,10 +33,12 @@ class Page:
             self._events.append(answer["params"])
         return answer
 
-    def event(self) -> dict[str, Any]:
-        """The next event: ``{topic, data}``."""
-        event: dict[str, Any] = self._events.pop(0) if self._events else self._read()["params"]
-        return event
+    def event(self, **wanted: Any) -> dict[str, Any]:
+        """The next event, ``{topic, data}``, whose data has these values; others are passed over."""
+        while True:
+            event: dict[str, Any] = self._events.pop(0) if self._events else self._read()["params"]
+            if all(event["data"][name] == value for name, value in wanted.items()):
+                return event
 
     def _read(self) -> dict[str, Any]:
         message: dict[str, Any] = json.loads(self._connection.recv(timeout=30))

@@ -99,8 +99,8 @@ def test_a_file_made_on_this_machine_appears_on_the_page(stack: Stack, page: Pag
 
     (stack.watched / NAME).write_text("data, not markup")
 
-    event = page.event()
-    assert (event["topic"], event["data"]["path"], event["data"]["kind"]) == ("watch.watched.changed", NAME, "created")
+    event = page.event(path=NAME)
+    assert (event["topic"], event["data"]["kind"]) == ("watch.watched.changed", "created")
 
 
 def test_an_alert_goes_from_host_through_alerts_to_the_page(stack: Stack, page: Page) -> None:
@@ -110,8 +110,8 @@ def test_an_alert_goes_from_host_through_alerts_to_the_page(stack: Stack, page: 
 
     read(stack, "/call/alerts.set", threshold, token)
 
-    event = page.event()
-    assert (event["data"]["host"], event["data"]["metric"]) == ("docker", "memory")
+    event = page.event(metric="memory")  # this machine may be busy enough for another alert
+    assert event["data"]["host"] == "docker"
 
 
 def test_a_service_from_outside_publishes_with_its_token_through_the_published_port(stack: Stack, page: Page) -> None:
