@@ -94,6 +94,19 @@ def test_a_reader_without_any_protocol_sees_it_too(stack: Stack) -> None:
     assert message["params"]["topic"] == "host.metrics"
 
 
+def test_curl_sees_it_too(stack: Stack) -> None:
+    with urllib.request.urlopen(f"http://{stack.authority}/events?topic=host.metrics", timeout=30) as stream:
+        lines = (line.decode().strip() for line in stream)
+
+        assert next(line for line in lines if line.startswith("event:")) == "event: host.metrics"
+
+
+def test_the_command_line_in_the_node_s_container_is_the_operator_s(stack: Stack) -> None:
+    listed = stack.execute("node", "hopsack", "services", "ls", "--json").splitlines()
+
+    assert sorted(json.loads(line)["name"] for line in listed) == sorted(SERVICES)
+
+
 def test_a_file_made_on_this_machine_appears_on_the_page(stack: Stack, page: Page) -> None:
     page.request("hopsack.subscribe", {"topic": "watch.watched.changed"})
 
