@@ -9,7 +9,7 @@ import asyncio
 import difflib
 import os
 
-from hopsack import Service, procedure
+from hopsack import LocalError, Service, procedure
 from hopsack_contracts import (
     WATCH_LIST,
     WATCH_ROOT_CHANGED,
@@ -63,7 +63,7 @@ class Watch(Service):
                 self.log.warning("changes were not told", root=root, count=len(untold), error=str(untold[0]))
             elif not complete:
                 observer.remind()
-            complete = not untold
+            complete = all(isinstance(error, LocalError) for error in untold)  # no connection: see joined()
 
     @procedure(WATCH_ROOTS)
     async def roots(self) -> tuple[WatchRoot, ...]:
