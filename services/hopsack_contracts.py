@@ -40,7 +40,7 @@ class AlertThreshold(msgspec.Struct, frozen=True, kw_only=True):
     raise_at: float
     """Percent. At or above it an alert is raised."""
     clear_at: float
-    """Percent. Below it the alert clears."""
+    """Percent. At or below it the alert clears."""
     for_s: float
     """Seconds the value must stay there first."""
 
@@ -286,12 +286,6 @@ class AlertsBadHysteresis(DeclaredError):
     CODE: ClassVar[str] = "alerts.bad_hysteresis"
 
 
-class AlertsUnknownMetric(DeclaredError):
-    """This service watches no metric of that name."""
-
-    CODE: ClassVar[str] = "alerts.unknown_metric"
-
-
 class DemoNoManners(DeclaredError):
     """Whoever greets does not want to greet you."""
 
@@ -343,15 +337,17 @@ PRESENCE_JOINED: Topic[PresenceMember] = Topic("presence.joined", PresenceMember
 PRESENCE_LEFT: Topic[PresenceMember] = Topic("presence.left", PresenceMember)
 """A session left."""
 WATCH_ROOT_CHANGED: Topic[WatchChange] = Topic("watch.{root}.changed", WatchChange)
-"""Something below a watched root changed."""
+"""Something below a watched root changed. A folder that is deleted or moved takes its contents along."""
 ALERTS_LIST: Procedure[None, AlertList] = Procedure("alerts.list", None, AlertList)
 """The thresholds, and the alerts that stand."""
 ALERTS_SET: Procedure[AlertThreshold, AlertThreshold] = (
-    Procedure("alerts.set", AlertThreshold, AlertThreshold, (AlertsUnknownMetric, AlertsBadHysteresis))
+    Procedure("alerts.set", AlertThreshold, AlertThreshold, (AlertsBadHysteresis,))
 )
 """Set when a metric raises and clears an alert."""
 DEMO_ADD: Procedure[tuple[float, ...], float] = Procedure("demo.add", tuple[float, ...], float)
 """The sum of some numbers."""
+DEMO_ECHO: Procedure[str, str] = Procedure("demo.echo", str, str)
+"""What it is given, as it is. Bytes are written as base64, which JSON has no better word for."""
 DEMO_GREET: Procedure[DemoName, str] = Procedure("demo.greet", DemoName, str, (DemoNoManners,))
 """A greeting."""
 DEMO_PAGE_PAGE_GREET: Procedure[DemoName, str] = Procedure("demo.page.{page}.greet", DemoName, str, (DemoNoManners,))
@@ -383,13 +379,12 @@ OPERATOR_NAME_ASK: Procedure[Question, Answer] = (
 PRESENCE_LIST: Procedure[None, PresenceList] = Procedure("presence.list", None, PresenceList)
 """Who is connected now."""
 WATCH_LIST: Procedure[WatchQuery, WatchListing] = Procedure("watch.list", WatchQuery, WatchListing, (WatchUnknownRoot,))
-"""What is below a watched root now."""
+"""What is below a watched root now. Changes with a later time apply on top."""
 WATCH_ROOTS: Procedure[None, tuple[WatchRoot, ...]] = Procedure("watch.roots", None, tuple[WatchRoot, ...])
 """The names of the watched roots."""
 
 ERRORS: Mapping[str, type[DeclaredError]] = {
     "alerts.bad_hysteresis": AlertsBadHysteresis,
-    "alerts.unknown_metric": AlertsUnknownMetric,
     "demo.no_manners": DemoNoManners,
     "host.unknown": HostUnknown,
     "operator.busy": OperatorBusy,
@@ -409,12 +404,12 @@ __all__ = [
     "AlertMetric",
     "AlertThreshold",
     "AlertsBadHysteresis",
-    "AlertsUnknownMetric",
     "Answer",
     "CHAT_ROOM_ROOM",
     "ChatMessage",
     "DEMO_ADD",
     "DEMO_CLOCK",
+    "DEMO_ECHO",
     "DEMO_GREET",
     "DEMO_LISTING",
     "DEMO_PAGE_PAGE_GREET",

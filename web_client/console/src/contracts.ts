@@ -30,7 +30,7 @@ export interface AlertThreshold {
   readonly metric: AlertMetric;
   /** Percent. At or above it an alert is raised. */
   readonly raise_at: number;
-  /** Percent. Below it the alert clears. */
+  /** Percent. At or below it the alert clears. */
   readonly clear_at: number;
   /** Seconds the value must stay there first. */
   readonly for_s: number;
@@ -284,7 +284,7 @@ export interface Topics {
   readonly "presence.joined": PresenceMember;
   /** A session left. */
   readonly "presence.left": PresenceMember;
-  /** Something below a watched root changed. */
+  /** Something below a watched root changed. A folder that is deleted or moved takes its contents along. */
   readonly [topic: `watch.${string}.changed`]: WatchChange;
 }
 
@@ -293,9 +293,11 @@ export interface Procedures {
   /** The thresholds, and the alerts that stand. */
   readonly "alerts.list": { input: null; output: AlertList; errors: never };
   /** Set when a metric raises and clears an alert. */
-  readonly "alerts.set": { input: AlertThreshold; output: AlertThreshold; errors: "alerts.unknown_metric" | "alerts.bad_hysteresis" };
+  readonly "alerts.set": { input: AlertThreshold; output: AlertThreshold; errors: "alerts.bad_hysteresis" };
   /** The sum of some numbers. */
   readonly "demo.add": { input: readonly number[]; output: number; errors: never };
+  /** What it is given, as it is. Bytes are written as base64, which JSON has no better word for. */
+  readonly "demo.echo": { input: string; output: string; errors: never };
   /** A greeting. */
   readonly "demo.greet": { input: DemoName; output: string; errors: "demo.no_manners" };
   /** A greeting, by one page of many. */
@@ -314,7 +316,7 @@ export interface Procedures {
   readonly [procedure: `operator.${string}.ask`]: { input: Question; output: Answer; errors: "operator.declined" | "operator.busy" };
   /** Who is connected now. */
   readonly "presence.list": { input: null; output: PresenceList; errors: never };
-  /** What is below a watched root now. */
+  /** What is below a watched root now. Changes with a later time apply on top. */
   readonly "watch.list": { input: WatchQuery; output: WatchListing; errors: "watch.unknown_root" };
   /** The names of the watched roots. */
   readonly "watch.roots": { input: null; output: readonly WatchRoot[]; errors: never };
@@ -324,8 +326,6 @@ export interface Procedures {
 export interface DeclaredErrors {
   /** An alert must clear below the value that raises it. */
   readonly "alerts.bad_hysteresis": { readonly [key: string]: unknown };
-  /** This service watches no metric of that name. */
-  readonly "alerts.unknown_metric": { readonly [key: string]: unknown };
   /** Whoever greets does not want to greet you. */
   readonly "demo.no_manners": { readonly [key: string]: unknown };
   /** No service reports on a host of that name. */
