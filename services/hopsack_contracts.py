@@ -347,7 +347,7 @@ ALERTS_SET: Procedure[AlertThreshold, AlertThreshold] = (
 DEMO_ADD: Procedure[tuple[float, ...], float] = Procedure("demo.add", tuple[float, ...], float)
 """The sum of some numbers."""
 DEMO_ECHO: Procedure[str, str] = Procedure("demo.echo", str, str)
-"""What it is given, as it is. Bytes are written as base64, which JSON has no better word for."""
+"""The same text again."""
 DEMO_GREET: Procedure[DemoName, str] = Procedure("demo.greet", DemoName, str, (DemoNoManners,))
 """A greeting."""
 DEMO_PAGE_PAGE_GREET: Procedure[DemoName, str] = Procedure("demo.page.{page}.greet", DemoName, str, (DemoNoManners,))

@@ -296,7 +296,7 @@ export interface Procedures {
   readonly "alerts.set": { input: AlertThreshold; output: AlertThreshold; errors: "alerts.bad_hysteresis" };
   /** The sum of some numbers. */
   readonly "demo.add": { input: readonly number[]; output: number; errors: never };
-  /** What it is given, as it is. Bytes are written as base64, which JSON has no better word for. */
+  /** The same text again. */
   readonly "demo.echo": { input: string; output: string; errors: never };
   /** A greeting. */
   readonly "demo.greet": { input: DemoName; output: string; errors: "demo.no_manners" };
