@@ -68,7 +68,7 @@ class Codec:
         return self._encode(values[:-1] if len(carrier.args) else values[:-2])
 
     def envelope(self, head: tuple[Any, ...], args: Raw, kwargs: Raw) -> bytes:
-        """A message from the fields before its payload, number first: :meth:`encode` without a message to take apart."""
+        """A message from the fields before its payload, number first: :meth:`encode` with no message to take apart."""
         if len(kwargs):
             return self._encode((*head, args if len(args) else self.pack([]), kwargs))
         return self._encode((*head, args) if len(args) else head)
