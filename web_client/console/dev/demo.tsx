@@ -3,10 +3,10 @@
  *
  *     npx vite --config console/vite.config.ts console      then open /dev/demo.html
  *
- * ?state=loading|waiting|empty|open  ?alerts=0  ?ask=1
+ * ?state=loading|waiting|closed|empty|open  ?alerts=0  ?ask=1
  */
 import { effect } from "@preact/signals";
-import { options, render } from "preact";
+import { render } from "preact";
 import "uplot/dist/uPlot.min.css";
 import { createConsole } from "../src/console";
 import type { Alert, HostSample, PresenceMember, WatchEntry } from "../src/contracts";
@@ -22,7 +22,6 @@ const state = query.get("state") ?? "open";
 const link = new FakeLink();
 const nothing = { get: () => "", set: () => {} };
 
-options.debounceRendering = requestAnimationFrame;
 followTheme(document.documentElement);
 const model = createConsole(link, browserPage(), { name: { ...nothing, get: () => "ops" }, duty: nothing });
 const root = document.getElementById("app");
@@ -141,6 +140,11 @@ if (state === "open" || state === "waiting") {
   }
 }
 if (state !== "loading") setTimeout(() => link.open(), 50);
+if (state === "closed")
+  setTimeout(
+    () => (link.connection.value = { phase: "closed", reason: "the token is not one this node accepts" }),
+    900,
+  );
 if (state === "waiting") setTimeout(() => link.lose(now() + 9), 900);
 let written = 0;
 if (state === "open") {

@@ -106,20 +106,40 @@ test("a guest may read thresholds; a user may set them", async () => {
 
   expect(await page.locator(".threshold input").first().isDisabled()).toBe(true);
 
-  await page.getByTestId("authid").click();
-  await page.getByLabel("Token").fill(await stack.token("user", "amira"));
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByTestId("role").getByText("user").waitFor();
-  await page.getByText("Thresholds").click();
-  const cpu = page.locator('.threshold[data-metric="cpu"]');
-  await cpu.getByLabel("Raise at").fill("97");
-  await cpu.getByRole("button", { name: "Save" }).click();
+  await signIn(page, "user", "amira");
+  await setThreshold(page, "cpu", { raise: 97, clear: 90, held: 10 });
   await page.reload();
-  await page.getByText("Thresholds").click();
 
-  await page.waitForFunction(
-    () => document.querySelector<HTMLInputElement>('.threshold[data-metric="cpu"] input')?.value === "97",
-  );
+  await page.locator(".thresholds summary").getByText("CPU 97 %").waitFor();
+});
+
+test("a token that the node refuses is told, and a guest is one click away", async () => {
+  await page.getByTestId("authid").click();
+  await page.getByLabel("Token").fill("nonsense");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByTestId("closed").getByText("token").first().waitFor();
+  await page.getByRole("button", { name: "Go on as a guest" }).click();
+
+  await connected(page);
+});
+
+test("an alert is raised, the person on duty is asked and takes it on, and it ends", async () => {
+  await signIn(page, "user", "amira");
+  await page.getByLabel("Your name on duty").fill("duty");
+  await page.getByRole("button", { name: "I am on duty" }).click();
+  await page.getByTestId("on-duty").waitFor();
+
+  await setThreshold(page, "memory", { raise: 1, clear: 0.5, held: 0 });
+  const dialog = page.getByRole("dialog");
+  await dialog.waitFor();
+  await dialog.locator(".button-choice").first().click();
+
+  const active = page.getByTestId("alerts-active");
+  await active.getByText("took it on").waitFor();
+  expect(await active.textContent()).toMatch(/Memory .* threshold 1 %/);
+
+  await setThreshold(page, "memory", { raise: 99, clear: 98, held: 0 });
+  await page.getByTestId("alerts-ended").getByText("Memory on").waitFor();
 });
 
 test("a topic can be read and a procedure called by hand", async () => {
@@ -195,4 +215,28 @@ async function overflow(on: Page): Promise<number> {
   return await on.evaluate(() =>
     Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth),
   );
+}
+
+/** As a person does, through the header; the page comes back as that person. */
+async function signIn(on: Page, role: string, name: string): Promise<void> {
+  await on.getByTestId("authid").click();
+  await on.getByLabel("Token").fill(await stack.token(role, name));
+  await on.getByRole("button", { name: "Sign in" }).click();
+  await on.getByTestId("role").getByText(role, { exact: true }).waitFor();
+}
+
+interface Limits {
+  readonly raise: number;
+  readonly clear: number;
+  readonly held: number;
+}
+
+async function setThreshold(on: Page, metric: string, { raise, clear, held }: Limits): Promise<void> {
+  const form = on.locator(`.threshold[data-metric="${metric}"]`);
+  if (!(await form.isVisible())) await on.locator(".thresholds summary").click();
+  await form.getByLabel("Raise at").fill(String(raise));
+  await form.getByLabel("Clear at").fill(String(clear));
+  await form.getByLabel("Held for").fill(String(held));
+  await form.getByRole("button", { name: "Save" }).click();
+  await on.locator(".thresholds summary").getByText(`${raise} %`).waitFor();
 }

@@ -78,6 +78,11 @@ export class Stack {
     return stack;
   }
 
+  /** Of the node and, below it, of the services: nothing outlives the test. */
+  get #data(): string {
+    return join(this.folder, "node");
+  }
+
   get url(): string {
     return String(this.#node?.facts.http);
   }
@@ -86,7 +91,7 @@ export class Stack {
   async startNode(): Promise<void> {
     const port = (name: string) => (this.#node === undefined ? "0" : new URL(String(this.#node.facts[name])).port);
     const ports = ["--port", port("http"), "--rawsocket-port", port("rawsocket")];
-    this.#node = await start(["node", "--json", "--data", join(this.folder, "node"), ...ports], {});
+    this.#node = await start(["node", "--json", "--data", this.#data, ...ports], {});
   }
 
   async endNode(signal: NodeJS.Signals): Promise<void> {
@@ -96,6 +101,7 @@ export class Stack {
   async startService(name: string): Promise<void> {
     const env = {
       HOPSACK_URL: String(this.#node?.facts.rawsocket),
+      HOPSACK_DATA: this.#data,
       HOPSACK_TOKEN: await this.token("service", name),
       WATCH_ROOTS: `data=${this.watched}`,
     };
@@ -104,10 +110,7 @@ export class Stack {
 
   /** A token of this node, of somebody in a role. */
   async token(role: string, sub: string): Promise<string> {
-    const made = await start(
-      ["token", "--json", "--role", role, "--sub", sub, "--data", join(this.folder, "node")],
-      {},
-    );
+    const made = await start(["token", "--json", "--role", role, "--sub", sub, "--data", this.#data], {});
     await made.end();
     return String(made.facts.token);
   }

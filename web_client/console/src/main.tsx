@@ -1,6 +1,6 @@
 /** Starts the page. */
 import { effect } from "@preact/signals";
-import { options, render } from "preact";
+import { render } from "preact";
 import "uplot/dist/uPlot.min.css";
 import { createConsole } from "./console";
 import { openLink } from "./fabric";
@@ -11,16 +11,13 @@ import { followTheme } from "./theme";
 import { App } from "./views/App";
 import { routeOf } from "./views/Header";
 
-// Preact renders once per frame at most, and not at all while the tab is hidden.
-options.debounceRendering = requestAnimationFrame;
-
 followTheme(document.documentElement);
 const token = remembered("hopsack.token", "", () => sessionStorage);
 const model = createConsole(
   openLink(token, () => location.reload()),
   browserPage(),
   {
-    name: remembered("hopsack.operator.name", ""),
+    name: remembered("hopsack.operator.name", "duty"),
     duty: remembered("hopsack.operator.duty", "off"),
   },
 );

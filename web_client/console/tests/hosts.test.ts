@@ -9,6 +9,7 @@ import {
   NO_HOSTS,
   type Picked,
   usualInterval,
+  windowOf,
   withSamples,
 } from "../src/state/hosts";
 import { sample } from "./samples";
@@ -79,6 +80,13 @@ describe("columns", () => {
     expect(values).toEqual([0, 10, 20, 30]);
     expect(usualInterval(loom(hosts).samples)).toBe(10);
   });
+});
+
+test("a chart spans more as more is known", () => {
+  const hosts = heard(NO_HOSTS, 100, 130);
+  const { samples } = loom(hosts);
+
+  expect([130, 160, 161, 221, 5_000].map((edge) => windowOf(samples, edge))).toEqual([60, 60, 120, 300, 300]);
 });
 
 test("a host is live while it reports at its usual pace", () => {

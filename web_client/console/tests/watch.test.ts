@@ -46,6 +46,25 @@ describe("between the subscription and the snapshot", () => {
   });
 });
 
+test("a change from before the snapshot is remembered, not applied", () => {
+  const early = changed(newFolder("data"), [{ ...change("deleted", "d", null), at: 900 }]);
+
+  const { folder } = listed(early.folder, listing(entry("d", null), entry("d/made-again")));
+
+  expect(paths(folder)).toEqual(["d", "d/made-again"]);
+  expect(folder.recent.length).toBe(1);
+});
+
+test("a snapshot that was asked for because events were lost ends the matter", () => {
+  const lost = changed(ready(), [change("rescanned", "", null)]);
+  const again = changed(lost.folder, [change("rescanned", "", null)]);
+
+  const { folder, effects } = listed(again.folder, listing(entry("a")));
+
+  expect(effects).toEqual([]);
+  expect(folder.phase).toBe("ready");
+});
+
 describe("a change", () => {
   test("creates, modifies and deletes, and is remembered newest first", () => {
     const { folder } = changed(ready(entry("a"), entry("b")), [
@@ -68,6 +87,12 @@ describe("a change", () => {
     const { folder } = changed(ready(entry("d", null), entry("d/x"), entry("dx")), [change("moved", "d", null)]);
 
     expect(paths(folder)).toEqual(["dx"]);
+  });
+
+  test("of the root itself empties the folder", () => {
+    const { folder } = changed(ready(entry("a"), entry("b", null)), [change("deleted", "", null)]);
+
+    expect(paths(folder)).toEqual([]);
   });
 
   test("that says 'rescanned' asks for a snapshot and keeps what is shown until it is here", () => {

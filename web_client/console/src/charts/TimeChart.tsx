@@ -8,14 +8,14 @@ import { effect, type ReadonlySignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import type { Columns } from "../state/hosts";
-import { WINDOW_SECONDS } from "../state/hosts";
 import { paletteRevision } from "../theme";
 import { plotOptions, type SeriesStyle } from "./options";
 
 export interface ChartData {
   readonly columns: Columns;
-  /** Right edge of the time axis: epoch seconds, the host's clock. */
-  readonly edge: number;
+  /** The ends of the time axis: epoch seconds, the host's clock. */
+  readonly from: number;
+  readonly to: number;
   readonly top: number;
 }
 
@@ -49,7 +49,7 @@ type Mounted = Pick<TimeChartProps, "data" | "series" | "format" | "mark">;
 function mount(target: HTMLElement, { data, series, format, mark }: Mounted): () => void {
   const size = () => ({ width: target.clientWidth, height: target.clientHeight });
   const top = () => data.peek().top;
-  const time = (): [number, number] => [data.peek().edge - WINDOW_SECONDS, data.peek().edge];
+  const time = (): [number, number] => [data.peek().from, data.peek().to];
   const options = plotOptions({ series, format, mark, time, top, ...size() });
   const plot = new uPlot(options, data.peek().columns as uPlot.AlignedData, target);
 

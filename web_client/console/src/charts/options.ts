@@ -28,9 +28,10 @@ const AXIS_FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica
 const Y_AXIS_WIDTH = 58;
 const X_AXIS_HEIGHT = 24;
 const MINUTE = 60;
+const TIME_STEPS = [15, 30, MINUTE, 2 * MINUTE];
 
 /** A label closer than this to the right edge would be cut, CSS pixels. */
-const LABEL_ROOM = 14;
+const LABEL_ROOM = 20;
 
 /** All charts of the page share this cursor: hovering one shows the same moment in all. */
 const CURSOR_GROUP = "host";
@@ -80,20 +81,30 @@ function timeAxis(): uPlot.Axis {
     font: AXIS_FONT,
     size: X_AXIS_HEIGHT,
     gap: 8,
-    splits: (plot) => minutes(plot),
-    values: (_, splits) => splits.map((at) => clockTime(at).slice(0, 5)),
+    splits: timeMarks,
+    values: timeText,
   };
 }
 
-/** Whole minutes, or every second one where the chart is narrow. */
-function minutes({ scales, over }: uPlot): number[] {
+/** Round times, as far apart as their labels need. */
+function timeMarks({ scales, over }: uPlot): number[] {
   const { min = 0, max = 0 } = scales.x ?? {};
   const pixels = over.clientWidth || 1;
-  const step = pixels < 240 ? 2 * MINUTE : MINUTE;
+  const step = TIME_STEPS.find((seconds) => (seconds * pixels) / (max - min) >= labelWidth(seconds)) ?? 2 * MINUTE;
   const last = max - (LABEL_ROOM * (max - min)) / pixels;
   const marks: number[] = [];
   for (let at = Math.ceil(min / step) * step; at <= last; at += step) marks.push(at);
   return marks;
+}
+
+/** Pixels from one label to the next: `14:03` or `14:03:30`. */
+function labelWidth(step: number): number {
+  return step < MINUTE ? 72 : 48;
+}
+
+function timeText(_: uPlot, marks: number[]): string[] {
+  const whole = marks.every((at) => at % MINUTE === 0) && marks.length !== 1;
+  return marks.map((at) => (whole ? clockTime(at).slice(0, 5) : clockTime(at)));
 }
 
 function valueAxis(mark: (value: number) => string): uPlot.Axis {

@@ -1,7 +1,7 @@
 /** From a host's history to what a chart shows. Recomputed when a sample arrives, or as time passes without one. */
 import { computed, type ReadonlySignal } from "@preact/signals";
 import type { HostSample } from "../contracts";
-import { columns, type HostHistory, usualInterval } from "../state/hosts";
+import { type Columns, columns, type HostHistory, usualInterval, WINDOW_SECONDS, windowOf } from "../state/hosts";
 import type { ChartData } from "./TimeChart";
 
 /** After this many usual intervals of silence the chart's right edge moves on without samples. */
@@ -27,12 +27,16 @@ export function chartSource(
     data: (values, width, top) =>
       computed(() => {
         const history = shown.value;
-        if (history === undefined)
-          return { columns: [[], ...Array.from({ length: width }, () => [])], edge: edge.value, top: top(0) };
-        const shownColumns = columns(history.samples, { width, of: values }, edge.value);
-        return { columns: shownColumns, edge: edge.value, top: top(highest(shownColumns.slice(1))) };
+        const to = edge.value;
+        if (history === undefined) return { columns: empty(width), from: to - WINDOW_SECONDS, to, top: top(0) };
+        const filled = columns(history.samples, { width, of: values }, to);
+        return { columns: filled, from: to - windowOf(history.samples, to), to, top: top(highest(filled.slice(1))) };
       }),
   };
+}
+
+function empty(width: number): Columns {
+  return [[], ...Array.from({ length: width }, () => [])];
 }
 
 function edgeOf(history: HostHistory | undefined, now: number): number {

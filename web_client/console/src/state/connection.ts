@@ -30,6 +30,6 @@ export function wordsFor(connection: Connection, now: number): ConnectionWords {
       return { label: `Retry in ${seconds} s`, detail: connection.reason, canReconnect: true };
     }
     case "closed":
-      return { label: "Disconnected", detail: connection.reason, canReconnect: true };
+      return { label: "Offline", detail: connection.reason, canReconnect: true };
   }
 }

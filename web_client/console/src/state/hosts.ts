@@ -9,6 +9,10 @@ import type { HostSample } from "../contracts";
 import { Ring } from "./ring";
 
 export const WINDOW_SECONDS = 300;
+
+/** What a chart spans while little is known: a page just opened shows its first samples large. */
+const WINDOW_STEPS = [60, 120, WINDOW_SECONDS] as const;
+
 const HOSTS_KEPT = 32;
 const SAMPLES_KEPT = 900;
 
@@ -91,6 +95,12 @@ export type Columns = readonly [readonly number[], ...(readonly (number | null)[
 export interface Picked {
   readonly width: number;
   readonly of: (sample: HostSample) => readonly number[];
+}
+
+/** Seconds that a chart spans whose right edge is at `edge`: the shortest step that shows all samples, or the longest. */
+export function windowOf(samples: Ring<HostSample>, edge: number): number {
+  const span = edge - (samples.at(0)?.at ?? edge);
+  return WINDOW_STEPS.find((step) => step >= span) ?? WINDOW_SECONDS;
 }
 
 /** The columns of the window that ends at `edge` (the host's clock). One sample before it is kept: lines enter from it. */

@@ -2,10 +2,10 @@
  * One watched folder: a snapshot and the changes after it, none lost between the two.
  *
  *   -> watch.{root}.changed   subscribed first; while there is no snapshot, changes are kept
- *   <- watch.list             the snapshot; the kept changes are applied on top, in order
+ *   <- watch.list             the snapshot; the kept changes that are not older are applied on top, in order
  *
- * A kept change may be older than the snapshot. Applying it again is harmless: for every path the last change wins,
- * and the last one is either newer than the snapshot or already in it.
+ * The service tells changes from the same tree that it lists, so their times decide which of them the snapshot holds.
+ * One at the very same time is applied again, which is harmless: for every path the last change wins.
  *
  * Bounds: 20,000 entries (further ones are counted, not kept), 1,000 kept changes (beyond them the snapshot on its way
  * is too old: another is asked for), 60 recent changes (the oldest makes room).
@@ -72,8 +72,13 @@ export function changed(folder: Folder, changes: readonly WatchChange[]): Step {
 export function listed(folder: Folder, listing: WatchListing): Step {
   const entries = new Map(listing.entries.slice(0, ENTRIES_KEPT).map((entry) => [entry.path, entry]));
   const truncated = listing.truncated || listing.entries.length > ENTRIES_KEPT;
-  const ready: Folder = { ...folder, phase: "ready", entries, truncated, held: [] };
-  return applied(ready, folder.held);
+  const held = folder.held.filter(({ kind }) => kind !== "rescanned");
+  const older = held.filter(({ at }) => at < listing.at);
+  const ready: Folder = { ...remembered(folder, older), phase: "ready", entries, truncated, held: [] };
+  return applied(
+    ready,
+    held.filter(({ at }) => at >= listing.at),
+  );
 }
 
 function applied(folder: Folder, changes: readonly WatchChange[]): Step {
@@ -93,8 +98,10 @@ function applyTo(entries: Map<string, WatchEntry>, change: WatchChange): boolean
   switch (change.kind) {
     case "deleted":
     case "moved":
+      // The empty path is the root itself, which may go and come back.
+      if (change.path === "") entries.clear();
+      else if (change.is_dir) deleteBelow(entries, change.path);
       entries.delete(change.path);
-      if (change.is_dir) deleteBelow(entries, change.path);
       return false;
     case "created":
     case "modified": {

@@ -3,6 +3,7 @@ import type { ReadonlySignal } from "@preact/signals";
 import type { Console } from "../console";
 import { AlertsPanel } from "./AlertsPanel";
 import { AskDialog } from "./AskDialog";
+import { ClosedView } from "./ClosedView";
 import { ConnectedPanel } from "./ConnectedPanel";
 import { Header, type Route } from "./Header";
 import { HostPanel } from "./HostPanel";
@@ -14,10 +15,16 @@ export function App({ model, route }: { readonly model: Console; readonly route:
   return (
     <>
       <Header model={model} route={route} />
-      {route.value === "tools" ? <ToolsView model={model} /> : <Dashboard model={model} />}
+      <View model={model} route={route.value} />
       <AskDialog model={model} />
     </>
   );
+}
+
+function View({ model, route }: { readonly model: Console; readonly route: Route }) {
+  const connection = model.link.connection.value;
+  if (connection.phase === "closed") return <ClosedView link={model.link} reason={connection.reason} />;
+  return route === "tools" ? <ToolsView model={model} /> : <Dashboard model={model} />;
 }
 
 function Dashboard({ model }: { readonly model: Console }) {

@@ -76,7 +76,7 @@ function ThresholdForm({ threshold, enabled, set }: FormProps) {
             unit={unit}
             value={draft[field]}
             problem={problem?.field === field ? problem.message : undefined}
-            change={(value) => setDraft({ ...draft, [field]: value })}
+            change={(value) => setDraft((before) => ({ ...before, [field]: value }))}
           />
         ))}
         <button type="submit" class="button" disabled={!changed || problem !== undefined || sending}>

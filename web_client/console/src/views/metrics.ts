@@ -67,7 +67,7 @@ export const METRICS: readonly Metric[] = [
     title: "Network",
     series: [
       { label: "Received", colour: "--received", area: true },
-      { label: "Sent", colour: "--sent" },
+      { label: "Sent", colour: "--sent", dash: [5, 3] },
     ],
     values: ({ network }) => [network.received_bytes_per_s, network.sent_bytes_per_s],
     top: topOfRate,
@@ -80,7 +80,7 @@ export const METRICS: readonly Metric[] = [
     title: "Disk",
     series: [
       { label: "Read", colour: "--read", area: true },
-      { label: "Written", colour: "--written" },
+      { label: "Written", colour: "--written", dash: [5, 3] },
     ],
     values: ({ disk }) => [disk.read_bytes_per_s, disk.write_bytes_per_s],
     top: topOfRate,
