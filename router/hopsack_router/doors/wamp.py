@@ -7,6 +7,7 @@ connections with the same serializer share. Compressed connections keep their ow
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -237,6 +238,26 @@ class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
     stopProducing = Link.stopProducing
 
 
+_KEEP_ALIVE = (
+    ("SOL_SOCKET", "SO_KEEPALIVE", 1),
+    ("IPPROTO_TCP", "TCP_KEEPIDLE", 5),
+    ("IPPROTO_TCP", "TCP_KEEPINTVL", 2),
+    ("IPPROTO_TCP", "TCP_KEEPCNT", 2),
+    ("IPPROTO_TCP", "TCP_USER_TIMEOUT", 9000),
+)
+"""Seconds, and milliseconds for the last: with or without traffic, a silent peer is known within ten seconds."""
+
+
+def keep_alive(transport: Any) -> None:
+    """Let the kernel notice a dead peer: stock RawSocket clients hang up on a RawSocket PING."""
+    connection = transport.getHandle()
+    if connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    for level, option, value in _KEEP_ALIVE:
+        if hasattr(socket, option):  # which of these there are depends on the system
+            connection.setsockopt(getattr(socket, level), getattr(socket, option), value)
+
+
 class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
     """A WAMP client over RawSocket: what services use."""
 
@@ -247,6 +268,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         self.outbox = self.factory.outbox
         self.format = wamp_format(self._serializer.SERIALIZER_ID, rawsocket_frame)
         self.transport.registerProducer(self, True)
+        keep_alive(self.transport)
         super()._on_handshake_complete()
 
     def stringReceived(self, payload: bytes) -> None:
