@@ -72,14 +72,11 @@ class Screen:
 
     def line(self, name: str, text: str) -> None:
         self._logs[name].write(text, time.time())
-        if self._echo:
-            for line in readable(text) if sys.stderr.isatty() else [plain(text)]:
-                say(self._prefixes[name] + line)
+        self._show(name, readable(text) if sys.stderr.isatty() else [plain(text)])
 
     def told(self, name: str, text: str) -> None:
         self._logs[name].write(f"{BY_US}{text}", time.time())
-        if self._echo:
-            say(self._prefixes[name] + click.style(text, fg="yellow"))
+        self._show(name, [click.style(text, fg="yellow")])
 
     def changed(self, programs: Mapping[str, Program], node: Mapping[str, Any], stopping: bool) -> None:
         if stopping and self._run.state != "stopping" and self._echo and sys.stderr.isatty():
@@ -102,6 +99,13 @@ class Screen:
     def settled(self, failing: tuple[str, ...], node: Mapping[str, Any]) -> bool:
         self._is_settled = True
         return self._show_ready(failing, self._run)
+
+    def _show(self, name: str, lines: Sequence[str]) -> None:
+        try:
+            for line in lines if self._echo else ():
+                say(self._prefixes[name] + line)
+        except OSError:  # the terminal was closed, or the reader of the pipe has left: the logs still have it
+            self._echo = False
 
     # -- run.json
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol, assert_never
 
 from hopsack.supervise.logs import LONGEST_LINE
 from hopsack.supervise.machine import (
+    SERVICES_KILLED_AFTER,
     Began,
     Exited,
     Finish,
@@ -90,12 +91,15 @@ class Supervision:
                 loop.remove_signal_handler(number)
             if self._timer is not None:
                 self._timer.cancel()
+            await self._sweep()
 
     def stop(self) -> None:
         """Ask for the end; asking twice kills what still runs."""
         self._happen(StopAsked())
 
     def _happen(self, happening: Happening) -> None:
+        if self._end is None or self._end.done():
+            return
         loop = asyncio.get_running_loop()
         effects = self._machine.step(happening, loop.time())
         self._audience.changed(self._machine.programs, self._node, self._machine.is_stopping)
@@ -111,7 +115,6 @@ class Supervision:
                     if not self._audience.settled(failing, self._node):
                         loop.call_soon(self.stop)
                 case Finish():
-                    assert self._end is not None
                     self._end.set_result(effect)
                 case _:
                     assert_never(effect)
@@ -123,10 +126,19 @@ class Supervision:
         wake_at = self._machine.wake_at
         self._timer = None if wake_at is None else loop.call_at(wake_at, self._happen, Woke())
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _sweep(self) -> None:
+        """End what still runs, which is something only after a mistake of ours."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for name in self._processes:
+                self._send(name, number)
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=SERVICES_KILLED_AFTER)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -164,8 +176,8 @@ class Supervision:
         assert process.stdout is not None
         assert process.stderr is not None
         readers = [
-            asyncio.ensure_future(self._read(launch.name, process.stdout, may_be_ready=True)),
-            asyncio.ensure_future(self._read(launch.name, process.stderr, may_be_ready=False)),
+            self._start(self._read(launch.name, process.stdout, may_be_ready=True)),
+            self._start(self._read(launch.name, process.stderr, may_be_ready=False)),
         ]
         status = await process.wait()
         _, pending = await asyncio.wait(readers, timeout=LAST_WORDS)

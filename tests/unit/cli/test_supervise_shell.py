@@ -18,6 +18,7 @@ from hopsack.supervise.logs import LONGEST_LINE
 from hopsack.supervise.machine import Finish, Program, Supervisor
 from hopsack.supervise.programs import Launch
 from hopsack.supervise.shell import Supervision, ready_line
+from hopsack.supervise.state import identify
 
 # Says it is ready, and writes its name to a file when it is asked to end.
 POLITE = """
@@ -185,6 +186,19 @@ def test_last_words_are_heard_and_long_lines_are_cut(diary: str) -> None:
     supervise(witness, program("node", POLITE, "node", diary), program("host", talk))
 
     assert max(len(text) for _, text in witness.lines) == LONGEST_LINE
+
+
+def test_a_mistake_of_the_audience_ends_the_run_and_the_programs(diary: str) -> None:
+    class Clumsy(Witness):
+        def settled(self, failing: tuple[str, ...], node: Mapping[str, Any]) -> bool:
+            raise ZeroDivisionError
+
+    witness = Clumsy()
+    with pytest.raises(ZeroDivisionError):
+        supervise(witness, program("node", POLITE, "node", diary))
+
+    left = identify(witness.pids["node"][0])
+    assert left is None or left.wait(20)
 
 
 def test_a_ready_line_is_one_json_object_that_says_so() -> None:
