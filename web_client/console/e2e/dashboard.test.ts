@@ -85,19 +85,19 @@ describe("the watched folder", () => {
   });
 });
 
-test("who is connected is counted live", async () => {
-  const headcount = page.getByTestId("headcount");
-  await page.getByTestId("members").getByText("this page").waitFor();
-  const alone = Number(await headcount.textContent());
-  const shows = (count: number) => headcount.getByText(String(count), { exact: true }).waitFor();
-
+test("who is connected is listed and counted live", async () => {
   const visitor = await open(browser, stack.url);
   await connected(visitor.page);
-  await shows(alone + 1);
-  await visitor.page.context().close();
-  await shows(alone);
+  const name = String(await visitor.page.getByTestId("authid").textContent());
+  const listed = page.getByTestId("members").getByText(name);
 
-  expect(await page.getByTestId("moves").textContent()).toContain("left");
+  await listed.waitFor();
+  await countAgrees(page);
+  await visitor.page.context().close();
+  await listed.waitFor({ state: "detached" });
+  await countAgrees(page);
+
+  expect(await page.getByTestId("moves").textContent()).toContain(name);
 });
 
 test("a guest may read thresholds; a user may set them", async () => {
@@ -209,6 +209,15 @@ async function coloursOf(on: Page, metric: string): Promise<number> {
     const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
     return new Set(new Uint32Array(data.buffer)).size;
   });
+}
+
+/** Resolves once the count in the header is that of the members in the list: they come by different topics. */
+async function countAgrees(on: Page): Promise<void> {
+  await on.waitForFunction(
+    () =>
+      Number(document.querySelector('[data-testid="headcount"]')?.textContent) ===
+      document.querySelectorAll('[data-testid="members"] li').length,
+  );
 }
 
 async function overflow(on: Page): Promise<number> {
