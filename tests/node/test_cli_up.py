@@ -17,6 +17,8 @@ import pytest
 
 from hopsack.supervise import state
 
+pytestmark = pytest.mark.timeout(120)  # each test starts a node or two, which takes its time on a busy machine
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-P", "-m", "hopsack.cli"]
 ANY_PORTS = ["--port", "0", "--rawsocket-port", "0"]
@@ -56,7 +58,7 @@ class Site:
             check=False,
             stdin=subprocess.DEVNULL,
             env=self.environ,
-            timeout=50,
+            timeout=100,
         )
         return done.returncode, done.stdout, done.stderr
 
