@@ -136,6 +136,6 @@ class Stack:
 def _run(command: Sequence[str], environment: Mapping[str, str], timeout: float, check: bool) -> str:
     done = subprocess.run(command, cwd=ROOT, env=environment, timeout=timeout, capture_output=True, text=True)
     if check and done.returncode != 0:
-        said = "\n".join((done.stdout + done.stderr).splitlines()[-60:])
+        said = "\n".join((done.stdout + done.stderr).splitlines()[-25:])
         raise StackFailed(f"{' '.join(command)} exited {done.returncode}:\n{said}")
     return done.stdout
