@@ -26,7 +26,7 @@ from hopsack.settings import Settings
 @click.option("--list", "listing", is_flag=True, help="Print scenarios and subjects, and do nothing.")
 @json_option
 def bench(scenarios: tuple[str, ...], listing: bool, name: str | None, as_json: bool, **asked: Any) -> int:
-    """Measure the node against its peers, by turns and on this machine, each server on one core and the load on another.
+    """Measure the node against its peers, by turns on this machine, each server on one core and the load on another.
 
     A peer that is not installed is skipped, and how to get it is said. The results are a table, and JSON and a chart
     under bench/results.

@@ -1,0 +1,134 @@
+"""Calls from one service through the server to another: the server on one core, both services on the other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from hopsack.tokens import mint
+from hopsack_bench import machine
+from hopsack_bench.peers import BENCH
+from hopsack_bench.samples import Sample
+from hopsack_bench.servers import Broken, Place
+from hopsack_bench.stage import Stage
+
+Client = Literal["hopsack", "autobahn", "nats"]
+IN_FLIGHT = 64
+WARM_UP_SECONDS = 0.5
+PROGRAM = BENCH / "load" / "calls.py"
+
+
+class Called(msgspec.Struct, frozen=True):
+    """What a caller saw. ``cpu`` is its own, in seconds."""
+
+    calls: int
+    seconds: float
+    p50_us: float
+    p99_us: float
+    p999_us: float
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A caller and a callee that use the same client library at the same server."""
+
+    peer: str
+    title: str
+    client: Client
+    url: Callable[[Place], str]
+    token: Callable[[Place], str] = lambda place: ""
+
+
+def _service(place: Place) -> str:
+    return mint(place.secret, sub="bench", role="service")
+
+
+def _rawsocket(scheme: str) -> Callable[[Place], str]:
+    return lambda place: f"{scheme}://127.0.0.1:{place.ports['rawsocket']}"
+
+
+PAIRS: Mapping[str, Pair] = {
+    "hopsack": Pair("hopsack", "Hopsack, its SDK", "hopsack", _rawsocket("tcp"), _service),
+    "hopsack-open": Pair("hopsack-open", "Hopsack, its SDK, unchecked", "hopsack", _rawsocket("tcp"), _service),
+    "hopsack-autobahn": Pair("hopsack", "Hopsack, Autobahn clients", "autobahn", _rawsocket("rs"), _service),
+    "stock-sdk": Pair("stock", "stock Crossbar, Hopsack's SDK", "hopsack", _rawsocket("tcp")),
+    "stock": Pair("stock", "stock Crossbar, Autobahn clients", "autobahn", _rawsocket("rs")),
+    "nats": Pair("nats", "nats-server, nats-py", "nats", lambda place: f"nats://127.0.0.1:{place.ports['tcp']}"),
+}
+
+
+@contextmanager
+def _program(role: str, pair: Pair, place: Place, core: int) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-P", str(PROGRAM), role, pair.client, pair.url(place), pair.token(place)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=machine.on_core(core)
+    )
+    try:
+        _line(process)
+        yield process
+    finally:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise Broken(f"a service of the bench ended with {process.wait()}")
+    facts = json.loads(line)
+    if "error" in facts:
+        raise Broken(str(facts["error"]))
+    return line
+
+
+def measure(stage: Stage, name: str, number: int, seconds: float) -> Iterator[Sample]:
+    """One turn: many calls in flight, then one at a time.
+
+    :raises Broken: the server or a client failed.
+    """
+    pair = PAIRS[name]
+    place = stage.server(pair.peer)
+    core = stage.cores.load
+    with _program("serve", pair, place, core) as callee, _program("call", pair, place, core) as caller:
+        for in_flight in (IN_FLIGHT, 1):
+            _go(caller, in_flight, min(seconds, WARM_UP_SECONDS))
+            meter, callee_before = stage.meter(place), machine.cpu_seconds(callee.pid)
+            called = _go(caller, in_flight, seconds)
+            spent, callee_cpu = meter.since(), machine.cpu_seconds(callee.pid) - callee_before
+            if not called.calls:
+                raise Broken("no call was answered")
+            figures = {
+                "cpu_us": spent.cpu / called.calls * 1e6,
+                "per_second": called.calls / called.seconds,
+                "p50_ms": called.p50_us / 1e3,
+                "p99_ms": called.p99_us / 1e3,
+                "p999_ms": called.p999_us / 1e3,
+                "caller_us": called.cpu / called.calls * 1e6,
+                "callee_us": callee_cpu / called.calls * 1e6,
+                "server": spent.share,
+                "others": spent.others,
+            }
+            words = f"{in_flight} in flight" if in_flight > 1 else "one at a time"
+            yield Sample(words, name, number, figures)
+
+
+def _go(caller: subprocess.Popen[str], in_flight: int, seconds: float) -> Called:
+    assert caller.stdin is not None
+    caller.stdin.write(f"go {in_flight} {seconds}\n")
+    caller.stdin.flush()
+    return msgspec.json.decode(_line(caller), type=Called)

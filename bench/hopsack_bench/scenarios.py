@@ -1,0 +1,197 @@
+"""The scenarios: what is asked of whom, which figures are shown, and what they are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from hopsack_bench import costs, events, joins, rpc
+from hopsack_bench.costs import Crowd
+from hopsack_bench.events import Load
+from hopsack_bench.samples import Figure, Sample
+from hopsack_bench.stage import Stage
+from hopsack_bench.subjects import SUBJECTS
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is asked for.
+
+    :ivar seconds: how long one load lasts.
+    :ivar idle: connections whose memory is measured.
+    :ivar rate: events a second where one event's cost is measured.
+    :ivar counts: whether the figures mean anything.
+    """
+
+    rounds: int
+    seconds: float
+    fanout: tuple[Load, ...]
+    burst: Load
+    latency: Load
+    joins: int
+    idle: int
+    rate: float
+    crowd: Crowd
+    counts: bool
+
+
+FULL = Size(
+    rounds=3,
+    seconds=4.0,
+    fanout=(Load(500, 20), Load(500, 100)),
+    burst=Load(100, 6000),
+    latency=Load(100, 1000),
+    joins=2000,
+    idle=10_000,
+    rate=2000,
+    crowd=costs.CROWD,
+    counts=True,
+)
+"""What the figures in docs and targets were made with."""
+
+QUICK = Size(
+    rounds=1,
+    seconds=0.3,
+    fanout=(Load(20, 20), Load(20, 100)),
+    burst=Load(10, 1000),
+    latency=Load(10, 200),
+    joins=40,
+    idle=100,
+    rate=200,
+    crowd=Crowd(10, 10, 10),
+    counts=False,
+)
+"""Shows in a few seconds that everything works."""
+
+Run = Callable[[Stage, str, int], Iterator[Sample]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One table.
+
+    :ivar per: what the main figure, CPU of the server, is told for.
+    :ivar main: the figure that ratios are made of.
+    :ivar versus: the subjects that every other is compared with, with a short name for the column.
+    :ivar subjects: all that take part, with the name of each one's server and its title.
+    """
+
+    name: str
+    title: str
+    figures: tuple[Figure, ...]
+    versus: Mapping[str, str]
+    subjects: Mapping[str, tuple[str, str]]
+    run: Callable[[Size], Run]
+    main: str = "cpu_us"
+
+
+_WAITS = (Figure("p50_ms", "p50 ms", "time"), Figure("p99_ms", "p99 ms", "time"), Figure("p999_ms", "p99.9 ms", "time"))
+_CORE = (Figure("server", "its core", "part"), Figure("others", "others there", "part"))
+_EVENTS = (
+    Figure("cpu_us", "CPU µs per delivery", "us"),
+    Figure("per_second", "deliveries/s", "count"),
+    *_WAITS,
+    Figure("delivered", "delivered", "part"),
+    *_CORE,
+    Figure("readers", "readers' core", "part"),
+)
+_CALLS = (
+    Figure("cpu_us", "CPU µs per call", "us"),
+    Figure("per_second", "calls/s", "count"),
+    *_WAITS,
+    Figure("caller_us", "caller µs", "us"),
+    Figure("callee_us", "callee µs", "us"),
+    *_CORE,
+)
+_JOINS = (
+    Figure("cpu_us", "CPU µs per join", "us"),
+    Figure("per_second", "joins/s", "count"),
+    *_WAITS[:2],
+    *_CORE,
+    Figure("readers", "readers' core", "part"),
+)
+_MEMORY = (Figure("kib", "KiB per connection", "kib"), Figure("server_mib", "server MiB", "plain"))
+_COST = (Figure("cpu_us", "CPU µs", "us"),)
+
+_DOORS = ("hopsack-raw", "hopsack-json", "hopsack-msgpack", "stock-json", "stock-msgpack", "floor")
+_PEERS = ("nats-ws", "nats-tcp", "nchan", "ws", "socketio")
+_TO_PEERS = {"floor": "floor", "stock-json": "stock", "nchan": "nchan", "nats-ws": "nats"}
+
+
+def _events(*names: str) -> Mapping[str, tuple[str, str]]:
+    return {name: (SUBJECTS[name].peer, SUBJECTS[name].title) for name in names}
+
+
+def _pairs(*names: str) -> Mapping[str, tuple[str, str]]:
+    return {name: (rpc.PAIRS[name].peer, rpc.PAIRS[name].title) for name in names}
+
+
+_ROWS = (
+    Scenario(
+        "fanout",
+        "Fan-out: one publisher, 500 readers, 200-byte events",
+        _EVENTS,
+        _TO_PEERS,
+        _events(*_DOORS, *_PEERS),
+        lambda size: partial(events.measure, loads=size.fanout, seconds=size.seconds),
+    ),
+    Scenario(
+        "burst",
+        "Burst: one publisher, 100 readers, as fast as 6,000 events a second",
+        _EVENTS,
+        _TO_PEERS,
+        _events(*_DOORS, "floor-turn", *_PEERS[:-1]),
+        lambda size: partial(events.measure, loads=(size.burst,), seconds=size.seconds),
+    ),
+    Scenario(
+        "latency",
+        "Latency: one publisher, 100 readers, 1,000 events a second",
+        _EVENTS,
+        _TO_PEERS,
+        _events(*_DOORS, *_PEERS),
+        lambda size: partial(events.measure, loads=(size.latency,), seconds=size.seconds),
+    ),
+    Scenario(
+        "rpc",
+        "Calls of 200 bytes: the server on one core, caller and callee on the other",
+        _CALLS,
+        {"stock": "stock", "nats": "nats"},
+        _pairs("hopsack", "hopsack-autobahn", "stock-sdk", "stock", "nats"),
+        lambda size: partial(rpc.measure, seconds=size.seconds),
+    ),
+    Scenario(
+        "connect",
+        "Joining: sessions open and log in, 64 at a time",
+        _JOINS,
+        {"stock-json": "stock", "nats-ws": "nats"},
+        _events("hopsack-raw", "hopsack-json", "stock-json", "nats-ws", "nchan", "ws", "socketio"),
+        lambda size: partial(joins.measure_joins, count=size.joins),
+    ),
+    Scenario(
+        "memory",
+        "Memory: resident bytes per idle connection",
+        _MEMORY,
+        {"stock-json": "stock", "ws": "ws"},
+        _events("hopsack-raw", "hopsack-json", "stock-json", "nats-ws", "nchan", "ws", "socketio"),
+        lambda size: partial(joins.measure_memory, count=size.idle),
+        main="kib",
+    ),
+    Scenario(
+        "validation",
+        "Validation: the node with contracts and without, per event and per call",
+        _COST,
+        {"hopsack-open": "unchecked"},
+        _pairs("hopsack", "hopsack-open"),
+        lambda size: partial(costs.measure_validation, rate=size.rate, seconds=size.seconds),
+    ),
+    Scenario(
+        "crowd",
+        "Crowd: one event to 10 readers, with ten times as many sessions, topics or patterns around",
+        _COST,
+        {},
+        _events("hopsack-raw", "hopsack-json", "stock-json"),
+        lambda size: partial(costs.measure_crowd, crowd=size.crowd, rate=size.rate / 2, seconds=size.seconds),
+    ),
+)
+SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ROWS}

@@ -1,0 +1,150 @@
+"""What we have promised ourselves, and whether a run kept it. Pure.
+
+A target compares one figure with a number, or with another figure of the same round: as a ratio or as a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Literal
+
+from hopsack_bench.costs import CALLS, CROWD, EVENTS
+from hopsack_bench.samples import Sample
+from hopsack_bench.scenarios import FULL
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """Where a figure stands."""
+
+    load: str
+    subject: str
+    figure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One promise: ``this`` (over or less ``that``) is at most, or at least, ``limit``."""
+
+    scenario: str
+    words: str
+    this: At
+    bound: Literal["at most", "at least"]
+    limit: float
+    that: At | None = None
+    by: Literal["ratio", "difference"] = "ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """:ivar value: the median over the rounds; ``None`` if the run did not measure it."""
+
+    target: Target
+    value: float | None
+
+    @property
+    def is_met(self) -> bool | None:
+        if self.value is None:
+            return None
+        return self.value <= self.target.limit if self.target.bound == "at most" else self.value >= self.target.limit
+
+    def to_json(self) -> dict[str, Any]:
+        value = None if self.value is None else float(f"{self.value:.4g}")
+        target = self.target
+        return {
+            "target": target.words,
+            "bound": target.bound,
+            "limit": target.limit,
+            "value": value,
+            "met": self.is_met,
+        }
+
+
+_OURS = ("hopsack-raw", "hopsack-json", "hopsack-msgpack")
+_SIXTY_FOUR = "64 in flight"
+
+
+def _fanout() -> Iterable[Target]:
+    for load in (one.words for one in FULL.fanout):
+        for name in _OURS:
+            this = At(load, name, "cpu_us")
+            for other, limit in (("floor", 1.3), ("nchan", 1.0)):
+                words = f"{name}, {load}: CPU per delivery over {other}"
+                yield Target("fanout", words, this, "at most", limit, At(load, other, "cpu_us"))
+
+
+def _burst() -> Iterable[Target]:
+    load = FULL.burst.words
+    for name in _OURS:
+        this = At(load, name, "cpu_us")
+        yield Target(
+            "burst", f"{name}: CPU per delivery over floor", this, "at most", 0.25, At(load, "floor", "cpu_us")
+        )
+        words = f"{name}: deliveries/s per core"
+        yield Target("burst", words, At(load, name, "per_core_second"), "at least", 500_000)
+
+
+def _latency() -> Iterable[Target]:
+    load = FULL.latency.words
+    for name in _OURS:
+        yield Target("latency", f"{name}: p50 in ms", At(load, name, "p50_ms"), "at most", 1.5)
+        yield Target("latency", f"{name}: p99 in ms", At(load, name, "p99_ms"), "at most", 5.0)
+
+
+def _rpc() -> Iterable[Target]:
+    many, one = _SIXTY_FOUR, "one at a time"
+    yield Target("rpc", "CPU of the node per call, 64 in flight, in µs", At(many, "hopsack", "cpu_us"), "at most", 20)
+    this, that = At(many, "hopsack", "per_second"), At(many, "nats", "per_second")
+    yield Target("rpc", "calls/s, 64 in flight, over nats", this, "at least", 1.0, that)
+    this, that = At(one, "hopsack", "p50_ms"), At(one, "nats", "p50_ms")
+    yield Target("rpc", "p50 of one call at a time over nats", this, "at most", 1.3, that)
+
+
+def _sessions() -> Iterable[Target]:
+    for name in ("hopsack-raw", "hopsack-json"):
+        yield Target("connect", f"{name}: joins/s", At(f"{FULL.joins:,} joins", name, "per_second"), "at least", 2000)
+    for name, limit in (("hopsack-raw", 12), ("hopsack-json", 16)):
+        words = f"{name}: KiB per idle connection"
+        yield Target("memory", words, At(f"{FULL.idle:,} idle", name, "kib"), "at most", limit)
+
+
+def _costs() -> Iterable[Target]:
+    for load, words in ((EVENTS, "an event"), (f"{CALLS}, {_SIXTY_FOUR}", "a call")):
+        this, that = At(load, "hopsack", "cpu_us"), At(load, "hopsack-open", "cpu_us")
+        yield Target("validation", f"validation adds to {words}, in µs", this, "at most", 10, that, "difference")
+    base, *variants = CROWD.variants()
+    for variant in variants:
+        for name in ("hopsack-raw", "hopsack-json"):
+            this, that = At(variant.words, name, "cpu_us"), At(base.words, name, "cpu_us")
+            yield Target("crowd", f"{name}: {variant.words}, over 100 of each", this, "at most", 1.2, that)
+
+
+TARGETS: Sequence[Target] = (*_fanout(), *_burst(), *_latency(), *_rpc(), *_sessions(), *_costs())
+
+
+def judge(scenario: str, samples: Sequence[Sample], targets: Iterable[Target] = TARGETS) -> list[Verdict]:
+    """What a run of one scenario says of its targets."""
+    return [Verdict(target, _value(target, samples)) for target in targets if target.scenario == scenario]
+
+
+def _value(target: Target, samples: Sequence[Sample]) -> float | None:
+    these = _by_round(target.this, samples)
+    if target.that is None:
+        return median(these.values()) if these else None
+    those = _by_round(target.that, samples)
+    both = [(these[number], those[number]) for number in these if number in those]
+    if target.by == "difference":
+        values = [this - that for this, that in both]
+    else:
+        values = [this / that for this, that in both if that > 0]
+    return median(values) if values else None
+
+
+def _by_round(at: At, samples: Iterable[Sample]) -> dict[int, float]:
+    return {
+        sample.round: sample.figures[at.figure]
+        for sample in samples
+        if sample.load == at.load and sample.subject == at.subject and at.figure in sample.figures
+    }
