@@ -31,10 +31,10 @@ make_rootfs() {
         sort -u | head -n 1)}"
     [ -n "$mirror" ] || refuse "this machine's apt has no source of Debian $suite; name a mirror in DEBIAN_MIRROR"
     echo "docker/base-image.sh: debootstrap $suite (about a minute)" >&2
-    debootstrap --variant=minbase --include=ca-certificates,python3,python3-venv "$suite" "$scratch/root" "$mirror" \
+    debootstrap --variant=minbase --include=ca-certificates,python3,python3-venv "$suite" "$scratch/rootfs" "$mirror" \
         >"$scratch/debootstrap.log" 2>&1 || { tail -n 20 "$scratch/debootstrap.log" >&2; refuse "debootstrap failed"; }
-    rm -rf "$scratch"/root/var/cache/apt/archives/*.deb "$scratch"/root/var/lib/apt/lists/*
-    tar -C "$scratch/root" --one-file-system --exclude=./dev --exclude=./proc --exclude=./sys -c . |
+    rm -rf "$scratch"/rootfs/var/cache/apt/archives/*.deb "$scratch"/rootfs/var/lib/apt/lists/*
+    tar -C "$scratch/rootfs" --one-file-system --exclude=./dev --exclude=./proc --exclude=./sys -c . |
         docker import --change 'CMD ["python3"]' - "$rootfs_image" >/dev/null
 }
 
