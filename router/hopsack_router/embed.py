@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from autobahn.exception import PayloadExceededError
 from autobahn.wamp import message
 from autobahn.wamp.exception import ProtocolError
 from autobahn.wamp.serializer import MsgPackSerializer
@@ -51,12 +52,15 @@ class EmbeddedNode:
         self._sessions.add(realm.session, self.router, authid="meta", authrole="trusted")
         self._sessions.add(NodeComponent(self.router, clock), self.router, authid=AUTHID, authrole="trusted")
 
-    def open_link(self, receive: Callable[[bytes], None], role: str, authid: str) -> EmbeddedLink:
+    def open_link(
+        self, receive: Callable[[bytes], None], role: str, authid: str, max_size: int = 1 << 24
+    ) -> EmbeddedLink:
         """Connect a client that is who it says.
 
         :param receive: takes each message that the router sends, once per turn of the clock.
+        :param max_size: bytes of the largest message that it takes.
         """
-        return EmbeddedLink(self, receive, role, authid)
+        return EmbeddedLink(self, receive, role, authid, max_size)
 
     def _new_session(self) -> NodeSession:
         session: NodeSession = self._sessions()
@@ -82,7 +86,10 @@ class EmbeddedLink(Link):
     _authprovider = "embedded"
     _authrealm = _authextra = _cbtid = None
 
-    def __init__(self, node: EmbeddedNode, receive: Callable[[bytes], None], role: str, authid: str) -> None:
+    def __init__(
+        self, node: EmbeddedNode, receive: Callable[[bytes], None], role: str, authid: str, max_size: int
+    ) -> None:
+        self._max_size = max_size
         self.outbox = node.outbox
         self.format = wamp_format("msgpack", _unframed)
         self._serializer = MsgPackSerializer()
@@ -116,10 +123,18 @@ class EmbeddedLink(Link):
 
     def send(self, msg: message.Message) -> None:
         payload, _ = self._serializer.serialize(msg)
-        self.queue(payload)
+        self.queue(self._fitting(payload))
 
     def carry(self, number: int, head: tuple[Any, ...], carried: Carried) -> None:
-        self.queue(self.format.message((number, *head), carried))
+        self.queue(self._fitting(self.format.message((number, *head), carried)))
+
+    def offer(self, frame: bytes, publication: int) -> None:
+        super().offer(self._fitting(frame), publication)
+
+    def _fitting(self, payload: bytes) -> bytes:
+        if len(payload) > self._max_size:
+            raise PayloadExceededError(f"message of {len(payload)} bytes, the client takes {self._max_size}")
+        return payload
 
     def flush(self) -> None:
         pending, self._pending = self._pending, None

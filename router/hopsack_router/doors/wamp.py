@@ -30,7 +30,6 @@ from twisted.logger import Logger
 from hopsack.errors import to_wamp
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
-from hopsack_router import metrics
 from hopsack_router.doors.site import WebTransport
 from hopsack_router.doors.websockets import websocket_frame
 from hopsack_router.routing import uris
@@ -84,10 +83,12 @@ class WampFormat(Format):
         self._frame = frame
 
     def event(self, delivery: Delivery) -> bytes:
-        if self.codec is None or delivery.payload is not None or delivery.forward_for or delivery.retained:
+        if self.codec is None or delivery.payload is not None or delivery.forward_for:
             payload, _ = self._serializer.serialize(to_message(delivery))
             return self._frame(payload, self._binary)  # type: ignore[no-any-return]
         details: dict[str, Any] = {}
+        if delivery.retained:
+            details["retained"] = True
         if delivery.match != "exact":
             details["topic"] = delivery.topic
         if delivery.publisher is not None:
@@ -95,6 +96,14 @@ class WampFormat(Format):
             details["publisher_authid"] = delivery.publisher_authid
             details["publisher_authrole"] = delivery.publisher_authrole
         return self.message((EVENT, delivery.subscription, delivery.publication, details), delivery.carried)
+
+    def notice(self, delivery: Delivery, why: str, size: int) -> bytes:
+        """An EVENT without a payload; its details say why, in attributes of our own (basic profile, section 3.1)."""
+        details: dict[str, Any] = {"x_hopsack_dropped": why, "x_hopsack_size": size}
+        if delivery.match != "exact":
+            details["topic"] = delivery.topic
+        event = [EVENT, delivery.subscription, delivery.publication, details]
+        return self._frame(self._serializer._serializer.serialize(event), self._binary)  # type: ignore[no-any-return]
 
     def message(self, head: tuple[Any, ...], carried: Carried) -> bytes:
         """The frame of a message whose payload is passed through."""
@@ -213,8 +222,8 @@ class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
 
     def offer(self, frame: bytes, publication: int) -> None:
         if 0 < self.maxMessagePayloadSize < len(frame) - 10:
-            metrics.oversized.labels(self.door).inc()
-        elif self._perMessageCompress is None:
+            raise PayloadExceededError
+        if self._perMessageCompress is None:
             super().offer(frame, publication)
         else:
             self.sendMessage(frame, self._serializer._serializer.BINARY)
@@ -302,9 +311,8 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
 
     def offer(self, frame: bytes, publication: int) -> None:
         if len(frame) - 4 > self._max_len_send:
-            metrics.oversized.labels(self.door).inc()
-        else:
-            super().offer(frame, publication)
+            raise PayloadExceededError
+        super().offer(frame, publication)
 
     def write(self, data: bytes) -> None:
         if self.transport is not None:

@@ -5,26 +5,28 @@ format, one frame shared by all links of that format (see :mod:`hopsack_router.r
 depends on the subscriptions that match and on the deliveries, on nothing else. Events of one publisher reach each
 reader in the order they were published: dispatch is never chunked.
 
-What keeps Crossbar's code: SUBSCRIBE, UNSUBSCRIBE, retained events, meta events, revocation.
+Retained events take the same way out, to the one subscriber that asks for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from autobahn import util
+from autobahn.exception import PayloadExceededError
 from autobahn.wamp import message
-from autobahn.wamp.exception import ApplicationError
-from crossbar.router.broker import Broker as CrossbarBroker
-from crossbar.router.broker import RetainedEvent, SubscriptionExtra
+from msgspec.structs import replace
 from twisted.logger import Logger
 
-from hopsack.errors import Denied, RemoteError
+from hopsack.wamp.codec import MSGPACK
 from hopsack_router import metrics
 from hopsack_router.routing import uris
 from hopsack_router.routing.fanout import Delivery, Format
 from hopsack_router.routing.links import Link
+from hopsack_router.routing.retained import Kept, Retained, is_addressed, is_for_nobody
+from hopsack_router.routing.subscriptions import Subscriptions
 from hopsack_router.routing.unread import Carried, carried_by
 
 if TYPE_CHECKING:
@@ -33,8 +35,12 @@ if TYPE_CHECKING:
 LOG = Logger()
 
 
-class Broker(CrossbarBroker):  # type: ignore[misc]
+class Broker(Subscriptions):
     """Routes events of one realm."""
+
+    def __init__(self, router: Any, reactor: Any, options: Any = None) -> None:
+        super().__init__(router, reactor, options)
+        self._retained = Retained()
 
     def processPublish(self, session: NodeSession, publish: message.Publish) -> None:
         refusal = uris.check(publish.topic, restricted=session._authrole != "trusted", where="topic")
@@ -43,39 +49,31 @@ class Broker(CrossbarBroker):  # type: ignore[misc]
         elif self._router.admits:
             self._accept(session, publish, disclose=session._authrole == "trusted")
         else:
-            self._ask_roles(session, publish)
-
-    def _ask_roles(self, session: NodeSession, publish: message.Publish) -> None:
-        """Crossbar's own roles decide, one of which may be a remote procedure."""
-        asked = self._router.authorize(session, publish.topic, "publish", options=publish.marshal_options())
-
-        def decided(authorization: dict[str, Any]) -> None:
-            if authorization["allow"]:
-                self._accept(session, publish, bool(authorization.get("disclose")))
-            else:
-                self._router.refuse(session, publish, Denied(where=publish.topic))
-
-        def failed(failure: Any) -> None:
-            LOG.failure("an authorizer failed", failure=failure)
-            uri = ApplicationError.AUTHORIZATION_FAILED
-            self._router.refuse(session, publish, RemoteError("the authorizer failed", code=uri, where=publish.topic))
-
-        asked.addCallback(decided).addErrback(failed)
+            self._router.permit(
+                session,
+                publish,
+                publish.topic,
+                "publish",
+                lambda authorization: self._accept(session, publish, bool(authorization.get("disclose"))),
+            )
 
     def _accept(self, session: NodeSession, publish: message.Publish, disclose: bool) -> None:
         publication = util.id()
         disclosed = session if disclose else None
         carried = carried_by(publish)
         if publish.retain:
-            self._retain(publish, disclosed)
+            self._retain(publication, publish, carried, disclosed)
         if publish.acknowledge:
             self._router.send(session, message.Published(publish.request, publication))
+        addressed = is_addressed(publish)
+        if addressed and is_for_nobody(publish):
+            return
         shared: dict[Format, bytes] = {}
         for subscription in self._subscription_map.match_observations(publish.topic):
             if publish.topic.startswith("wamp.") and not subscription.uri.startswith("wamp."):
                 continue  # a pattern that merely covers the meta topics has not been granted them
             receivers = subscription.observers
-            if _is_filtered(publish):
+            if addressed:
                 receivers = self._filter_publish_receivers(receivers, publish)
             if receivers:
                 skip = None if publish.exclude_me is False else session
@@ -94,6 +92,7 @@ class Broker(CrossbarBroker):  # type: ignore[misc]
         :param shared: frames of this publication that do not differ between its subscriptions.
         """
         frames: dict[Format, bytes] = {}
+        publication = 0 if delivery.retained else delivery.publication
         count = 0
         for receiver in receivers:
             link = receiver._transport
@@ -105,39 +104,58 @@ class Broker(CrossbarBroker):  # type: ignore[misc]
             fmt = link.format
             known = frames if fmt.per_subscription else shared
             frame = known.get(fmt)
-            if frame is None:
-                frame = known[fmt] = fmt.event(delivery)
-            link.offer(frame, delivery.publication)
+            if not frame:
+                frame = known[fmt] = _frame(fmt, delivery)
+                if not frame:
+                    continue
+            try:
+                link.offer(frame, publication)
+            except PayloadExceededError:
+                _tell_of_dropped(link, delivery, len(frame))
+                continue
             count += 1
         if count:
             metrics.deliveries.inc(count)
 
-    def _retain(self, publish: message.Publish, disclosed: NodeSession | None) -> None:
-        retained = RetainedEvent(
-            publish,
-            disclosed and disclosed._session_id,
-            disclosed and disclosed._authid,
-            disclosed and disclosed._authrole,
+    # ---- retained events ------------------------------------------------------------------------------------------
+
+    def _retain(
+        self, publication: int, publish: message.Publish, carried: Carried, disclosed: NodeSession | None
+    ) -> None:
+        size = len(publish.payload) if publish.payload is not None else sum(map(len, carried.encoded(MSGPACK)))
+        event = _delivery(None, publication, publish, carried, disclosed)
+        self._retained.keep(Kept(publish, size, event))
+
+    def show_retained(self, session: NodeSession, subscription: Any) -> None:
+        for kept in self._retained.shown_to(session, subscription.uri, subscription.match):
+            event = replace(kept.content, subscription=subscription.id, match=subscription.match, retained=True)
+            self._deliver(event, (session,), None, {})
+
+
+def _frame(fmt: Format, delivery: Delivery) -> bytes:
+    """The frame of an event; that of its notice, where this format cannot write what another one could."""
+    try:
+        return fmt.event(delivery)
+    except Exception:
+        LOG.failure("an event of {topic} cannot be written for some of its readers", topic=delivery.topic)
+        return fmt.notice(delivery, "unreadable", 0)
+
+
+def _tell_of_dropped(link: Link, delivery: Delivery, size: int) -> None:
+    """The reader does not take messages as large as this event: tell it that there was one."""
+    metrics.oversized.labels(link.door).inc()
+    link.oversized += 1
+    if link.oversized == 1:  # the first one is enough to know
+        LOG.warn(
+            "events of {topic} with {size} bytes are too large for {peer}, which is told so instead",
+            topic=delivery.topic,
+            size=size,
+            peer=link.peer,
         )
-        observation = self._subscription_map.get_observation(publish.topic)
-        if observation is None:
-            observation = self._subscription_map.create_observation(publish.topic, extra=SubscriptionExtra())
-        addressed = publish.eligible or publish.exclude
-        if observation.extra.retained_events and addressed:
-            observation.extra.retained_events.append(retained)
-        else:
-            observation.extra.retained_events = [retained]
-
-
-def _is_filtered(publish: message.Publish) -> bool:
-    return bool(
-        publish.exclude
-        or publish.eligible
-        or publish.exclude_authid
-        or publish.eligible_authid
-        or publish.exclude_authrole
-        or publish.eligible_authrole
-    )
+    notice = link.format.notice(delivery, "too_large", size)
+    if notice:
+        with suppress(PayloadExceededError):
+            link.offer(notice, delivery.publication)
 
 
 def _delivery(
@@ -145,8 +163,8 @@ def _delivery(
 ) -> Delivery:
     return Delivery(
         topic=publish.topic,
-        subscription=subscription.id,
-        match=subscription.match,
+        subscription=subscription.id if subscription else 0,
+        match=subscription.match if subscription else "exact",
         publication=publication,
         carried=carried,
         payload=publish.payload,
@@ -182,6 +200,7 @@ def to_message(delivery: Delivery) -> message.Event:
         publisher_authid=delivery.publisher_authid,
         publisher_authrole=delivery.publisher_authrole,
         topic=None if delivery.match == "exact" else delivery.topic,
+        retained=True if delivery.retained else None,
         forward_for=delivery.forward_for,
         **opaque,
     )

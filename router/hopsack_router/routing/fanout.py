@@ -32,6 +32,7 @@ class Delivery(msgspec.Struct, frozen=True):
     :ivar carried: the arguments of the event; a Hopsack payload is the first positional one.
     :ivar payload: opaque bytes instead of args and kwargs (WAMP payload passthrough mode), with its three attributes.
     :ivar publisher: session id of the publisher, where it is disclosed.
+    :ivar retained: whether the event is an old one, shown to a late subscriber.
     :ivar position: ``epoch:offset`` in the topic's stream, if the topic has one.
     """
 
@@ -61,6 +62,14 @@ class Format(ABC):
     @abstractmethod
     def event(self, delivery: Delivery) -> bytes:
         """The whole frame of an event, ready to write."""
+
+    def notice(self, delivery: Delivery, why: str, size: int) -> bytes:
+        """The frame that a reader gets in place of an event that it cannot have; empty: it gets nothing.
+
+        :param why: ``too_large`` or ``unreadable``.
+        :param size: bytes of the event's frame.
+        """
+        return b""
 
 
 class Outbox:

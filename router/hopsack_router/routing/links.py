@@ -5,7 +5,9 @@ A link is a Crossbar ``ITransport`` with a queue. Bounds and their policy, in on
 - what is queued in one reactor turn leaves in one write;
 - while the transport says that its own buffer is full (``pauseProducing``), frames wait here, at most ``budget``
   bytes of them (1 MiB for guests and users, 16 MiB for services and operators);
-- a frame that would pass the budget closes the connection (:meth:`Link.overflow`). Nobody else notices.
+- a frame that would pass the budget closes the connection (:meth:`Link.overflow`). Nobody else notices;
+- an event that is larger than the peer said it takes is not sent. A WAMP peer gets an EVENT without a payload in its
+  place (:meth:`~hopsack_router.routing.fanout.Format.notice`); a call's caller gets ``hopsack.too_large``.
 
 A door subclasses :class:`Link` and says how bytes reach its peer (``write``) and how WAMP messages other than EVENT
 look in its encoding (``send``).
@@ -58,6 +60,8 @@ class Link(ABC):
     peer: str | None = None
     agent: str | None = None
     budget: int = DEFAULT_BUDGET
+    oversized: int = 0
+    """Events so far that were larger than the peer takes."""
 
     _pending: list[bytes] | None = None
     _waiting: int = 0
@@ -92,9 +96,13 @@ class Link(ABC):
     # ---- the queue ----------------------------------------------------------------------------------------------
 
     def offer(self, frame: bytes, publication: int) -> None:
-        """Queue an event. A format whose bytes are not per subscription sends one publication once."""
+        """Queue an event. A format whose bytes are not per subscription sends one publication once.
+
+        :param publication: the event's id; 0: send it whatever was sent before.
+        :raises PayloadExceededError: the peer does not take messages as large as this.
+        """
         if not self.format.per_subscription:
-            if publication == self._last_publication:
+            if publication == self._last_publication and publication:
                 return
             self._last_publication = publication
         self.queue(frame)

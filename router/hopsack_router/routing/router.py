@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from autobahn.exception import PayloadExceededError
 from autobahn.wamp import message
-from autobahn.wamp.exception import ApplicationError, ProtocolError
+from autobahn.wamp.exception import ApplicationError, ProtocolError, TransportLost
 from crossbar.router.router import Router as CrossbarRouter
 from crossbar.router.router import RouterFactory as CrossbarRouterFactory
 from crossbar.router.session import RouterApplicationSession
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from hopsack.contracts import PERMISSIVE, Catalogue
-from hopsack.errors import BrokenResult, RemoteError, to_wamp
+from hopsack.errors import BrokenResult, Denied, Overloaded, RemoteError, to_wamp
 from hopsack.wamp.codec import Malformed
 from hopsack_router import metrics
 from hopsack_router.presence import Presence
@@ -29,12 +31,16 @@ from hopsack_router.routing import unread
 from hopsack_router.routing.admission import Admission
 from hopsack_router.routing.broker import Broker
 from hopsack_router.routing.dealer import Dealer
+from hopsack_router.routing.turns import Turns
 
 if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
 
 LOG = Logger()
 """Ours; ``self.log`` is Crossbar's, with levels of its own."""
+
+Go = Callable[[dict[str, Any]], object]
+"""Carries out a request, given Crossbar's authorization of it."""
 
 _ALLOWED = {"allow": True, "cache": False, "disclose": True}
 _UNDISCLOSED = {"allow": True, "cache": False, "disclose": False}
@@ -57,6 +63,8 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self.admits = factory.catalogue is not None
         self.admission = Admission(factory.catalogue or PERMISSIVE)
         self.presence = Presence()
+        self.turns = Turns()
+        self._announcements: list[tuple[Any, ...]] = []
         super().__init__(factory, *args, **kwargs)
 
     # ---- sessions ------------------------------------------------------------------------------------------------
@@ -72,6 +80,8 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
     def detach(self, session: NodeSession | None = None) -> list[int]:
         sessions = list(self._session_id_to_session.values()) if session is None else [session]
+        for one in sessions:
+            self.turns.drop(one)
         return [self._detach(one) for one in sessions]
 
     def say_goodbye(self) -> None:
@@ -93,8 +103,60 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             return asked
         return succeed(_ALLOWED if action != "publish" or session._authrole == "trusted" else _UNDISCLOSED)
 
+    def permit(
+        self,
+        session: NodeSession,
+        msg: message.Message,
+        uri: str,
+        action: str,
+        go: Go,
+    ) -> None:
+        """Carry out a request if its sender may: with ``go(authorization)``, now or when Crossbar's roles have decided.
+
+        One of those roles may be a remote procedure. What the session sends meanwhile waits its turn.
+        """
+
+        options = {} if self.admits else msg.marshal_options()
+        decided: list[Any] = []
+        asked = self.authorize(session, uri, action, options)
+        asked.addBoth(decided.append)
+        if decided:
+            self._decided(session, msg, uri, go, decided[0])
+            return
+        self.turns.wait(session)
+        asked.addCallback(lambda _: self.turns.resume(session, lambda: self._late(session, msg, uri, go, decided[0])))
+
+    def _decided(self, session: NodeSession, msg: message.Message, uri: str, go: Go, answer: Any) -> None:
+        if isinstance(answer, Failure):
+            LOG.failure("an authorizer failed", failure=answer)
+            failed = ApplicationError.AUTHORIZATION_FAILED
+            self.refuse(session, msg, RemoteError("the authorizer failed", code=failed, where=uri))
+        elif answer["allow"]:
+            go(answer)
+        else:
+            self.refuse(session, msg, Denied(where=uri))
+
+    def _late(self, session: NodeSession, msg: message.Message, uri: str, go: Go, answer: Any) -> None:
+        try:
+            self._decided(session, msg, uri, go, answer)
+        except Exception as error:
+            self._failed(session, msg, error)
+
     def validate(self, *args: Any, **kwargs: Any) -> None:
         """Admission has checked the payload."""
+
+    def announce(self, topic: str, *facts: Any) -> None:
+        """Publish a meta event (WAMP advanced profile, section 16) when this turn is over."""
+        if not self._announcements:
+            self._factory._reactor.callLater(0, self._publish_announcements)
+        self._announcements.append((topic, *facts))
+
+    def _publish_announcements(self) -> None:
+        announcements, self._announcements = self._announcements, []
+        service = self._realm.session if self._realm else None
+        if service is not None:
+            for topic, *facts in announcements:
+                service.publish(topic, *facts)
 
     # ---- messages ------------------------------------------------------------------------------------------------
 
@@ -102,7 +164,8 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         transport = session._transport
         if transport is None or (type(msg) is message.Interrupt and isinstance(transport, RouterApplicationSession)):
             return  # gone, or a component of the node: Crossbar's cannot be interrupted
-        transport.send(msg)
+        with suppress(TransportLost):  # going
+            transport.send(msg)
 
     def process(self, session: NodeSession, msg: message.Message) -> None:
         """Take one message of a session through admission to broker or dealer.
@@ -113,6 +176,9 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         if route is None:
             raise ProtocolError(f"unexpected message {type(msg).__name__}")
         route.count()
+        if self.turns and route.waits and session in self.turns:
+            self._hold(session, msg)
+            return
         admitted: message.Message | None = msg
         try:
             if self.admits and session._authrole != "trusted":
@@ -121,14 +187,24 @@ class Router(CrossbarRouter):  # type: ignore[misc]
                 (route if admitted is msg else _ROUTES[type(admitted)]).carry_out(self, session, admitted)
         except ProtocolError:
             raise
-        except Malformed as malformed:
-            self.refuse(session, msg, RemoteError(str(malformed), code="hopsack.malformed"))
-        except PayloadExceededError as exceeded:
-            metrics.oversized.labels(session.door).inc()
-            LOG.warn("for session {session}: {exceeded}", session=session._session_id, exceeded=exceeded)
-        except Exception:
-            LOG.failure("the router failed on a message", kind=type(msg).__name__)
-            self.refuse(session, msg, RemoteError("the node failed on this message; its log has the details"))
+        except Exception as error:
+            self._failed(session, msg, error)
+
+    def _hold(self, session: NodeSession, msg: message.Message) -> None:
+        if not self.turns.hold(session, lambda: self.process(session, msg)):
+            full = Overloaded("too many requests of this session wait for an authorizer", data={"retry_after": 1})
+            self.refuse(session, msg, full)
+
+    def _failed(self, session: NodeSession, msg: message.Message, error: Exception) -> None:
+        match error:
+            case Malformed():
+                self.refuse(session, msg, RemoteError(str(error), code="hopsack.malformed"))
+            case PayloadExceededError():
+                metrics.oversized.labels(session.door).inc()
+                LOG.warn("for session {session}: {error}", session=session._session_id, error=error)
+            case _:
+                LOG.failure("the router failed on a message", Failure(error), kind=type(msg).__name__)
+                self.refuse(session, msg, RemoteError("the node failed on this message; its log has the details"))
 
     def _admit_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:
         if msg.payload is None:
@@ -235,13 +311,15 @@ class _Route:
     :ivar kind: Autobahn's class of it.
     :ivar admit: what asks admission.
     :ivar carry_out: what broker or dealer do with it.
+    :ivar waits: whether it keeps its place behind a request of the session's that is still being decided.
     """
 
-    __slots__ = ("admit", "carry_out", "count", "kind")
+    __slots__ = ("admit", "carry_out", "count", "kind", "waits")
 
     def __init__(self, kind: type, admit: Callable[..., Any], owner: str, method: str) -> None:
         self.kind = kind
         self.admit = admit
+        self.waits = kind not in (message.Yield, message.Error)
         self.count = metrics.messages.labels(kind.__name__.lower()).inc
 
         def carry_out(router: Router, session: NodeSession, msg: message.Message) -> None:

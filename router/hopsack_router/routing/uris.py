@@ -7,6 +7,11 @@ import re
 from hopsack.errors import Denied, RemoteError
 
 _LOOSE = re.compile(r"^([^\s.#]+\.)*[^\s.#]+$")
+_PATTERNS = {
+    "exact": _LOOSE,
+    "prefix": re.compile(r"^([^\s.#]+\.)*[^\s.#]*$"),
+    "wildcard": re.compile(r"^([^\s.#]*\.)*[^\s.#]*$"),
+}
 
 
 def check(uri: str, *, restricted: bool, where: str) -> RemoteError | None:
@@ -17,7 +22,19 @@ def check(uri: str, *, restricted: bool, where: str) -> RemoteError | None:
     """
     if not _LOOSE.match(uri):
         return invalid(uri, where)
-    if restricted and uri.startswith("wamp."):
+    return check_restricted(uri) if restricted else None
+
+
+def check_pattern(uri: str, match: str, *, where: str) -> RemoteError | None:
+    """Why ``uri`` cannot be subscribed to or registered under a matching policy (advanced profile, "Pattern-based …").
+
+    A prefix may end with an empty component, a wildcard pattern may have them anywhere.
+    """
+    return None if _PATTERNS[match].match(uri) else invalid(uri, where)
+
+
+def check_restricted(uri: str) -> RemoteError | None:
+    if uri.startswith("wamp."):
         return Denied(f"the prefix wamp. is the router's own: {uri}", where=uri)
     return None
 

@@ -9,8 +9,10 @@ import msgspec
 import pytest
 from twisted.internet.task import Clock
 
-from hopsack.contracts import load
+from hopsack.contracts import PERMISSIVE, Catalogue, load
 from hopsack_router.embed import EmbeddedNode
+
+from .stock import StockNode
 
 CONTRACTS = """
 topics:
@@ -58,11 +60,11 @@ class Client:
     """One WAMP client; messages are the lists that go over the wire."""
 
     def __init__(
-        self, realm: Realm, role: str, authid: str, agent: str | None = None, roles: dict[str, Any] | None = None
+        self, realm: Realm, role: str, authid: str, agent: str | None, roles: dict[str, Any] | None, max_size: int
     ) -> None:
         self.received: list[list[Any]] = []
         self._realm = realm
-        self._link = realm.node.open_link(self._receive, role, authid)
+        self._link = realm.node.open_link(self._receive, role, authid, max_size)
         details: dict[str, Any] = {"roles": roles or HELLO_ROLES, "authmethods": ["anonymous"]}
         if agent:
             details["authextra"] = {"agent": agent}
@@ -90,10 +92,20 @@ class Client:
 
 
 class Realm:
-    def __init__(self, schemas: Path) -> None:
-        self.clock = Clock()
-        self.node = EmbeddedNode(load(schemas), self.clock)
+    def __init__(self, clock: Clock, node: EmbeddedNode | StockNode) -> None:
+        self.clock = clock
+        self.node = node
         self.turn()
+
+    @classmethod
+    def ours(cls, catalogue: Catalogue = PERMISSIVE) -> Realm:
+        clock = Clock()
+        return cls(clock, EmbeddedNode(catalogue, clock))
+
+    @classmethod
+    def stock(cls) -> Realm:
+        clock = Clock()
+        return cls(clock, StockNode(clock))
 
     def turn(self) -> None:
         """Run what is due now, and what that makes due."""
@@ -101,12 +113,29 @@ class Realm:
             self.clock.advance(0)
 
     def join(
-        self, role: str = "guest", authid: str = "ann", agent: str | None = None, roles: dict[str, Any] | None = None
+        self,
+        role: str = "guest",
+        authid: str = "ann",
+        agent: str | None = None,
+        roles: dict[str, Any] | None = None,
+        max_size: int = 1 << 24,
     ) -> Client:
-        return Client(self, role, authid, agent, roles)
+        return Client(self, role, authid, agent, roles, max_size)
 
 
 @pytest.fixture
 def realm(tmp_path: Path) -> Realm:
     (tmp_path / "lab.yaml").write_text(CONTRACTS)
-    return Realm(tmp_path)
+    return Realm.ours(load(tmp_path))
+
+
+@pytest.fixture
+def open_realm() -> Realm:
+    """One whose contracts leave everything open, for what contracts have nothing to do with."""
+    return Realm.ours()
+
+
+@pytest.fixture
+def stock() -> Realm:
+    """Stock Crossbar, permissive: where it gets something wrong, a test says so."""
+    return Realm.stock()

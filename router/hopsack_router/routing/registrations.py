@@ -1,0 +1,130 @@
+"""Who serves what: REGISTER, UNREGISTER and revocation over Crossbar's registration map.
+
+    REGISTER                    -> REGISTERED
+             invalid URI        -> ERROR invalid_uri
+             served already     -> ERROR procedure_already_exists, or the policies differ
+             force_reregister   -> UNREGISTERED 0 to every callee there was, then REGISTERED
+    UNREGISTER                  -> UNREGISTERED
+    remove_callee               -> UNREGISTERED 0 to the callee (WAMP advanced profile, "Registration Revocation")
+
+A callee that lost its registration gets no new calls. Those it works on go on: it may still answer them, and if it
+leaves instead, their callers are told. The meta events say what happened, with the session it happened to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from autobahn.wamp import message
+from autobahn.wamp.exception import ApplicationError
+from crossbar.router import NotAttached
+from crossbar.router.dealer import Dealer as CrossbarDealer
+from crossbar.router.dealer import RegistrationCalleeExtra, RegistrationExtra
+
+from hopsack.errors import AlreadyRegistered, RemoteError
+from hopsack_router.routing import uris
+
+if TYPE_CHECKING:
+    from hopsack_router.routing.session import NodeSession
+
+REPLACED = "wamp.error.unregistered"
+"""The reason that a callee is given whose registration another one took over; stock Crossbar's."""
+
+
+class Registrations(CrossbarDealer):  # type: ignore[misc]
+    """The registrations of one realm."""
+
+    def procedures_of(self, session: NodeSession) -> list[str]:
+        return sorted(registration.uri for registration in self._session_to_registrations.get(session, ()))
+
+    def processRegister(self, session: NodeSession, register: message.Register) -> None:
+        refusal = uris.check_pattern(register.procedure, register.match, where="procedure")
+        if refusal is None and session._authrole not in (None, "trusted"):
+            refusal = uris.check_restricted(register.procedure)
+        if refusal is not None:
+            self._router.refuse(session, register, refusal)
+        else:
+            self._router.permit(
+                session, register, register.procedure, "register", lambda _: self._register(session, register)
+            )
+
+    def _register(self, session: NodeSession, register: message.Register) -> None:
+        existing = self._registration_map.get_observation(register.procedure, register.match)
+        if existing is not None and register.force_reregister:
+            for callee in list(existing.observers):
+                self.removeCallee(existing, callee, REPLACED)
+        elif existing is not None:
+            conflict = _conflict(existing.extra.invoke, register)
+            if conflict is not None:
+                self._router.refuse(session, register, conflict)
+                return
+        registration, was_registered, is_new = self._registration_map.add_observer(
+            session,
+            register.procedure,
+            register.match,
+            RegistrationExtra(register.invoke),
+            RegistrationCalleeExtra(register.concurrency),
+        )
+        self._session_to_registrations[session].add(registration)
+        self._router.send(session, message.Registered(register.request, registration.id))
+        if is_new:
+            self._announce("on_create", registration, session, _facts(registration))
+        if not was_registered:
+            self._announce("on_register", registration, session, registration.id)
+
+    def removeCallee(self, registration: Any, session: NodeSession, reason: str | None = None) -> tuple[bool, bool]:
+        """Take a registration away from one of its callees, and tell it.
+
+        :returns: whether it was one, and whether it was the last.
+        """
+        was_registered, was_last, _ = self._unregister(registration, session)
+        if was_registered:
+            self._router.send(session, message.Unregistered(0, registration=registration.id, reason=reason))
+        return was_registered, was_last
+
+    def _unregister(self, registration: Any, session: NodeSession, unregister: Any = None) -> tuple[bool, bool, bool]:
+        """Where a callee loses a registration; Crossbar's ``processUnregister`` comes here."""
+        was_registered, was_last = self._registration_map.drop_observer(session, registration)
+        if was_registered:
+            self._session_to_registrations[session].discard(registration)
+            self._announce("on_unregister", registration, session, registration.id)
+        if was_last:
+            self._registration_map.delete_observation(registration)
+            self._announce("on_delete", registration, session, registration.id)
+        return was_registered, was_last, was_registered
+
+    def detach(self, session: NodeSession) -> None:
+        registrations = self._session_to_registrations.get(session)
+        if registrations is None:
+            raise NotAttached(f"session {session._session_id} is not attached")
+        for registration in list(registrations):
+            self._unregister(registration, session)
+        del self._session_to_registrations[session]
+
+    def _announce(self, event: str, registration: Any, session: NodeSession, fact: Any) -> None:
+        if not registration.uri.startswith("wamp."):
+            self._router.announce(f"wamp.registration.{event}", session._session_id, fact)
+
+
+def _conflict(policy: str, register: message.Register) -> RemoteError | None:
+    if policy == message.Register.INVOKE_SINGLE:
+        return AlreadyRegistered(where=register.procedure)
+    if policy != register.invoke:
+        return RemoteError(
+            f"its callees share it by the policy {policy}, this one asked for {register.invoke}",
+            code=ApplicationError.PROCEDURE_EXISTS_INVOCATION_POLICY_CONFLICT,
+            where=register.procedure,
+            advice=f"register with invoke={policy}",
+        )
+    return None
+
+
+def _facts(registration: Any) -> dict[str, Any]:
+    """What ``wamp.registration.on_create`` tells (WAMP advanced profile, registration meta events)."""
+    return {
+        "id": registration.id,
+        "created": registration.created,
+        "uri": registration.uri,
+        "match": registration.match,
+        "invoke": registration.extra.invoke,
+    }

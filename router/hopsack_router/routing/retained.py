@@ -1,0 +1,109 @@
+"""The events a realm keeps for late subscribers (WAMP advanced profile, "Event Retention").
+
+    PUBLISH retain=true                 -> kept as the topic's newest
+    SUBSCRIBE get_retained=true, exact  -> the topic's newest event that may be shown to this session
+              prefix, wildcard          -> the same for every matching topic, the longest kept first
+
+An event that was addressed (``eligible``, ``exclude`` and their ``_authid`` and ``_authrole`` forms) is shown to those
+alone whom its lists let through; who may not see the newest sees the newest one that it may. An event for everybody
+replaces all that its topic had before. The WAMP specification leaves pattern subscriptions open: here they are
+treated as what they are, subscriptions to every topic that matches.
+
+A core without I/O. Bounds: per topic :data:`MAX_ADDRESSED` addressed events, the oldest goes; in all :data:`MAX_BYTES`
+of payload, the topic goes that was the longest without a new event. So a pattern subscriber never gets more than that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from autobahn.wamp import message
+
+MAX_ADDRESSED = 100
+MAX_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One retained event.
+
+    :ivar size: bytes of its payload.
+    :ivar content: what the broker delivers, whatever that is.
+    """
+
+    publish: message.Publish
+    size: int
+    content: Any
+
+
+class Retained:
+    """The retained events of one realm."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._topics: dict[str, list[Kept]] = {}  # the order of the keys is the order of their newest events
+        self._max_bytes = max_bytes
+        self._bytes = 0
+
+    def keep(self, event: Kept) -> None:
+        topic = event.publish.topic
+        earlier = self._topics.pop(topic, [])
+        stays = earlier[1 - MAX_ADDRESSED :] if is_addressed(event.publish) else []
+        self._topics[topic] = [*stays, event]
+        self._bytes += event.size + sum(one.size for one in stays) - sum(one.size for one in earlier)
+        while self._bytes > self._max_bytes:
+            oldest = next(iter(self._topics))
+            self._bytes -= sum(one.size for one in self._topics.pop(oldest))
+
+    def shown_to(self, session: Any, uri: str, match: str) -> Iterator[Kept]:
+        """What a subscription shows to a session that asks for retained events.
+
+        :param session: is read for ``_session_id``, ``_authid`` and ``_authrole``.
+        """
+        for topic in self._matching(uri, match):
+            newest_first = reversed(self._topics[topic])
+            shown = next((event for event in newest_first if may_see(session, event.publish)), None)
+            if shown is not None:
+                yield shown
+
+    def _matching(self, uri: str, match: str) -> list[str]:
+        if match == "exact":
+            return [uri] if uri in self._topics else []
+        matches = matcher(uri, match)
+        # The router's own topics are reached by who names them, as with live events.
+        own = uri.startswith("wamp.")
+        return [topic for topic in self._topics if matches(topic) and (own or not topic.startswith("wamp."))]
+
+
+def matcher(uri: str, match: str) -> Callable[[str], object]:
+    """Whether a topic matches a pattern (WAMP advanced profile, "Pattern-based Subscription")."""
+    if match == "prefix":
+        return lambda topic: topic.startswith(uri)
+    parts = (re.escape(part) or r"[^.]+" for part in uri.split("."))
+    return re.compile(r"\.".join(parts)).fullmatch
+
+
+def is_addressed(publish: message.Publish) -> bool:
+    """Whether an event is for some sessions only. An empty ``eligible`` list is for nobody, not for everybody."""
+    return (
+        publish.eligible is not None
+        or publish.eligible_authid is not None
+        or publish.eligible_authrole is not None
+        or bool(publish.exclude or publish.exclude_authid or publish.exclude_authrole)
+    )
+
+
+def is_for_nobody(publish: message.Publish) -> bool:
+    return [] in (publish.eligible, publish.eligible_authid, publish.eligible_authrole)
+
+
+def may_see(session: Any, publish: message.Publish) -> bool:
+    """Whether the lists of an event let a session through."""
+    facts = (
+        (session._session_id, publish.eligible, publish.exclude),
+        (session._authid, publish.eligible_authid, publish.exclude_authid),
+        (session._authrole, publish.eligible_authrole, publish.exclude_authrole),
+    )
+    return all((eligible is None or who in eligible) and who not in (exclude or ()) for who, eligible, exclude in facts)
