@@ -34,6 +34,7 @@ from hopsack_router.doors.patterns import patterns_of
 from hopsack_router.doors.payloads import value_of
 from hopsack_router.doors.reading import Dismiss, Refuse, Start
 from hopsack_router.doors.requests import refusal_of
+from hopsack_router.doors.sockets import write_straight
 from hopsack_router.doors.websockets import (
     DoorFactory,
     DoorProtocol,
@@ -143,7 +144,7 @@ class RawLink(DoorLink):
 
     def write(self, data: bytes) -> None:
         if self.isOpen():
-            self._protocol.transport.write(data)
+            write_straight(self._protocol.transport, data)
 
     def overflow(self) -> None:
         self._protocol.end(NO_PROGRESS.number, "This connection reads too slowly.")

@@ -31,6 +31,7 @@ from hopsack.errors import to_wamp
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
 from hopsack_router.doors.site import WebTransport
+from hopsack_router.doors.sockets import write_straight
 from hopsack_router.doors.websockets import websocket_frame
 from hopsack_router.routing import uris
 from hopsack_router.routing.broker import to_message
@@ -230,7 +231,7 @@ class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
 
     def write(self, data: bytes) -> None:
         if self.state == self.STATE_OPEN:
-            self.transport.write(data)
+            write_straight(self.transport, data)
 
     def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:
         self.flush()
@@ -316,7 +317,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
 
     def write(self, data: bytes) -> None:
         if self.transport is not None:
-            self.transport.write(data)
+            write_straight(self.transport, data)
 
     def close(self) -> None:
         self.flush()
