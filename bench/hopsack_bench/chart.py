@@ -66,12 +66,12 @@ def draw(scenario: Scenario, rows: Sequence[Row]) -> str:
 def _bar(scenario: Scenario, row: Row, value: float, longest: float, y: int) -> Iterator[str]:
     room = _WIDTH - _LABELS - _VALUES - 16
     width = max(1.0, room * max(0.0, value) / longest)
-    kind = "ours" if row.subject.startswith("hopsack") else "floor" if row.subject.startswith("floor") else "bar"
+    kind = " ours" if row.subject.startswith("hopsack") else " floor" if row.subject.startswith("floor") else ""
     title = scenario.subjects[row.subject][1]
     figure = next(one for one in scenario.figures if one.key == scenario.main)
     text = show(value, figure.unit)
     if row.figures.get("delivered", 1.0) < 1.0:
         text += f", full at {show(row.figures['per_second'], 'count')}/s"
     yield f'<text x="16" y="{y + 13}">{escape(title)}</text>'
-    yield f'<rect class="bar {kind}" x="{_LABELS}" y="{y}" width="{width:.1f}" height="{_BAR}" rx="2"/>'
+    yield f'<rect class="bar{kind}" x="{_LABELS}" y="{y}" width="{width:.1f}" height="{_BAR}" rx="2"/>'
     yield f'<text class="value" x="{_LABELS + width + 6:.1f}" y="{y + 13}">{escape(text)}</text>'

@@ -99,7 +99,7 @@ def _cost_per_event(
         publisher=subject.publisher(place, wire.event(PAYLOAD_BYTES)),
     )
     with stage.readers(job) as there:
-        there.go(rate, round(rate * WARM_UP_SECONDS), GRACE_SECONDS)
+        there.go(rate, round(rate * min(seconds, WARM_UP_SECONDS)), GRACE_SECONDS)
         meter = stage.meter(place)
         time.sleep(IDLE_SECONDS)
         idle = meter.since().share

@@ -57,7 +57,7 @@ def _with_readers(
     with stage.readers(job) as open_readers:
         for load in loads:
             meter = stage.meter(place)
-            delivered = _go(open_readers, load, WARM_UP_SECONDS)
+            delivered = _go(open_readers, load, min(seconds, WARM_UP_SECONDS))
             # A server that cannot finish the warm-up is overloaded: what it did in it is its figure.
             if is_whole(delivered):
                 meter = stage.meter(place)

@@ -22,7 +22,7 @@ def _job(subject: Subject, place: Place, count: int) -> Job:
 
 
 def measure_joins(stage: Stage, name: str, number: int, count: int) -> Iterator[Sample]:
-    """``count`` sessions join, 64 at a time.
+    """``count`` sessions join, 64 at a time, and then all leave at once.
 
     :raises Broken: they could not.
     """
@@ -30,6 +30,7 @@ def measure_joins(stage: Stage, name: str, number: int, count: int) -> Iterator[
     place = stage.server(subject.peer)
     with stage.readers(_job(subject, place, min(count, WARM_UP_JOINS))):
         pass
+    stage.settle(place)
     readers = stage.readers(_job(subject, place, count))
     meter = stage.meter(place)
     with readers:
@@ -44,6 +45,9 @@ def measure_joins(stage: Stage, name: str, number: int, count: int) -> Iterator[
             "readers": machine.cpu_seconds(readers.pid) / opened.seconds,
             "others": spent.others,
         }
+        meter = stage.meter(place)
+    stage.settle(place)
+    figures["leave_us"] = meter.since().cpu / count * 1e6
     yield Sample(f"{count:,} joins", name, number, figures)
 
 

@@ -72,12 +72,11 @@ def run(scenarios: Sequence[Scenario], size: Size, only: Sequence[str], say: Say
     """
     if machine.cores().shared:
         say("there is only one core: servers and load share it, and only CPU times mean something")
-    for scenario in scenarios:
-        with tempfile.TemporaryDirectory(prefix="hopsack-bench-") as folder:
-            os.chmod(folder, 0o755)  # not only for us: nginx's worker must get into it when the run is root's
-            with Stage(Path(folder), say) as stage:
-                outcome = _measure(stage, scenario, size, only, say)
-        yield outcome
+    with tempfile.TemporaryDirectory(prefix="hopsack-bench-") as folder:
+        os.chmod(folder, 0o755)  # not only for us: nginx's worker must get into it when the run is root's
+        with Stage(Path(folder), say) as stage:
+            for scenario in scenarios:
+                yield _measure(stage, scenario, size, only, say)
 
 
 def _measure(stage: Stage, scenario: Scenario, size: Size, only: Sequence[str], say: Say) -> Outcome:
@@ -120,22 +119,22 @@ def report(outcome: Outcome) -> None:
     table.print_scenario(outcome.scenario, outcome.rows, outcome.verdicts, outcome.remarks)
 
 
-def save(outcomes: Sequence[Outcome], name: str | None, facts: dict[str, Any], say: Say) -> None:
+def save(outcomes: Sequence[Outcome], name: str | None, into: Path, facts: dict[str, Any], say: Say) -> None:
     """Write one JSON file and a chart for each scenario. Without a name they are git-ignored.
 
     :param facts: of the machine, before the run.
     """
-    RESULTS.mkdir(exist_ok=True)
+    into.mkdir(parents=True, exist_ok=True)
     when = datetime.now(UTC)
     stem = name or f"run-{when:%Y%m%d-%H%M%S}"
-    path = RESULTS / f"{stem}.json"
+    path = into / f"{stem}.json"
     scenarios = [outcome.to_json() for outcome in outcomes]
     whole = {"when": when.isoformat(timespec="seconds"), "machine": facts, "scenarios": scenarios}
     path.write_text(_lines(json.dumps(whole, indent=1, ensure_ascii=False)) + "\n")
     say(f"wrote {path}")
     for outcome in outcomes:
         if outcome.rows:
-            drawn = RESULTS / f"{stem}-{outcome.scenario.name}.svg"
+            drawn = into / f"{stem}-{outcome.scenario.name}.svg"
             drawn.write_text(chart.draw(outcome.scenario, outcome.rows))
             say(f"wrote {drawn}")
 

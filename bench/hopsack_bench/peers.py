@@ -19,7 +19,7 @@ from signal import SIGINT, SIGQUIT
 from urllib.parse import urlsplit
 
 from hopsack_bench import machine, wire
-from hopsack_bench.servers import Launch, free_ports
+from hopsack_bench.servers import Broken, Launch, free_ports
 
 BENCH = Path(__file__).parents[1]
 REALM = "hopsack"
@@ -138,12 +138,12 @@ def no_compiler() -> str | None:
 def build(source: Path, program: Path) -> Path:
     """Compile a C program of ours.
 
-    :raises OSError: the compiler refuses it.
+    :raises Broken: the compiler refuses it.
     """
     command = [compiler() or "cc", "-O2", "-pthread", "-o", str(program), str(source)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:
-        raise OSError(f"{source.name} does not compile: {ran.stderr.strip()}")
+        raise Broken(f"{source.name} does not compile: {ran.stderr.strip()}")
     return program
 
 

@@ -108,6 +108,7 @@ _JOINS = (
     Figure("cpu_us", "CPU µs per join", "us"),
     Figure("per_second", "joins/s", "count"),
     *_WAITS[:2],
+    Figure("leave_us", "CPU µs per leave", "us"),
     *_CORE,
     Figure("readers", "readers' core", "part"),
 )

@@ -6,6 +6,7 @@ A server that a load has left with work to do, or that broke, is dropped: its ne
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +16,12 @@ from hopsack_bench.job import Job
 from hopsack_bench.load import Readers
 from hopsack_bench.peers import BENCH, PEERS, build
 from hopsack_bench.servers import Broken, Place, running
+
+SETTLE_SECONDS = 20.0
+LOOK_SECONDS = 0.1
+IDLE_SHARE = 0.05
+"""Of a core: what a server may use and still count as having nothing to do. Two looks in a row must find it so, since
+a server that waits for its core uses nothing either."""
 
 
 class Stage:
@@ -37,12 +44,14 @@ class Stage:
             self.drop(name)
 
     def server(self, name: str) -> Place:
-        """The server of this name, started if it does not run.
+        """The server of this name, started if it does not run, and done with whatever it was asked before.
 
         :raises Broken: it does not start.
         """
         place = self._places.get(name)
-        if place is None:
+        if place is not None:
+            self.settle(place)
+        else:
             self._say(f"starting {PEERS[name].title}")
             held = ExitStack()
             place = held.enter_context(self.fresh(name))
@@ -60,6 +69,16 @@ class Stage:
             raise Broken(str(error)) from error
         with running(launch, folder, secret, self.cores.server) as place:
             yield place
+
+    def settle(self, place: Place) -> None:
+        """Wait until a server has nothing to do: the sessions of one turn must not leave at the cost of the next."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        quiet = 0
+        while quiet < 2 and time.monotonic() < deadline:
+            before = machine.cpu_seconds(place.pid)
+            time.sleep(LOOK_SECONDS)
+            idle = machine.cpu_seconds(place.pid) - before < IDLE_SHARE * LOOK_SECONDS
+            quiet = quiet + 1 if idle else 0
 
     def drop(self, name: str) -> None:
         """End the server, if it runs."""

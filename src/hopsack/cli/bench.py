@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,9 +24,12 @@ from hopsack.settings import Settings
 @click.option("--seconds", type=click.FloatRange(0.1, 60), help="How long one load lasts. [4]")
 @click.option("--quick", is_flag=True, help="Small loads, once: shows that it works, makes no figures.")
 @click.option("--name", metavar="NAME", help="Keep the results under this name. [a git-ignored one]")
+@click.option("--into", type=click.Path(path_type=Path), help="The folder of the results. [bench/results]")
 @click.option("--list", "listing", is_flag=True, help="Print scenarios and subjects, and do nothing.")
 @json_option
-def bench(scenarios: tuple[str, ...], listing: bool, name: str | None, as_json: bool, **asked: Any) -> int:
+def bench(
+    scenarios: tuple[str, ...], listing: bool, name: str | None, into: Path | None, as_json: bool, **asked: Any
+) -> int:
     """Measure the node against its peers, by turns on this machine, each server on one core and the load on another.
 
     A peer that is not installed is skipped, and how to get it is said. The results are a table, and JSON and a chart
@@ -45,7 +49,12 @@ def bench(scenarios: tuple[str, ...], listing: bool, name: str | None, as_json: 
     if name is not None and (not name or "/" in name or name.startswith(".")):
         raise UsageError(f"{name!r} cannot be part of a file's name")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers too
-    return int(_run(main, chosen, _size(known, **asked), asked["only"], name, as_json))
+    facts = main.machine.facts()
+    outcomes = _run(main, chosen, _size(known, **asked), asked["only"], as_json)
+    main.save(outcomes, name, into or main.RESULTS, facts, say)
+    # What is not installed is no fault of this run; what was measured and broke is.
+    broken = any(remark.startswith("broken") for outcome in outcomes for remark in outcome.remarks)
+    return Exit.FAILURE if broken or not any(outcome.samples for outcome in outcomes) else Exit.OK
 
 
 def _find(settings: Settings) -> None:
@@ -70,8 +79,7 @@ def _size(known: Any, *, quick: bool, rounds: int | None, seconds: float | None,
     return replace(known.QUICK if quick else known.FULL, **{key: value for key, value in given.items() if value})
 
 
-def _run(main: Any, chosen: Any, size: Any, only: tuple[str, ...], name: str | None, as_json: bool) -> int:
-    facts = main.machine.facts()
+def _run(main: Any, chosen: Any, size: Any, only: tuple[str, ...], as_json: bool) -> list[Any]:
     outcomes = []
     for outcome in main.run(chosen, size, only, say):
         outcomes.append(outcome)
@@ -79,7 +87,4 @@ def _run(main: Any, chosen: Any, size: Any, only: tuple[str, ...], name: str | N
             click.echo(to_json(outcome.to_json()))
         else:
             main.report(outcome)
-    main.save(outcomes, name, facts, say)
-    # What is not installed is no fault of this run; what was measured and broke is.
-    broken = any(remark.startswith("broken") for outcome in outcomes for remark in outcome.remarks)
-    return Exit.FAILURE if broken or not any(outcome.samples for outcome in outcomes) else Exit.OK
+    return outcomes

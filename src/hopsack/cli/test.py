@@ -89,7 +89,7 @@ def _compose(_: Settings) -> doctor.Finding:
     return doctor.compose()
 
 
-_SOURCES = ("src", "router/hopsack_router", "services", "tests")
+_SOURCES = ("src", "router/hopsack_router", "services", "tests", "bench/hopsack_bench")
 
 LAYERS: Mapping[str, Layer] = {
     "lint": Layer("ruff", commands=(("ruff", "check", "."), ("ruff", "format", "--check", "."))),

@@ -1,0 +1,69 @@
+"""The bench works: small loads through a real node and the floor. No figure is judged."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import ROOT
+
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler: apt-get install gcc libc6-dev"
+)
+
+
+def bench(*words: str) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("HOPSACK_")}
+    command = [sys.executable, "-P", "-m", "hopsack.cli", "bench", *words]
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=110)
+
+
+@pytest.mark.node
+@pytest.mark.timeout(120)
+@needs_compiler
+def test_events_calls_and_joins_are_counted_to_the_last(tmp_path: Path) -> None:
+    subjects = ["hopsack", "hopsack-raw", "hopsack-json", "floor"]
+    only = [word for name in subjects for word in ("--only", name)]
+
+    ran = bench("fanout", "rpc", "connect", "--quick", "--json", "--name", "smoke", "--into", str(tmp_path), *only)
+
+    assert ran.returncode == 0, ran.stderr
+    fanout, rpc, connect = map(json.loads, ran.stdout.splitlines())
+    assert {one["subject"] for one in fanout["samples"]} == set(subjects[1:])
+    assert all(one["figures"]["delivered"] == 1 for one in fanout["samples"])
+    assert all(one["figures"]["cpu_us"] > 0 for one in fanout["samples"] + rpc["samples"] + connect["samples"])
+    assert [one["load"] for one in rpc["samples"]] == ["64 in flight", "one at a time"]
+    assert {one["subject"] for one in connect["samples"]} == {"hopsack-raw", "hopsack-json"}
+    assert all(outcome["remarks"] == [] for outcome in (fanout, rpc, connect))
+    assert_kept(tmp_path, [fanout, rpc, connect])
+
+
+def assert_kept(folder: Path, outcomes: list[dict[str, Any]]) -> None:
+    kept = json.loads((folder / "smoke.json").read_text())
+    assert kept["scenarios"] == outcomes
+    assert kept["machine"]["cores"] >= 1
+    for outcome in outcomes:
+        assert (folder / f"smoke-{outcome['scenario']}.svg").read_text().startswith("<svg")
+
+
+def test_a_subject_that_is_not_there_is_told_with_those_that_are() -> None:
+    ran = bench("fanout", "--only", "hopsack-xml")
+
+    assert ran.returncode == 2
+    assert "does not know 'hopsack-xml'" in ran.stderr
+    assert "hopsack-json" in ran.stderr
+
+
+def test_the_list_names_every_scenario() -> None:
+    ran = bench("--list")
+
+    assert ran.returncode == 0
+    names = [json.loads(line)["scenario"] for line in ran.stdout.splitlines()]
+    assert names == ["fanout", "burst", "latency", "rpc", "connect", "memory", "validation", "crowd"]
