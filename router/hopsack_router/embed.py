@@ -34,11 +34,11 @@ from hopsack_router.routing.unread import Carried
 class EmbeddedNode:
     """One realm.
 
-    :param catalogue: its contracts.
+    :param catalogue: its contracts; ``None`` leaves the decisions to Crossbar's roles, which the caller adds.
     :param clock: schedules everything; a hand-turned one makes the realm deterministic.
     """
 
-    def __init__(self, catalogue: Catalogue, clock: IReactorTime) -> None:
+    def __init__(self, catalogue: Catalogue | None, clock: IReactorTime) -> None:
         self.clock = clock
         self.outbox = Outbox(partial(clock.callLater, 0))
         factory = RouterFactory("embedded", "embedded", None)
@@ -91,6 +91,7 @@ class EmbeddedLink(Link):
     ) -> None:
         self._max_size = max_size
         self.outbox = node.outbox
+        self._clock = node.clock
         self.format = wamp_format("msgpack", _unframed)
         self._serializer = MsgPackSerializer()
         self._receive = receive
@@ -145,7 +146,7 @@ class EmbeddedLink(Link):
         self._receive(data)
 
     def overflow(self) -> None:
-        self.lost()
+        self._clock.callLater(0, self.lost)  # not into the middle of a delivery
 
     def isOpen(self) -> bool:
         return self._session is not None

@@ -94,7 +94,7 @@ class Broker(Subscriptions):
         frames: dict[Format, bytes] = {}
         publication = 0 if delivery.retained else delivery.publication
         count = 0
-        for receiver in receivers:
+        for receiver in tuple(receivers):  # a component of the node that takes the event may end a session
             link = receiver._transport
             if receiver is skip or link is None:
                 continue

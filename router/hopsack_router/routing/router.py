@@ -88,11 +88,14 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         """Tell every client that the node ends (WAMP basic profile, section 4.2.3)."""
         for session in list(self._session_id_to_session.values()):
             if getattr(session, "door", None) and session._transport is not None:
-                session.leave("wamp.close.system_shutdown", "the node is stopping")
+                session.farewell("wamp.close.system_shutdown", "the node is stopping")
 
     def has_clients(self) -> bool:
         """Whether anybody is in the realm who came by a door."""
         return any(hasattr(session, "door") for session in self._session_id_to_session.values())
+
+    def serves(self, procedure: str) -> bool:
+        return self._dealer._registration_map.get_observation(procedure) is not None
 
     def authorize(
         self, session: NodeSession, uri: str, action: str, options: dict[str, Any]
@@ -194,6 +197,10 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         if not self.turns.hold(session, lambda: self.process(session, msg)):
             full = Overloaded("too many requests of this session wait for an authorizer", data={"retry_after": 1})
             self.refuse(session, msg, full)
+
+    def after_held(self, session: NodeSession, step: Callable[[], object]) -> bool:
+        """Take a step of the session's after what of it waits, if anything does and there is room."""
+        return session in self.turns and self.turns.hold(session, step)
 
     def _failed(self, session: NodeSession, msg: message.Message, error: Exception) -> None:
         match error:

@@ -8,17 +8,26 @@ transport, joining formats, logs and copies nothing that nobody asked for, and t
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from autobahn.wamp import message
+from autobahn.wamp.exception import TransportLost
 from autobahn.wamp.types import Accept, CloseDetails, SessionDetails
+from crossbar.router.service import RouterServiceAgent
 from crossbar.router.session import RouterSession, RouterSessionFactory
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 
 from hopsack_router import metrics
 from hopsack_router.routing import links
+from hopsack_router.routing.kills import KILL, Kills
 
 if TYPE_CHECKING:
     from hopsack_router.routing.links import Link
+
+
+LOG = Logger()
 
 
 class NodeSession(RouterSession):  # type: ignore[misc]
@@ -32,6 +41,7 @@ class NodeSession(RouterSession):  # type: ignore[misc]
     _transport: Link | None
     _authrole: str | None
     _goodbye_sent: bool
+    _grace: IDelayedCall | None = None
 
     def onOpen(self, transport: Link) -> None:
         self._transport = transport
@@ -81,6 +91,8 @@ class NodeSession(RouterSession):  # type: ignore[misc]
     def onClose(self, wasClean: bool) -> None:
         """The connection is gone: leave the realm, keep nothing (``ITransportHandler.onClose``)."""
         self._transport = None
+        if self._grace is not None and self._grace.active():
+            self._grace.cancel()
         if self._session_id is not None:
             try:
                 self.onLeave(CloseDetails())
@@ -89,16 +101,56 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         self._session_id = self._previous_session_id = self._pending_session_id = None
         self._authid = self._authrole = self._authmethod = self._authprovider = None
 
+    def farewell(self, reason: str, message_: str) -> None:
+        """Ask the client to leave: it stays in the realm until it does."""
+        super().leave(reason, message_)
+
+    def leave(self, reason: str | None = None, message: str | None = None) -> None:
+        """End this session by force: it is out of the realm at once, its connection is closed soon.
+
+        What ``wamp.session.kill`` and its relatives do. The client gets GOODBYE and :data:`GRACE` seconds to close.
+        """
+        transport, session_id = self._transport, self._session_id
+        if transport is None or session_id is None:
+            return
+        if not self._goodbye_sent:
+            with suppress(TransportLost):
+                super().leave(reason, message)
+        if self._session_id is None:
+            return  # a door that closes at once
+        self._router.detach(self)
+        self._previous_session_id, self._session_id = session_id, None
+        if self._service_session:
+            self._service_session.publish("wamp.session.on_leave", session_id)
+        self.onLeave(CloseDetails(reason, message))
+        self._grace = self._router._factory._reactor.callLater(GRACE, self._cut)
+
+    def _cut(self) -> None:
+        transport: Any = self._transport  # every door's link is an ITransport
+        if transport is not None and transport.isOpen():
+            LOG.info("{peer} did not close after its session was ended", peer=self.peer)
+            transport.abort()
+
     def onMessage(self, msg: message.Message) -> None:
         """Route a message; anything but the handshake and GOODBYE goes to the router in one hop."""
-        if self._session_id is None or type(msg) in _SESSION_MESSAGES:
-            if type(msg) is message.Goodbye and not self._goodbye_sent and self._transport is not None:
-                self._transport.send(message.Goodbye(GOODBYE_AND_OUT))
-                self._goodbye_sent = True
-            super().onMessage(msg)
-        else:
+        if self._session_id is not None and type(msg) not in _SESSION_MESSAGES:
             self._router.process(self, msg)
+        elif self._grace is not None:
+            pass  # ended by force: nothing that this connection says counts
+        elif type(msg) is not message.Goodbye:
+            super().onMessage(msg)
+        elif self._session_id is None or not self._router.after_held(self, lambda: self._say_goodbye(msg)):
+            self._say_goodbye(msg)
 
+    def _say_goodbye(self, msg: message.Goodbye) -> None:
+        if not self._goodbye_sent and self._transport is not None:
+            self._transport.send(message.Goodbye(GOODBYE_AND_OUT))
+            self._goodbye_sent = True
+        super().onMessage(msg)
+
+
+GRACE = 2.0
+"""Seconds in which the client of a session that was ended by force may close its connection itself."""
 
 GOODBYE_AND_OUT = "wamp.close.goodbye_and_out"
 """How a GOODBYE is answered (WAMP basic profile, section 4.2.3); stock Crossbar answers ``wamp.close.normal``."""
@@ -120,3 +172,9 @@ def meta(session: NodeSession, facts: dict[str, Any]) -> dict[str, Any]:
 
 class NodeSessionFactory(RouterSessionFactory):  # type: ignore[misc]
     session = NodeSession
+
+    def add(self, session: Any, router: Any, *args: Any, **kwargs: Any) -> Any:
+        added = super().add(session, router, *args, **kwargs)
+        if isinstance(session, RouterServiceAgent) and router.serves(KILL):
+            super().add(Kills(router), router, authid=session._authid, authrole="trusted")
+        return added

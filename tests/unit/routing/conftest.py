@@ -98,7 +98,7 @@ class Realm:
         self.turn()
 
     @classmethod
-    def ours(cls, catalogue: Catalogue = PERMISSIVE) -> Realm:
+    def ours(cls, catalogue: Catalogue | None = PERMISSIVE) -> Realm:
         clock = Clock()
         return cls(clock, EmbeddedNode(catalogue, clock))
 
