@@ -95,17 +95,18 @@ LAYERS: Mapping[str, Layer] = {
     "lint": Layer("ruff", commands=(("ruff", "check", "."), ("ruff", "format", "--check", "."))),
     "types": Layer("mypy, generated files", commands=(("mypy", *_SOURCES), ("hopsack", "generate", "--check"))),
     "unit": Layer(
-        "cores, recorded conversations and services, in memory", paths=("tests/unit", "tests/conversations", "services")
+        "cores, recorded conversations and services, in memory",
+        paths=("tests/unit", "tests/conversations", "services", "tests/docs/text"),
     ),
     "web": Layer(
         "the web client: tsc, Biome, Vitest",
         commands=(("web:npm", "run", "--silent", "check"), ("web:npm", "test", "--silent")),
         needs=(_node_js, _web_packages),
     ),
-    "node": Layer("a real node, stock clients", paths=("tests/node",)),
+    "node": Layer("a real node, stock clients", paths=("tests/node", "tests/docs/programs")),
     "browser": Layer(
         "pages in Chromium",
-        paths=("tests/browser",),
+        paths=("tests/browser", "tests/docs/pages"),
         needs=(_node_js, _web_packages, doctor.web_pages, _chromium),
     ),
     "compose": Layer("containers", paths=("tests/compose",), needs=(_docker, _compose)),
