@@ -3,6 +3,7 @@
 A fence says what its block is to the tests, by the word behind its language, which a reader does not see:
 
     ```sh                      commands that are typed, one a line
+    ```sh exit-7               commands that are refused, with that exit code
     ```sh elsewhere            commands that another test types, or that need what no test machine has
     ```text                    directly behind commands: what they print; … stands for anything
     ```python services/x.py    a file; if the repository has it, it is this one, to the letter

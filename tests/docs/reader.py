@@ -24,13 +24,20 @@ from tests.docs.terminal import Terminal
 SHOWN = ("8080", "8081")
 """The ports in the documents: HTTP, RawSocket."""
 
-LASTING = re.compile(r"\./hopsack (up(?! --detach)|run|sub(?!.* (-n|--count)))|curl -N|\.venv/bin/python read\.py")
+LASTING = re.compile(r"\./hopsack (up|run|sub)\b|curl -N|python3 -m http\.server|\.venv/bin/python read\.py")
 """Commands that go on until Ctrl-C."""
 
 SECONDS = 40.0
 
-_COPIED = ("schemas", "services", "docs/tutorial", "web_client/console/src/contracts.ts", "docs/reference/errors.md")
-_COPIED_TYPES = "web_client/sdk/src/errors.generated.ts"
+_COPIED = (
+    "pyproject.toml",
+    "schemas",
+    "services",
+    "docs/tutorial",
+    "docs/reference/errors.md",
+    "web_client/console/src/contracts.ts",
+    "web_client/sdk/src/errors.generated.ts",
+)
 
 
 class Checkout:
@@ -43,7 +50,7 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = SHOWN
-        for name in (*_COPIED, _COPIED_TYPES):
+        for name in _COPIED:
             self._copy(name)
         (folder / ".venv").symlink_to(sys.prefix)
         (folder / "web_client" / "dist").symlink_to(ROOT / "web_client" / "dist")
@@ -73,7 +80,7 @@ class Checkout:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HOPSACK_")}
         http, rawsocket = ("0", "0") if self.ports == SHOWN else self.ports
         env = kept | {"HOPSACK_PORT": http, "HOPSACK_RAWSOCKET_PORT": rawsocket, "TERM": "xterm"}
-        return Terminal(self.here(command), self.folder, env)
+        return Terminal(re.sub(" 8000$", " 0", self.here(command)), self.folder, env)  # another server's port
 
     def find_ports(self) -> None:
         """Learn where the node is, and write it where the documents' files say 8080."""
@@ -116,19 +123,24 @@ class Reader:
                 self.checkout.write(block.word, block.text)
 
     def type(self, block: Block, output: Block | None) -> None:
-        """Type the commands of one block, and compare what they print with what is shown."""
+        """Type the commands of one block, and compare what they print with what is shown.
+
+        Beside a command that lasts, what is shown is what that one prints.
+        """
         printed = []
+        lasting = [command for command in commands(block) if LASTING.match(command)]
         for command in commands(block):
-            if LASTING.match(command):
+            if command in lasting:
                 self.begin(command, output.text if output is not None else "…\n")
                 continue
             terminal = self.checkout.start(command)
             try:
-                assert terminal.end(SECONDS) == 0, f"line {block.line}: `{command}`:\n{terminal.said}"
+                code = terminal.end(SECONDS)
+                assert code == exit_code(block), f"line {block.line}: `{command}` ended with {code}:\n{terminal.said}"
             finally:
                 terminal.close()
             printed.append(self.checkout.there(terminal.said))
-        if printed and output is not None:
+        if not lasting and output is not None:
             text = "".join(printed).strip("\n")
             assert expected(output.text).fullmatch(text), f"line {output.line} shows\n{output.text}\nand it is\n{text}"
 
@@ -183,6 +195,10 @@ def reading(folder: Path) -> Iterator[Reader]:
 def commands(block: Block) -> list[str]:
     lines = block.text.replace("\\\n", " ").splitlines()
     return [line.split("  #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def exit_code(block: Block) -> int:
+    return int(block.word.removeprefix("exit-")) if block.word.startswith("exit-") else 0
 
 
 def expected(shown: str) -> re.Pattern[str]:

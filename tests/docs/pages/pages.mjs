@@ -129,7 +129,12 @@ const scenarios = {
   },
 
   async elsewhere() {
-    await reads(await open(http), "#cpu", /^\d+ %$/);
+    const page = await open(`${process.env.ELSEWHERE}/page.html`);
+    await reads(page, "#cpu", /^\d+ %$/);
+    const call = (url) => fetch(url, { method: "POST" }).then(({ status }) => status, String);
+    const answer = await page.evaluate(call, `${http}/call/watch.roots`);
+    if (answer !== "TypeError: Failed to fetch") throw new Error(`a page of another origin may read /call: ${answer}`);
+    complaints.length = 0; // the refusal
   },
 
   async me() {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from hopsack.cli import doctor
 from tests.docs.markdown import ROOT, blocks
-from tests.docs.reader import Checkout, Reader, reading
+from tests.docs.reader import SECONDS, Checkout, Reader, reading
 
 PAGES = Path(__file__).with_name("pages.mjs")
 UP = "Hopsack is up.\n"
@@ -43,14 +45,12 @@ def see(
     checkout: Checkout,
     actions: Mapping[str, Callable[[], object]] | None = None,
     environ: Mapping[str, str] | None = None,
-    http: str | None = None,
 ) -> None:
     """Play a scenario of ``pages.mjs``.
 
     :param actions: what it may ask for.
-    :param http: where its pages are, if not at the node.
     """
-    command = ["node", str(PAGES), scenario, str(checkout.folder), http or checkout.http]
+    command = ["node", str(PAGES), scenario, str(checkout.folder), checkout.http]
     with subprocess.Popen(
         command,
         env={**os.environ, **(environ or {})},
@@ -99,3 +99,35 @@ def test_a_folder_is_pushed_to_pages(reader: Reader) -> None:
 
 def test_changes_are_pushed_to_a_page(reader: Reader) -> None:
     see("changes", reader.checkout)
+
+
+def test_a_page_is_whoever_its_token_says(reader: Reader) -> None:
+    reader.checkout.write("pages/me.html", page_of("docs/how-to/page-without-a-build.md", "pages/me.html"))
+    terminal = reader.checkout.start("./hopsack token --role user --sub ann --for 1h")
+    try:
+        assert terminal.end(SECONDS) == 0
+        see("me", reader.checkout, environ={"TOKEN": terminal.said.split()[0]})
+    finally:
+        terminal.close()
+
+
+def test_a_page_of_another_origin(reader: Reader) -> None:
+    reader.checkout.write("pages/page.html", page_of("README.md", "page.html"))
+    server = reader.begin("python3 -um http.server --bind 127.0.0.1 --directory pages 0", "Serving HTTP on …")
+    (port,) = re.findall(r"port (\d+)", server.said)
+
+    see("elsewhere", reader.checkout, environ={"ELSEWHERE": f"http://127.0.0.1:{port}"})
+
+
+def test_what_is_pasted_into_the_console(reader: Reader) -> None:
+    snippets = [block.text for block in blocks(ROOT / "docs/how-to/plain-clients.md") if block.word == "console"]
+
+    see("console", reader.checkout, environ={"SNIPPETS": json.dumps([reader.checkout.here(text) for text in snippets])})
+
+    assert len(snippets) == 2
+
+
+def test_the_node_serves_a_page(tmp_path: Path) -> None:
+    with reading(tmp_path) as reader:
+        reader.follow(ROOT / "docs/how-to/page-without-a-build.md")
+        see("served", reader.checkout)

@@ -9,7 +9,14 @@ import pytest
 from tests.docs.markdown import ROOT
 from tests.docs.reader import lacking, reading
 
-DOCUMENTS = ("README.md", "docs/tutorial.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/tutorial.md",
+    "docs/how-to/adopt-contracts.md",
+    "docs/how-to/page-without-a-build.md",
+    "docs/how-to/plain-clients.md",
+    "docs/how-to/write-a-service.md",
+)
 
 
 @pytest.mark.node
