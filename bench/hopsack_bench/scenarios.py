@@ -183,7 +183,7 @@ _ROWS = (
         "Validation: the node with contracts and without, per event and per call",
         _COST,
         {"hopsack-open": "unchecked"},
-        _pairs("hopsack", "hopsack-open"),
+        {"hopsack": ("hopsack", "Hopsack"), "hopsack-open": ("hopsack-open", "Hopsack, unchecked")},
         lambda size: partial(costs.measure_validation, rate=size.rate, seconds=size.seconds),
     ),
     Scenario(

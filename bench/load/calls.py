@@ -33,7 +33,7 @@ Use = Callable[[Call], Awaitable[None]]
 
 
 async def with_hopsack(url: str, token: str, serves: bool, use: Use) -> None:
-    from hopsack.connection import connect
+    from hopsack import connect
 
     payload = wire.event(PAYLOAD_BYTES)
 
