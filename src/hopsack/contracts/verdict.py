@@ -4,9 +4,9 @@ Yes costs about a microsecond, and nothing is built for it. A no is explained fr
 a million wrong items must not buy a million explanations. What is shown of a payload is short, and of objects and
 arrays only their kind: an error travels back over the wire, and into logs.
 
-Payloads come from decoders that bound their nesting and their integers to what JSON readers take (msgspec's do); this
-module adds no bounds of its own. Of what a contract leaves open (no ``type``, fields it does not name) nothing is
-looked at, so bytes may hide there.
+Payloads come from decoders that bound their nesting. What they may bring that is no JSON value, or that some reader
+could not take, is refused here whatever the schema leaves open: bytes, decimals and dates, NaN and infinities, integers
+beyond 64 bits.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Verdict:
         """``None`` where the payload keeps the contract."""
         try:
             if self._valid(payload):
-                return None
+                return _misfit(payload)
             self._judge.validate(payload)
         except jsonschema_rs.ValidationError as error:
             return self._violation(error)
@@ -105,6 +105,44 @@ class Verdict:
         if not meant:
             return path, f"must be {_kinds(types)}, got {_show(error.instance)}"
         return path, f"is none of the {len(branches)} forms that the contract allows"
+
+
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1
+"""What an integer may be: the range of msgpack's."""
+
+
+def _misfit(value: Any) -> Violation | None:
+    """What in a payload is no JSON value that every door can carry, if anything."""
+    kind = type(value)
+    if kind is dict:
+        for name, field in value.items():
+            if not _is_plain(field):
+                found = _misfit(field)
+                if found is not None:
+                    return Violation(pointer([name]) + found.path, found.message)
+        return None
+    if kind is list:
+        for index, item in enumerate(value):
+            if not _is_plain(item):
+                found = _misfit(item)
+                if found is not None:
+                    return Violation(f"/{index}{found.path}", found.message)
+        return None
+    if _is_plain(value):
+        return None
+    if kind is int:
+        return Violation("", "must be an integer of at most 64 bits")
+    return Violation("", "must be a finite number" if kind is float else f"must be a JSON value, got {kind.__name__}")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether this is a value without parts that fits; every part of every payload comes by here."""
+    kind = type(value)
+    if kind is float:
+        return value - value == 0.0  # not so for infinities and NaN
+    if kind is int:
+        return _LEAST <= value <= _MOST
+    return kind is str or kind is bool or value is None
 
 
 def _words(error: jsonschema_rs.ValidationError) -> str:

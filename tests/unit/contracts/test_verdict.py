@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -137,3 +139,29 @@ def test_patterns_run_in_linear_time() -> None:
     verdict = Verdict({"type": "string", "pattern": "^(a+)+$"})
 
     assert verdict.of("a" * 100_000 + "!") is not None
+
+
+@pytest.mark.parametrize(
+    ("payload", "path"),
+    [
+        ({"at": Decimal("1.5")}, "/at"),
+        ({"at": 1 << 64}, "/at"),
+        ({"at": -(1 << 63) - 1}, "/at"),
+        ({"at": float("nan")}, "/at"),
+        ({"at": float("-inf")}, "/at"),
+        ({"at": 1, "open": [0, {"a/b": b"bytes"}]}, "/open/1/a~1b"),
+        ({"at": 1, "open": datetime.date(2026, 1, 1)}, "/open"),
+    ],
+)
+def test_what_some_reader_could_not_take_is_refused_even_where_the_schema_is_open(payload: Any, path: str) -> None:
+    verdict = Verdict({"type": "object", "properties": {"at": {"type": "number"}, "open": {}}, "required": ["at"]})
+
+    violation = verdict.of(payload)
+
+    assert violation is not None
+    assert violation.path in (path, "")
+
+
+@pytest.mark.parametrize("value", [(1 << 64) - 1, -(1 << 63), 1e300, 0, 1.5])
+def test_every_number_that_every_reader_can_take_passes(value: Any) -> None:
+    assert Verdict({"type": "number"}).of(value) is None
