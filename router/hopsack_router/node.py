@@ -21,6 +21,8 @@ from typing import Any, TextIO
 
 from hopsack.contracts import ContractsInvalid, load
 from hopsack.settings import Settings
+from hopsack.supervise.ports import cannot_listen, check_free
+from hopsack.supervise.state import make_folder
 
 OK, FAILURE, CONFIGURATION = 0, 1, 3
 
@@ -32,15 +34,24 @@ def run(settings: Settings, *, controller: bool = False, as_json: bool = False) 
     :param controller: run a full Crossbar node with a worker process.
     :param as_json: print the ready line as JSON on a terminal too.
     :returns: the process's exit code.
+    :raises hopsack.errors.LocalError: the data folder or a port cannot be had.
     """
     try:
         load(settings.schemas)
     except ContractsInvalid as invalid:
         print(invalid, file=sys.stderr)
         return CONFIGURATION
-    settings.data.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.data)
     settings.secret()
+    _check_ports(settings)
     return _run_crossbar(settings, as_json) if controller else _run_solo(settings, as_json)
+
+
+def _check_ports(settings: Settings) -> None:
+    """Before Crossbar is imported, which takes seconds. The real binding may still fail, and says so too."""
+    check_free(settings.host, settings.port, "HOPSACK_PORT")
+    if settings.rawsocket_path is None:
+        check_free(settings.host, settings.rawsocket_port, "HOPSACK_RAWSOCKET_PORT")
 
 
 # ---- one process ----------------------------------------------------------------------------------------------------
@@ -79,7 +90,7 @@ def _reason(failure: Any, settings: Settings) -> str:
         return str(failure.getErrorMessage())
     where = failure.value
     variable = "HOPSACK_PORT" if where.port == settings.port else "HOPSACK_RAWSOCKET_PORT"
-    return f"cannot listen on {where.interface}:{where.port}: {where.socketError}; set {variable} to another port"
+    return cannot_listen(where.interface, where.port, variable, where.socketError)
 
 
 def _addresses(settings: Settings, ports: dict[str, Any]) -> dict[str, str]:

@@ -69,6 +69,28 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.node
+def test_a_host_that_is_not_here_is_one_clear_line(tmp_path: Path) -> None:
+    ran = run(tmp_path, "--host", "192.0.2.1", "--port", "0", "--rawsocket-port", "0")
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("hopsack: cannot listen on 192.0.2.1: ")
+    assert "HOPSACK_HOST" in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.node
+def test_a_data_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("in the way")
+
+    ran = run(tmp_path)
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"hopsack: cannot write to the data folder {tmp_path / 'data'}: ")
+    assert "HOPSACK_DATA" in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.node
 def test_a_misspelt_variable_is_refused_with_the_right_one(tmp_path: Path) -> None:
     ran = run(tmp_path, HOPSACK_PROT="8000")
 

@@ -15,6 +15,9 @@ from hopsack.errors import LocalError
 
 _LISTENING = "0A"  # TCP_LISTEN in the kernel's table
 
+_NO_SUCH_INTERFACE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
+"""What bind(2) says about an address; every other refusal is about the port."""
+
 
 class PortTaken(LocalError):
     """Another process listens there. Exit code 1."""
@@ -27,12 +30,12 @@ class PortTaken(LocalError):
 
 
 def check_free(host: str, port: int, variable: str) -> None:
-    """See whether ``host:port`` can be bound, as a server would bind it.
+    """See whether ``host:port`` can be bound, as a server would bind it. Port 0 asks only about ``host``.
 
+    :param variable: what sets the port.
     :raises PortTaken: somebody listens there; says who, if the system tells.
+    :raises LocalError: this machine has no such interface, or will not give this port; names the variable at fault.
     """
-    if port == 0:
-        return
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,8 +44,15 @@ def check_free(host: str, port: int, variable: str) -> None:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(port, variable, owner_of(port)) from error
-            reason = error.strerror or str(error)
-            raise LocalError(f"cannot listen on {host} port {port}: {reason}") from error
+            raise LocalError(cannot_listen(host, port, variable, error)) from error
+
+
+def cannot_listen(host: str, port: int, variable: str, error: OSError) -> str:
+    """The sentence for a server that got ``error``: what is wrong, and the variable that says otherwise."""
+    reason = error.strerror or str(error)
+    if isinstance(error, socket.gaierror) or error.errno in _NO_SUCH_INTERFACE:
+        return f"cannot listen on {host}: {reason}; set HOPSACK_HOST to an address of this machine"
+    return f"cannot listen on {host}:{port}: {reason}; set {variable} to another port"
 
 
 def owner_of(port: int) -> str | None:

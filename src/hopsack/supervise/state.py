@@ -178,18 +178,30 @@ class AlreadyRunning(LocalError):
         super().__init__(f"{self.message} ({self.advice})")
 
 
+def make_folder(data: Path) -> None:
+    """:raises LocalError: the folder is not there and cannot be made."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(data, error) from error
+
+
+def _unwritable(data: Path, error: OSError) -> LocalError:
+    reason = "no space left" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+    return LocalError(f"cannot write to the data folder {data}: {reason} (set HOPSACK_DATA to another)")
+
+
 def hold(data: Path) -> int:
     """Take this data folder for this process until it ends; the descriptor is the hold.
 
     :raises AlreadyRunning: somebody has it.
     :raises LocalError: the folder cannot be written.
     """
+    make_folder(data)
     try:
-        data.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(data / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        reason = "no space left" if error.errno == errno.ENOSPC else (error.strerror or str(error))
-        raise LocalError(f"cannot write to the data folder {data}: {reason} (set HOPSACK_DATA to another)") from error
+        raise _unwritable(data, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
