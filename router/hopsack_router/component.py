@@ -6,7 +6,7 @@ An Autobahn session that Crossbar attaches to the router by function call; its r
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from autobahn.twisted.wamp import ApplicationSession
@@ -91,16 +91,24 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         for session in self._clients():
             if session._authrole == "service":
                 instances[session._authid].append(session)
-        dealer = self._router._dealer
         return [
             {
                 "name": name,
                 "instances": len(sessions),
-                "procedures": sorted({uri for one in sessions for uri in dealer.procedures_of(one)}),
+                "procedures": sorted({uri for one in sessions for uri in self._procedures_of(one)}),
                 "sessions": sorted(one._session_id for one in sessions),
             }
             for name, sessions in sorted(instances.items())
         ]
+
+    def _procedures_of(self, session: Any) -> Iterator[str]:
+        """What it serves, as declared: a service registers ``a..c``, and a reader knows ``a.{b}.c``."""
+        catalogue = self._router.admission.catalogue
+        for registration in self._router._dealer.registrations_of(session):
+            declared = _declared(registration, catalogue.procedure, catalogue.procedures_matching)
+            yield from (contract.uri for contract in declared)
+            if not declared:  # below an open prefix
+                yield registration.uri
 
     def _clients(self) -> list[Any]:
         everybody = self._router._session_id_to_session.values()
@@ -113,11 +121,14 @@ def _sessions_by_contract(
     """Declared URI → the sessions that observe it, through an exact URI or a pattern that covers it."""
     found: dict[str, set[Any]] = defaultdict(set)
     for observation in observations._observation_id_to_observation.values():
-        if observation.match == "exact":
-            contract = exact(observation.uri)
-            contracts = [] if contract is None else [contract]
-        else:
-            contracts = matching(observation.uri, observation.match)
-        for contract in contracts:
+        for contract in _declared(observation, exact, matching):
             found[contract.uri].update(observation.observers)
     return found
+
+
+def _declared(observation: Any, exact: Callable[[str], Any], matching: Callable[[str, Any], list[Any]]) -> list[Any]:
+    """The contracts that an exact URI or a pattern covers."""
+    if observation.match != "exact":
+        return matching(observation.uri, observation.match)
+    contract = exact(observation.uri)
+    return [] if contract is None else [contract]

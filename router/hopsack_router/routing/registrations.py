@@ -34,8 +34,9 @@ REPLACED = "wamp.error.unregistered"
 class Registrations(CrossbarDealer):  # type: ignore[misc]
     """The registrations of one realm."""
 
-    def procedures_of(self, session: NodeSession) -> list[str]:
-        return sorted(registration.uri for registration in self._session_to_registrations.get(session, ()))
+    def registrations_of(self, session: NodeSession) -> frozenset[Any]:
+        """What it serves: each has its ``uri``, which may be a pattern, and its ``match``."""
+        return frozenset(self._session_to_registrations.get(session, ()))
 
     def processRegister(self, session: NodeSession, register: message.Register) -> None:
         refusal = uris.check_pattern(register.procedure, register.match, where="procedure")

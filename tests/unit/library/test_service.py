@@ -294,7 +294,7 @@ def test_the_fabric_shows_who_is_there(fabric: Fabric) -> None:
     sessions = fabric.run(operator.call("hopsack.sessions.list"))
 
     assert service["name"] == "demo"
-    assert service["procedures"] == ["demo..topic", "demo.greet", "demo.sum"]
+    assert service["procedures"] == ["demo.greet", "demo.sum", "demo.{room}.topic"]
     assert demo.connection.identity is not None
     assert demo.connection.identity.session in [session["session"] for session in sessions]
 
