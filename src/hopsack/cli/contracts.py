@@ -11,18 +11,28 @@ import click
 from hopsack.cli.exits import Exit
 from hopsack.cli.main import json_option, own_name, settings_from
 from hopsack.cli.output import emit, for_people, say, to_json
+from hopsack.errors import UsageError
 
 schemas_option = click.option("--schemas", metavar="DIR", help="The contracts. [HOPSACK_SCHEMAS; schemas]")
 
 
 @click.command(short_help="Check the contracts.")
+@click.argument("folder", metavar="[DIR]", required=False)
 @schemas_option
 @json_option
-def check(as_json: bool, **given: Any) -> int:
-    """Check the contracts. Every fault is told with its file, line, key and what would be right; exit code 3."""
+def check(folder: str | None, as_json: bool, schemas: str | None) -> int:
+    """Check the contracts, those of DIR or of --schemas.
+
+    Every fault is told with its file, line, key and what would be right; exit code 3.
+    """
+    if folder is not None and schemas is not None:
+        raise UsageError(f"the contracts are named twice, as {folder} and with --schemas {schemas}: name them once")
+    return _check(settings_from(schemas=folder or schemas).schemas, as_json)
+
+
+def _check(folder: Path, as_json: bool) -> int:
     from hopsack.contracts import ContractsInvalid, load
 
-    folder = settings_from(**given).schemas
     try:
         catalogue = load(folder)
     except ContractsInvalid as invalid:

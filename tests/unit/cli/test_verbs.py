@@ -93,6 +93,15 @@ def test_sound_contracts_are_counted() -> None:
     assert rows(result)[0]["ok"] is True
 
 
+def test_the_folder_of_the_contracts_may_stand_alone(tmp_path: Path) -> None:
+    (tmp_path / "host.yaml").write_text("topics:\n  host.metrics:\n    sumary: x\n")
+
+    assert invoke("check", str(tmp_path)).return_value == 3
+    twice = invoke("check", str(tmp_path), "--schemas", str(tmp_path))
+    assert isinstance(twice.exception, UsageError)
+    assert "named twice" in str(twice.exception)
+
+
 def test_generate_writes_once_and_checks(tmp_path: Path) -> None:
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "a.yaml").write_text(
