@@ -1,13 +1,14 @@
 """The root of the HTTP port: the web client's files, and the node's documents beside them.
 
 The files are those of one folder and nothing else: a path is resolved first, links included, and must then still be
-inside. Names under ``assets/`` carry their content's hash (Vite), so browsers may keep them for ever; everything else
-is asked for again each time, by its ETag. Files are small and few: they are read once and kept until they change, at
+inside. Names under ``assets/`` that carry their content's hash may be kept by browsers for ever; everything else is
+asked for again each time, by its ETag. Files are small and few: they are read once and kept until they change, at
 most :data:`MAX_KEPT` bytes of them.
 """
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from html import escape
@@ -54,6 +55,10 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+
+HASHED = re.compile(r"assets/(?:.*/)?[^/]+-(?=[a-z_-]{0,7}[A-Z0-9])[\w-]{8}\.[\w.]+", re.ASCII)
+"""Names with their content's hash, as Vite makes them: ``assets/index-CklgpGzG.js``. Eight small
+letters are taken for a word (``user-settings.js``): a hash asked for again costs little, a word kept for ever much."""
 
 OPEN_FILES = frozenset(("sdk.js", "sdk.js.map"))
 """Files that pages of other sites may load: the browser client."""
@@ -152,7 +157,7 @@ class _Leaf(Resource):
 
 
 def _serve(request: Request, path: str, asset: Asset) -> bytes:
-    keep = "public, max-age=31536000, immutable" if path.startswith("assets/") else "no-cache"
+    keep = "public, max-age=31536000, immutable" if HASHED.fullmatch(path) else "no-cache"
     set_headers(request, PAGE_HEADERS | {"Content-Type": asset.media, "Cache-Control": keep})
     if path in OPEN_FILES:
         set_headers(request, OPEN)

@@ -3,8 +3,9 @@
 One request is one session: it joins, asks once, and leaves. The answer is 200 with the result, or a problem document
 with the status that fits. A caller that goes away takes its call with it: the session ends, the callee is interrupted.
 
-Form bodies are refused. A page of a stranger can make a browser post a form anywhere without asking; a body that says
-it is JSON makes the browser ask first, and nobody here answers that.
+What a body calls itself counts for nothing (``curl -d`` calls everything a form), unless a page of another site sends
+it. Such a page can make a browser post text, forms and untyped bytes anywhere without asking (Fetch standard,
+"CORS-safelisted request-header"). A body that says it is JSON makes the browser ask first; nobody here answers that.
 """
 
 from __future__ import annotations
@@ -52,13 +53,28 @@ def publish_of(topic: str, body: bytes) -> message.Publish:
     return message.Publish(ONLY, topic, args=[envelopes.decode(body) if body else None], acknowledge=True)
 
 
-def check_content_type(header: str | None) -> None:
-    """:raises RemoteError: the body does not say that it is JSON; saying nothing is as good."""
-    media = (header or "application/json").partition(";")[0].strip().lower()
-    if media != "application/json" and not media.endswith("+json"):
+def is_foreign(request: Request) -> bool:
+    """Whether a page of another site sends this, as its browser tells; who is no browser tells nothing of the kind.
+
+    Where there is ``Sec-Fetch-Site`` (Fetch Metadata) it knows best: a proxy may have changed the host. Browsers leave
+    it out where the connection is neither encrypted nor local; then ``Origin`` (RFC 6454, section 7) must name this host.
+    """
+    site, origin = request.getHeader("sec-fetch-site"), request.getHeader("origin")
+    if site is not None:
+        return site.strip().lower() not in ("same-origin", "none")
+    if origin is None:
+        return False
+    host = origin.partition("://")[2].lower()
+    return not host or host != (request.getHeader("host") or "").lower()
+
+
+def check_origin(request: Request) -> None:
+    """:raises RemoteError: a page of another site sends a body that does not say that it is JSON."""
+    media = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
+    if media != "application/json" and is_foreign(request):
         raise BadRequest(
-            f"the body is {media[:100]}, this door takes JSON",
-            advice="send Content-Type: application/json (curl: -H 'Content-Type: application/json')",
+            f"a page of another site sends {media[:100] or 'a body without a type'}",
+            advice="send Content-Type: application/json, from a page of this node",
         )
 
 
@@ -176,7 +192,7 @@ class AskResource(Resource):
         if request.method != b"POST":
             return not_allowed(request, "POST")
         try:
-            check_content_type(request.getHeader("content-type"))
+            check_origin(request)
         except BadRequest as error:
             return answer_problem(request, error, status=415)
         try:

@@ -62,7 +62,7 @@ def test_every_error_type_has_a_page(http: httpx.Client) -> None:
 
 
 def test_the_web_client(http: httpx.Client) -> None:
-    index, script, sdk = http.get("/"), http.get("/assets/app-1a2b3c.js"), http.get("/sdk.js")
+    index, script, sdk = http.get("/"), http.get("/assets/app-CklgpGzG.js"), http.get("/sdk.js")
 
     assert index.text == "<!doctype html><title>console</title>"
     assert index.headers["content-type"] == "text/html; charset=utf-8"
@@ -70,6 +70,8 @@ def test_the_web_client(http: httpx.Client) -> None:
     assert "default-src 'self'" in index.headers["content-security-policy"]
     assert script.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert script.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert http.get("/assets/theme.js").headers["cache-control"] == "no-cache"
+    assert "etag" in http.get("/assets/theme.js").headers
     assert sdk.headers["access-control-allow-origin"] == "*"
     assert sdk.headers["cache-control"] == "no-cache"
     for answer in (index, script, sdk):

@@ -134,11 +134,35 @@ def test_only_post(http: httpx.Client, method: str) -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_forms_are_refused(http: httpx.Client) -> None:
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
+@pytest.mark.parametrize("media", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_a_page_of_another_site_cannot_publish(
+    http: httpx.Client, page: Any, headers: dict[str, str], media: str | None
+) -> None:
+    reader = page()
+    reader.ask("hopsack.subscribe", {"topic": "demo.news"})
+    typed = headers | ({"Content-Type": media} if media else {})
+
+    refused = http.post("/publish/demo.news", content=b'{"headline": "forged"}', headers=typed)
+    asked = http.options("/publish/demo.news", headers=headers | {"Access-Control-Request-Method": "POST"})
+    http.post("/publish/demo.news", content=b'{"headline": "true"}')
+
+    assert refused.status_code == 415
+    assert "application/json" in refused.json()["advice"]
+    assert not [name for name in asked.headers if name.startswith("access-control-")]
+    assert reader.event()["data"] == {"headline": "true"}
+
+
+def test_what_curl_sends_by_itself(node: Node) -> None:
+    command = ["curl", "-s", "-d", '{"headline": "Rain later"}', f"{node.http}/publish/demo.news"]
+
+    assert subprocess.check_output(command, timeout=20) == b"{}"
+
+
+def test_a_form_is_no_json(http: httpx.Client) -> None:
     answer = http.post("/publish/demo.news", data={"headline": "x"})
 
-    assert answer.status_code == 415
-    assert "application/json" in answer.json()["advice"]
+    assert (answer.status_code, answer.json()["code"]) == (400, "hopsack.malformed")
 
 
 def test_a_body_that_is_too_large(http: httpx.Client, node: Node) -> None:

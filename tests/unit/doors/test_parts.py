@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from hopsack.errors import BadRequest, Denied, LoginRequired, Overloaded, Remote
 from hopsack_router.doors import PATHS, SERVICES, raw, sse
 from hopsack_router.doors.bearer import token_of
 from hopsack_router.doors.closing import MAX_REASON, clip, reason_of
-from hopsack_router.doors.console import Assets
-from hopsack_router.doors.http import check_content_type
+from hopsack_router.doors.console import HASHED, Assets
+from hopsack_router.doors.http import check_origin
 from hopsack_router.doors.patterns import MAX_TOPICS, Pattern, pattern_of, patterns_of
 from hopsack_router.doors.payloads import value_of
 from hopsack_router.doors.problems import headers_of, problem_of
@@ -130,12 +131,41 @@ def test_frame_lengths(length: int) -> None:
     assert (head[1] if length < 126 else int.from_bytes(head[2:], "big")) == length
 
 
-def test_content_types() -> None:
-    for good in (None, "application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"):
-        check_content_type(good)
-    for bad in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "json"):
+def sent(**headers: str) -> Any:
+    """A request with these headers, as the HTTP doors see it; ``_`` stands for ``-``."""
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    return SimpleNamespace(getHeader=({"host": "node.example:8080"} | fields).get)
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "json"])
+@pytest.mark.parametrize(
+    ("headers", "foreign"),
+    [
+        ({}, False),
+        ({"origin": "http://node.example:8080"}, False),
+        ({"origin": "HTTP://Node.Example:8080"}, False),
+        ({"origin": "https://other.example", "sec_fetch_site": "same-origin"}, False),  # behind a proxy
+        ({"sec_fetch_site": "none"}, False),
+        ({"origin": "http://node.example"}, True),
+        ({"origin": "http://node.example:8080.evil.example"}, True),
+        ({"origin": "null"}, True),
+        ({"origin": ""}, True),
+        ({"sec_fetch_site": "cross-site"}, True),
+        ({"sec_fetch_site": "same-site"}, True),
+        ({"sec_fetch_site": "cross-site", "origin": "http://node.example:8080"}, True),
+    ],
+)
+def test_only_a_page_of_another_site_must_say_json(
+    headers: dict[str, str], foreign: bool, content_type: str | None
+) -> None:
+    typed = headers | ({"content_type": content_type} if content_type else {})
+
+    check_origin(sent(**headers, content_type="Application/JSON; charset=utf-8"))
+    if foreign:
         with pytest.raises(BadRequest):
-            check_content_type(bad)
+            check_origin(sent(**typed))
+    else:
+        check_origin(sent(**typed))
 
 
 def test_files_are_kept_until_they_change(tmp_path: Path) -> None:
@@ -151,6 +181,24 @@ def test_files_are_kept_until_they_change(tmp_path: Path) -> None:
     assert changed is not None
     assert (changed.body, changed.media) == (b"three", "text/javascript; charset=utf-8")
     assert changed.etag != first.etag
+
+
+@pytest.mark.parametrize(
+    ("path", "hashed"),
+    [
+        ("assets/index-CklgpGzG.js", True),
+        ("assets/index-CklgpGzG.js.map", True),
+        ("assets/fonts/mono-_-x9aBcd.woff2", True),
+        ("assets/theme.js", False),
+        ("assets/icon.svg", False),
+        ("assets/user-settings.js", False),
+        ("assets/app-1a2b3c.js", False),
+        ("index-CklgpGzG.js", False),
+        ("sdk.js", False),
+    ],
+)
+def test_only_names_with_a_hash_are_kept_for_ever(path: str, hashed: bool) -> None:
+    assert bool(HASHED.fullmatch(path)) is hashed
 
 
 def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
