@@ -41,6 +41,7 @@ from hopsack_router.routing.unread import Carried, is_frequent, read
 
 LOG = Logger()
 EVENT = lean.Event.number()
+RUNTIME_ERROR = "wamp.error.runtime_error"
 
 LIVENESS = {
     "enable_hybi10": False,
@@ -155,6 +156,9 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
         try:
             yield kind.parse(raw)
         except InvalidUriError:
+            if kind is message.Error and len(raw) >= 5 and raw[1] == message.Invocation.MESSAGE_TYPE:
+                yield message.Error(raw[1], raw[2], RUNTIME_ERROR, args=[f"raised {raw[4]!r:.100}"])
+                continue
             if kind not in _WITH_URI or len(raw) < 4 or type(raw[1]) is not int:
                 raise
             if kind is not message.Publish or (isinstance(raw[2], dict) and raw[2].get("acknowledge")):

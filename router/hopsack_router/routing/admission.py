@@ -64,7 +64,7 @@ class Admission:
         contract = self.catalogue.topic(topic)
         if contract is None:
             return None if self._open(topic, who) else self._undeclared(topic, "topic")
-        if not _may(who, contract.publish):
+        if not _may(who, contract.publish, contract, topic):
             return _denied(who, "publish to", topic, contract.publish)
         return self._payload(contract, topic, args, kwargs)
 
@@ -99,7 +99,11 @@ class Admission:
             contract = self.catalogue.topic(topic)
             if contract is None:
                 return None if self._open(topic, who) else self._undeclared(topic, "topic")
-            return None if _may(who, contract.subscribe) else _denied(who, "subscribe to", topic, contract.subscribe)
+            return (
+                None
+                if _may(who, contract.subscribe, contract, topic)
+                else _denied(who, "subscribe to", topic, contract.subscribe)
+            )
         return self._pattern(who, "subscribe to", topic, self.catalogue.topics_matching(topic, match), "topic")
 
     # ---- procedures ---------------------------------------------------------------------------------------------
@@ -109,7 +113,11 @@ class Admission:
             contract = self.catalogue.procedure(procedure)
             if contract is None:
                 return None if self._open(procedure, who) else self._undeclared(procedure, "procedure")
-            return None if _may(who, contract.register) else _denied(who, "register", procedure, contract.register)
+            return (
+                None
+                if _may(who, contract.register, contract, procedure)
+                else _denied(who, "register", procedure, contract.register)
+            )
         return self._pattern(
             who, "register", procedure, self.catalogue.procedures_matching(procedure, match), "procedure"
         )
@@ -122,7 +130,7 @@ class Admission:
         contract = self.catalogue.procedure(procedure)
         if contract is None:
             return None if self._open(procedure, who) else self._undeclared(procedure, "procedure")
-        if not _may(who, contract.call):
+        if not _may(who, contract.call, contract, procedure):
             return _denied(who, "call", procedure, contract.call)
         try:
             value = payload_of(args, kwargs, contract.input_is_array)
@@ -130,6 +138,18 @@ class Admission:
             return Invalid(invalid.message, where=procedure, path="", advice=invalid.advice)
         violation = contract.check_input(value)
         return None if violation is None else _invalid(violation, procedure)
+
+    def call_opaque(self, who: Who, procedure: str) -> RemoteError | None:
+        """A call whose input the router cannot read: only where no contract wants to read it."""
+        if self.catalogue.procedure(procedure) is not None or procedure.startswith(WAMP):
+            return Invalid("this procedure has a contract, so its input cannot be opaque", where=procedure, path="")
+        return None if self._open(procedure, who) else self._undeclared(procedure, "procedure")
+
+    def answer_opaque(self, procedure: str) -> Violation | None:
+        """The same for what a callee answers."""
+        if self.catalogue.procedure(procedure) is None:
+            return None
+        return Violation("", "this procedure has a contract, so its answer cannot be opaque")
 
     def _meta(self, who: Who, procedure: str) -> RemoteError | None:
         role = who._authrole
@@ -221,8 +241,24 @@ class Admission:
 _STANDARD = frozenset(row.wamp for row in ERRORS.values() if row.wamp) - {"wamp.error.runtime_error"}
 
 
-def _may(who: Who, roles: frozenset[str]) -> bool:
-    return who._authrole in roles or who._authrole in ALMIGHTY
+def _may(
+    who: Who, roles: frozenset[str], contract: TopicContract | ProcedureContract | None = None, uri: str = ""
+) -> bool:
+    """Whether a session has one of these roles, by name or, for a concrete URI, by who it is.
+
+    ``user:{sub}`` is the user whose name stands in the URI where the contract has ``{sub}``, ``user:ann`` is ann.
+    """
+    role = who._authrole
+    if role in roles or role in ALMIGHTY:
+        return True
+    if f"{role}:{who._authid}" in roles:
+        return True
+    return (
+        contract is not None
+        and f"{role}:{{sub}}" in roles
+        and who._authid is not None
+        and contract.bind(uri).get("sub") == who._authid
+    )
 
 
 def _denied(who: Who, verb: str, uri: str, roles: frozenset[str]) -> RemoteError:

@@ -136,10 +136,20 @@ class Dealer(Registrations):
             if known is None:
                 known = calls[session] = Calls()
             known.append(in_flight)
-        if call.timeout:
+        timeout = self._timeout(call)
+        if timeout:
             in_flight.timeout_call = self._cancel_timers.call_later(
-                call.timeout / 1000, lambda: self._expire(in_flight)
+                timeout / 1000, lambda: self._expire(in_flight, timeout)
             )
+
+    def _timeout(self, call: message.Call) -> int | None:
+        """Milliseconds to the deadline: what the caller asks for, and no more than the contract gives."""
+        asked: int | None = call.timeout or None
+        contract = self._router.admission.catalogue.procedure(call.procedure)
+        if contract is None or contract.timeout is None:
+            return asked
+        given: int = round(contract.timeout * 1000)
+        return given if asked is None else min(asked, given)
 
     def _forget(self, in_flight: InvocationRequest) -> None:
         self._invocations.pop(in_flight.id, None)
@@ -214,9 +224,9 @@ class Dealer(Registrations):
         else:
             self._end(in_flight, KILLED)
 
-    def _expire(self, in_flight: InvocationRequest) -> None:
+    def _expire(self, in_flight: InvocationRequest, timeout: int) -> None:
         in_flight.timeout_call = None
-        self._end(in_flight, EXPIRED)
+        self._end(in_flight, EXPIRED, f"no answer within {timeout} ms")
 
     def detach(self, session: NodeSession) -> None:
         for in_flight in list(self._caller_to_invocations.get(session, ())):
@@ -273,8 +283,8 @@ def _deserted(call: message.Call, _: str) -> RemoteError:
     return Canceled("the callee disconnected before it answered", where=call.procedure)
 
 
-def _late(call: message.Call, _: str) -> RemoteError:
-    return Deadline(f"no answer within {call.timeout} ms", where=call.procedure)
+def _late(call: message.Call, facts: str) -> RemoteError:
+    return Deadline(facts, where=call.procedure)
 
 
 def _too_large(call: message.Call, facts: str) -> RemoteError:
@@ -288,7 +298,7 @@ def _broken(call: message.Call, _: str) -> RemoteError:
 # fmt: off
 SKIPPED            = End(_canceled,  interrupts=False, frees=False)  # CANCEL mode=skip
 KILLED             = End(_canceled,  interrupts=True,  frees=False)  # CANCEL mode=killnowait, or kill and no INTERRUPT
-EXPIRED            = End(_late,      interrupts=True,  frees=False)  # the timeout of CALL, in milliseconds
+EXPIRED            = End(_late,      interrupts=True,  frees=False)  # the timeout of CALL or of the contract
 CALLER_LEFT        = End(None,       interrupts=True,  frees=False)
 CALLEE_LEFT        = End(_deserted,  interrupts=False, frees=True)
 BOTH_LEFT          = End(None,       interrupts=False, frees=True)   # a session that called itself

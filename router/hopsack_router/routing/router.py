@@ -45,8 +45,8 @@ Go = Callable[[dict[str, Any]], object]
 _ALLOWED = {"allow": True, "cache": False, "disclose": True}
 _UNDISCLOSED = {"allow": True, "cache": False, "disclose": False}
 
-YIELD_REPORTS_TO = "hopsack-"
-"""Sessions whose agent starts so understand an ERROR for their YIELD; stock clients would close the connection."""
+REPORTS_TO = "hopsack-"
+"""Sessions whose agent starts so understand an ERROR for their answer; stock clients would close the connection."""
 
 
 class Router(CrossbarRouter):  # type: ignore[misc]
@@ -219,7 +219,9 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         return self._judged(session, msg, self.admission.publish_opaque(session, msg.topic))
 
     def _admit_call(self, session: NodeSession, msg: message.Call) -> message.Message | None:
-        return self._judged(session, msg, self.admission.call(session, msg.procedure, msg.args, msg.kwargs))
+        if msg.payload is None:
+            return self._judged(session, msg, self.admission.call(session, msg.procedure, msg.args, msg.kwargs))
+        return self._judged(session, msg, self.admission.call_opaque(session, msg.procedure))
 
     def _admit_subscribe(self, session: NodeSession, msg: message.Subscribe) -> message.Message | None:
         return self._judged(session, msg, self.admission.subscribe(session, msg.topic, msg.match or "exact"))
@@ -255,40 +257,50 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
     def _admit_result(self, session: NodeSession, msg: message.Yield) -> message.Message:
         invocation = self._dealer.invocation(msg.request)
-        if invocation is None or msg.payload is not None or invocation.callee is not session:
+        if invocation is None or invocation.callee is not session:
             return msg
         procedure = invocation.call.procedure
-        violation = self.admission.result(procedure, msg.args, msg.kwargs)
+        if msg.payload is None:
+            violation = self.admission.result(procedure, msg.args, msg.kwargs)
+        else:
+            violation = self.admission.answer_opaque(procedure)
         if violation is None:
             return msg
         broken = BrokenResult(violation.message, where=procedure, path=violation.path)
-        self._report(session, message.Yield.MESSAGE_TYPE, msg.request, broken)
+        self._report(session, msg.request, broken)
         return _error_instead(
             msg.request, BrokenResult(where=procedure, advice="its service's log says what was wrong")
         )
 
     def _admit_error(self, session: NodeSession, msg: message.Error) -> message.Message:
         invocation = self._dealer.invocation(msg.request)
-        if invocation is None or msg.payload is not None or invocation.callee is not session:
+        if invocation is None or invocation.callee is not session:
             return msg
-        incident = secrets.token_hex(4)
-        answer = self.admission.error(invocation.call.procedure, msg.error, msg.args, msg.kwargs, incident)
+        procedure, incident = invocation.call.procedure, secrets.token_hex(4)
+        violation = None if msg.payload is None else self.admission.answer_opaque(procedure)
+        if violation is not None:
+            broken = BrokenResult(violation.message, where=procedure, path=violation.path)
+            self._report(session, msg.request, broken)
+            return _error_instead(msg.request, BrokenResult(where=procedure))
+        if msg.payload is not None:
+            return msg
+        answer = self.admission.error(procedure, msg.error, msg.args, msg.kwargs, incident)
         if answer.report is not None:
             LOG.warn("incident {incident}: {args!r}", incident=incident, args=(msg.args or [])[:1])
-            self._report(session, message.Invocation.MESSAGE_TYPE, msg.request, answer.report)
+            self._report(session, msg.request, answer.report)
         return msg if answer.error is None else _error_instead(msg.request, answer.error)
 
-    def _report(self, session: NodeSession, request_type: int, request: int, report: RemoteError) -> None:
+    def _report(self, session: NodeSession, request: int, report: RemoteError) -> None:
         """Tell a callee that its answer broke the contract: in the log, and on the wire if it can take it."""
         metrics.refusals.labels(report.code).inc()
         LOG.warn("from {authid}: {report}", authid=session._authid, report=report)
-        if session.agent and session.agent.startswith(YIELD_REPORTS_TO) and request_type == message.Yield.MESSAGE_TYPE:
+        if session.agent and session.agent.startswith(REPORTS_TO):
             uri, args, kwargs = to_wamp(report)
             self.send(session, YieldError(request, uri, args, kwargs))
 
 
 class YieldError(message.Error):  # type: ignore[misc]
-    """An ERROR in answer to a YIELD, which WAMP does not have: sent only to clients of ours."""
+    """An ERROR about a callee's YIELD or ERROR, which WAMP does not have: sent only to clients of ours."""
 
     def __init__(self, request: int, uri: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         super().__init__(message.Invocation.MESSAGE_TYPE, request, uri, args=args, kwargs=kwargs)

@@ -34,7 +34,8 @@ STREAM_KEYS = ("keep", "for")
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_CLAIM = re.compile(r"[a-z][a-z0-9_]*:(\{[a-z][a-z0-9_]*\}|[^\s{}]+)\Z")
+_CLAIM = re.compile(r"[a-z][a-z0-9_]*:(\{sub\}|[^\s{}]+)\Z")
+"""One person of a role: by name, or by the name in the URI."""
 
 
 @dataclass(frozen=True, slots=True)

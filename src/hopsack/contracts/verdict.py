@@ -121,7 +121,7 @@ def _misfit(value: Any) -> Violation | None:
                 if found is not None:
                     return Violation(pointer([name]) + found.path, found.message)
         return None
-    if kind is list:
+    if kind is list or kind is tuple:
         for index, item in enumerate(value):
             if not _is_plain(item):
                 found = _misfit(item)
@@ -139,9 +139,9 @@ def _is_plain(value: Any) -> bool:
     """Whether this is a value without parts that fits; every part of every payload comes by here."""
     kind = type(value)
     if kind is float:
-        return value - value == 0.0  # not so for infinities and NaN
+        return bool(value - value == 0.0)  # not so for infinities and NaN
     if kind is int:
-        return _LEAST <= value <= _MOST
+        return bool(_LEAST <= value <= _MOST)
     return kind is str or kind is bool or value is None
 
 

@@ -31,7 +31,19 @@ topics:
     payload: {type: string}
     publish: [guest]
     subscribe: [guest, service]
+  lab.users.{sub}:
+    summary: For one user's eyes.
+    payload: {type: string}
+    publish: [service]
+    subscribe: ['user:{sub}', 'guest:auditor', service]
 procedures:
+  lab.slow:
+    summary: Something that may take half a second.
+    input: {type: array, items: {type: number}}
+    output: {type: number}
+    timeout: 500ms
+    register: [service]
+    call: [guest]
   lab.double:
     summary: Twice a number.
     input: {type: number}
@@ -78,8 +90,11 @@ class Client:
 
     def send(self, *message: Any) -> list[list[Any]]:
         """Send one message, let the turn pass, and take what came back."""
-        self._link.receive(msgspec.msgpack.encode(message))
+        self.send_only(*message)
         return self.take()
+
+    def send_only(self, *message: Any) -> None:
+        self._link.receive(msgspec.msgpack.encode(message))
 
     def take(self) -> list[list[Any]]:
         self._realm.turn()

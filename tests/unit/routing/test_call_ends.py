@@ -155,3 +155,19 @@ def test_a_payload_passes_as_the_bytes_it_came_as(realm: Realm) -> None:
     realm.turn()
 
     assert frames[0].endswith(b"\x91" + odd_float)
+
+
+@pytest.mark.parametrize(("asked", "after"), [({}, 0.5), ({"timeout": 200}, 0.2), ({"timeout": 60_000}, 0.5)])
+def test_no_call_outlasts_its_contract(realm: Realm, asked: dict[str, Any], after: float) -> None:
+    service, guest = realm.join("service"), realm.join()
+    serve(service, "lab.slow")
+    guest.send(CALL, 1, asked, "lab.slow", [1])
+    invocation(service)
+
+    realm.clock.advance(after - 0.001)
+    early = guest.take()
+    realm.clock.advance(0.001)
+    (error,) = guest.take()
+
+    assert early == []
+    assert details(error)["code"] == "hopsack.deadline"
