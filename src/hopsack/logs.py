@@ -45,7 +45,8 @@ def set_up(level: str, stream: TextIO = sys.stderr, **facts: Any) -> None:
 
     render: list[Processor]
     if stream.isatty():
-        render = [structlog.dev.ConsoleRenderer()]
+        # structlog would print the locals of every frame, payloads and tokens among them.
+        render = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     else:
         render = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     formatter = structlog.stdlib.ProcessorFormatter(
