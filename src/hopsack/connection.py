@@ -312,6 +312,7 @@ class Connection(Requests):
 
         :param handler: see :mod:`hopsack.binding` for what it may ask for. A :exc:`RemoteError` that it raises is the
             caller's answer; any other exception becomes an incident, whose traceback stands in this program's log.
+            So does an error that a typed procedure does not declare.
         :param match: ``prefix`` or ``wildcard``; components in braces make a wildcard too.
         :param invoke: how several sessions share the procedure; the raw door leaves it to the node.
         :raises RemoteError: the node refuses it.
@@ -319,7 +320,8 @@ class Connection(Requests):
         declared = getattr(procedure, "input", None)
         pattern = Pattern.of(partly(procedure, params), match)
         binding = Binding.of(handler, pattern, facts=on.Caller, declared=declared, inline=inline)
-        registration = Registration(binding, invoke, self._loop.create_future(), self._unregister)
+        codes = frozenset(error.CODE for error in procedure.errors) if isinstance(procedure, Procedure) else None
+        registration = Registration(binding, invoke, self._loop.create_future(), self._unregister, errors=codes)
         self._standing.add(registration)
         try:
             await self._granted(registration.granted, pattern.uri, timeout)
@@ -374,7 +376,8 @@ class Connection(Requests):
             case on.Revoke():
                 self._standing.revoke(effect)
             case on.Report(error):
-                log.error("an answer of this service broke its contract, and its caller got an error: %s", error)
+                name = f"incident {error.data['incident']}: " if error.data and "incident" in error.data else ""
+                log.error("%san answer broke its contract, and its caller got another one: %s", name, error)
             case on.Join() | on.Refuse() | on.Send() | on.Close():
                 raise AssertionError("the keeper and the carrier do these")
             case _:

@@ -2,6 +2,7 @@
 
     returned a value         -> the value
     raised a RemoteError     -> that error: declared ones, and those of the one table
+    raised an undeclared one -> as anything else, where a typed procedure says what is declared
     raised anything else     -> hopsack.internal with an incident's name; the traceback stands only in the log here
     was cancelled            -> hopsack.canceled
 
@@ -15,8 +16,7 @@ import logging
 from functools import partial
 
 from hopsack import session as on
-from hopsack.binding import Binding
-from hopsack.errors import Canceled, Internal, Overloaded, RemoteError, UsageError
+from hopsack.errors import ERRORS, Canceled, DeclaredError, Internal, Overloaded, RemoteError, UsageError
 from hopsack.link import Carrier
 from hopsack.options import Options
 from hopsack.standing import Registration
@@ -49,7 +49,7 @@ class Serving:
             )
             carrier.take(on.Failed(serve.invocation, refusal))
         else:
-            task = self._loop.create_task(self._serve(carrier, registration.binding, serve))
+            task = self._loop.create_task(self._serve(carrier, registration, serve))
             self.tasks.add(task)
             self._by_number[serve.invocation] = task
             task.add_done_callback(partial(self._done, serve.invocation))
@@ -72,8 +72,8 @@ class Serving:
         if self._by_number.get(invocation) is task:
             del self._by_number[invocation]
 
-    async def _serve(self, carrier: Carrier, binding: Binding, serve: on.Serve) -> None:
-        outcome = await self._outcome(binding, serve)
+    async def _serve(self, carrier: Carrier, registration: Registration, serve: on.Serve) -> None:
+        outcome = await self._outcome(registration, serve)
         where = serve.caller.procedure
         try:
             carrier.take(outcome)
@@ -84,8 +84,8 @@ class Serving:
         except UsageError:
             carrier.take(on.Failed(serve.invocation, self._incident(where)))
 
-    async def _outcome(self, binding: Binding, serve: on.Serve) -> on.Answered | on.Failed:
-        where = serve.caller.procedure
+    async def _outcome(self, registration: Registration, serve: on.Serve) -> on.Answered | on.Failed:
+        where, binding = serve.caller.procedure, registration.binding
         try:
             value = await binding.run(binding.for_call(serve.payload, serve.caller), self._threads)
             return on.Answered(serve.invocation, value)
@@ -93,12 +93,25 @@ class Serving:
             return on.Failed(serve.invocation, Canceled("the call was cancelled", where=where))
         except RemoteError as error:
             error.where = error.where or where
-            return on.Failed(serve.invocation, error)
+            return on.Failed(serve.invocation, self._declared(registration, error, where))
         except Exception:
             return on.Failed(serve.invocation, self._incident(where))
 
-    def _incident(self, where: str) -> Internal:
+    def _declared(self, registration: Registration, error: RemoteError, where: str) -> RemoteError:
+        """The error that is being handled, if it may be the answer.
+
+        A procedure that is served by its URI alone does not know its contract: there the node decides, and the
+        traceback is logged for those who look.
+        """
+        is_ours = error.code in ERRORS and error.code != DeclaredError.CODE
+        if not is_ours and registration.errors is None:
+            log.debug("%s answers with %s", where, error.code, exc_info=error)
+        elif not is_ours and error.code not in (registration.errors or ()):
+            return self._incident(where, f"raised {error.code}, which its contract does not declare")
+        return error
+
+    def _incident(self, where: str, what: str = "failed") -> Internal:
         """Log the exception that is being handled, and make the answer that names only its place in the log."""
         name = self._options.incident()
-        log.exception("incident %s: %s failed", name, where)
+        log.exception("incident %s: %s %s", name, where, what)
         return Internal(f"the service failed; its log has incident {name}", where=where, data={"incident": name})

@@ -277,7 +277,7 @@ class Revoke(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """An answer of ours broke its contract, and its caller did not get it: say so loudly."""
+    """An answer of ours, a result or an error, broke its contract, and its caller did not get it: say so loudly."""
 
     error: RemoteError
 

@@ -48,6 +48,7 @@ class Registration:
     """A procedure that this connection serves, also after reconnects, until :meth:`close`.
 
     :ivar id: its number on the present link.
+    :ivar errors: the codes that its contract declares; ``None`` if it is served by its URI alone.
     """
 
     binding: Binding
@@ -55,6 +56,7 @@ class Registration:
     granted: asyncio.Future[None]
     leave: Callable[[Registration], Awaitable[None]]
     id: int | None = None
+    errors: frozenset[str] | None = None
 
     @property
     def procedure(self) -> str:

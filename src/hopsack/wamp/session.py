@@ -8,8 +8,9 @@
     <- INVOCATION, INTERRUPT          -> YIELD | ERROR
     -> GOODBYE <- GOODBYE             <- GOODBYE -> GOODBYE
 
-One thing is ours: a node of Hopsack may answer a YIELD with ERROR, to say that the result broke its contract and that
-the caller did not get it. It becomes a :class:`~hopsack.session.Report`.
+One thing is ours: a node of Hopsack may answer an answer with ERROR, whose request type is then that of YIELD, to say
+that it broke its contract and that the caller did not get it: a YIELD with the wrong result, or an ERROR that is not
+declared. It becomes a :class:`~hopsack.session.Report`, also while the session is leaving.
 
 Bounds: as many requests are remembered as the connection lets be in flight; the session adds no queue of its own.
 """
@@ -347,6 +348,10 @@ class WampSession:
             error.where = pending.subject
         return [on.Reject(pending.ticket, error)]
 
+    def _error_while_leaving(self, message: wamp.Error) -> list[on.Effect]:
+        is_report = message.request_type == wamp.Yield.number()
+        return [on.Report(self._read_error(message))] if is_report else []
+
     def _read_error(self, message: wamp.Error) -> RemoteError:
         args, kwargs = self._codec.unpack(message.args), self._codec.unpack(message.kwargs)
         return from_wamp(
@@ -497,11 +502,12 @@ _MESSAGES: Mapping[tuple[State, type], Step] = {
     (State.JOINED, wamp.Abort): _S._abort_later,
     (State.LEAVING, wamp.Goodbye): _S._goodbye_answered,
     (State.LEAVING, wamp.Abort): _S._abort_later,
+    (State.LEAVING, wamp.Error): _S._error_while_leaving,
     # What the node sent before it read our GOODBYE; nobody here wants it any more.
     **{
         (State.LEAVING, kind): lambda _session, _message: []
         for kind in (
-            *(wamp.Result, wamp.Error, wamp.Published, wamp.Subscribed, wamp.Unsubscribed, wamp.Registered),
+            *(wamp.Result, wamp.Published, wamp.Subscribed, wamp.Unsubscribed, wamp.Registered),
             *(wamp.Unregistered, wamp.Event, wamp.Invocation, wamp.Interrupt),
         )
     },

@@ -549,6 +549,20 @@ def test_a_broken_answer_is_logged_loudly(peer: Peer, caplog: pytest.LogCaptureF
     assert "1 is no string [p at /name]" in record.getMessage()
 
 
+def test_an_undeclared_error_that_the_node_found_is_logged_with_its_incident(
+    peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer.connect()
+
+    details = {"code": "hopsack.internal", "message": "p.full is not declared", "data": {"incident": "i7"}}
+    peer.says([8, 70, 9, {}, "wamp.error.runtime_error", ["p.full is not declared"], details])
+
+    [record] = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.getMessage().startswith("incident i7: ")
+    assert "p.full is not declared" in record.getMessage()
+
+
 def test_closing_finishes_what_is_in_hand(peer: Peer, loop: HandTurnedLoop) -> None:
     connection = peer.connect()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,13 @@ class DemoRude(DeclaredError):
     CODE = "demo.rude"
 
 
-GREET: Procedure[Remark, str] = Procedure("demo.greet", Remark, str)
+class DemoShy(DeclaredError):
+    """No contract declares it."""
+
+    CODE = "demo.shy"
+
+
+GREET: Procedure[Remark, str] = Procedure("demo.greet", Remark, str, (DemoRude,))
 SAID: Topic[Remark] = Topic("demo.{room}.said", Remark)
 
 
@@ -56,6 +63,8 @@ class Demo(Service):
                 raise DemoRude("how rude")
             case "break":
                 raise RuntimeError("the password is hunter2")
+            case "hide":
+                raise DemoShy("the password is hunter2")
             case "wait":
                 await self.gate
         await asyncio.sleep(0)
@@ -109,6 +118,40 @@ def test_handlers_may_wait_for_deferreds(fabric: Fabric) -> None:
     fabric.settle()
 
     assert call.result() == "wait, user ann"
+
+
+def test_an_error_that_a_typed_procedure_does_not_declare_is_an_incident(
+    fabric: Fabric, caplog: pytest.LogCaptureFixture
+) -> None:
+    fabric.start(Demo())
+    user = fabric.connect(role="user")
+
+    with pytest.raises(Internal) as internal:
+        fabric.run(user.call(GREET, Remark("hide")))
+
+    incident = internal.value.data["incident"]
+    assert "hunter2" not in str(internal.value) + str(internal.value.details())
+    [record] = [record for record in caplog.records if incident in record.getMessage()]
+    assert "raised demo.shy, which its contract does not declare" in record.getMessage()
+    assert record.exc_info is not None
+
+
+def test_a_procedure_served_by_its_uri_logs_the_traceback_of_its_errors(
+    fabric: Fabric, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def greet(remark: Remark) -> str:
+        raise DemoRude("how rude")
+
+    caplog.set_level(logging.DEBUG, "hopsack")
+    service, user = fabric.connect(role="service"), fabric.connect(role="user")
+    fabric.run(service.register("demo.greet", greet))
+
+    with pytest.raises(DeclaredError, match=r"demo\.rude: how rude"):
+        fabric.run(user.call("demo.greet", Remark("hello")))
+
+    [record] = [record for record in caplog.records if record.getMessage() == "demo.greet answers with demo.rude"]
+    assert record.levelno == logging.DEBUG
+    assert record.exc_info is not None
 
 
 def test_how_calls_fail(fabric: Fabric, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hopsack import session as on
 from hopsack.errors import (
     Canceled,
+    DeclaredError,
     Denied,
     Disconnected,
     Internal,
@@ -218,6 +219,23 @@ def test_a_broken_answer_is_reported() -> None:
 
     assert (kind, error) == ("report", class_of("hopsack.broken_result"))
     assert text == "hopsack.broken_result: 1 is not a string [a.b at /name]"
+
+
+def test_an_error_that_was_not_declared_is_reported_though_its_call_is_over() -> None:
+    talk = Talk().joined()
+    talk.does(on.RegisterRequested("r", "a.b", "exact", "single"))
+    talk.hears([65, 1, 6])
+    talk.hears([68, 10, 6, {}])
+    talk.does(on.Failed(10, DeclaredError("full", code="a.full")))
+    details = {"code": "hopsack.internal", "message": "a.full is not declared", "data": {"incident": "i7"}}
+
+    [(kind, error, text)] = talk.hears([8, 70, 10, {}, "wamp.error.runtime_error", ["a.full is not declared"], details])
+    talk.does(on.LeaveRequested())
+    [(late, _, _)] = talk.hears([8, 70, 10, {}, "wamp.error.runtime_error", ["a.full is not declared"], details])
+
+    assert (kind, error, late) == ("report", class_of("hopsack.internal"), "report")
+    assert "a.full is not declared" in text
+    assert talk.hears([8, 48, 3, {}, "wamp.error.runtime_error"]) == []
 
 
 def test_what_is_lost_in_flight_says_whether_it_may_have_run() -> None:
