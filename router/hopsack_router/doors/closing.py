@@ -22,6 +22,7 @@ NORMAL = CloseCode(1000, "Goodbye.")
 GOING_AWAY = CloseCode(1001, "The node is going away.")
 TOKEN_REFUSED = CloseCode(4401, "The token is not one this node accepts.")
 DENIED = CloseCode(4403, "This session may not read that.")
+UNKNOWN = CloseCode(4404, "There is no such topic.")
 KICKED = CloseCode(4403, "An operator ended this session.")
 NO_PROGRESS = CloseCode(4408, "Nothing moved for too long.")
 

@@ -57,7 +57,7 @@ def is_foreign(request: Request) -> bool:
     """Whether a page of another site sends this, as its browser tells; who is no browser tells nothing of the kind.
 
     Where there is ``Sec-Fetch-Site`` (Fetch Metadata) it knows best: a proxy may have changed the host. Browsers leave
-    it out where the connection is neither encrypted nor local; then ``Origin`` (RFC 6454, section 7) must name this host.
+    it out where the connection is neither encrypted nor local; there ``Origin`` (RFC 6454, section 7) names this host.
     """
     site, origin = request.getHeader("sec-fetch-site"), request.getHeader("origin")
     if site is not None:

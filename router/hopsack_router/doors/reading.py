@@ -1,7 +1,7 @@
 """A reader that speaks no protocol, one machine per connection: connect, be subscribed, read.
 
     opened    -> Join
-    joined    -> Route(SUBSCRIBE) for every pattern
+    joined    -> Route(SUBSCRIBE) for every pattern  | Refuse, where one of them can be no topic
     routed    <- SUBSCRIBED for the last of them   -> Start: events may flow
               <- ERROR for any of them             -> Refuse
               <- GOODBYE                           -> Dismiss
@@ -19,9 +19,10 @@ from typing import Any
 from autobahn.wamp import message
 
 from hopsack.errors import RemoteError, from_wamp
-from hopsack_router.doors.closing import DENIED, GOING_AWAY, KICKED, TOKEN_REFUSED, CloseCode
+from hopsack_router.doors.closing import DENIED, GOING_AWAY, KICKED, TOKEN_REFUSED, UNKNOWN, CloseCode
 from hopsack_router.doors.effects import Join, Route
 from hopsack_router.doors.patterns import Pattern
+from hopsack_router.routing import uris
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,10 @@ class Reader:
     # ---- transitions ---------------------------------------------------------------------------------------------
 
     def _subscribe(self) -> list[Effect]:
+        for one in self._patterns:
+            invalid = uris.check_pattern(one.topic, one.match, where="topic")
+            if invalid is not None:
+                return self._refuse(invalid)
         self.state = State.SUBSCRIBING
         self._missing = dict(enumerate(self._patterns, start=1))
         return [Route(message.Subscribe(number, one.topic, match=one.match)) for number, one in self._missing.items()]
@@ -98,12 +103,11 @@ class Reader:
             case message.Subscribed():
                 self._missing.pop(msg.request, None)
             case message.Error():
-                self.state = State.CLOSED
                 error = from_wamp(msg.error, msg.args, msg.kwargs)
                 pattern = self._missing.get(msg.request)
                 if error.where is None and pattern is not None:
                     error.where = pattern.topic
-                return [Refuse(DENIED, error)]
+                return self._refuse(error)
             case _:
                 return self._dismissed(msg)
         if self._missing:
@@ -111,11 +115,19 @@ class Reader:
         self.state = State.READING
         return [Start()]
 
+    def _refuse(self, error: RemoteError) -> list[Effect]:
+        self.state = State.CLOSED
+        return [Refuse(UNKNOWN if error.code in _NO_TOPIC else DENIED, error)]
+
     def _dismissed(self, msg: message.Message) -> list[Effect]:
         if not isinstance(msg, message.Goodbye):
             return []
         self.state = State.CLOSED
         return [Dismiss(GOING_AWAY if msg.reason == "wamp.close.system_shutdown" else KICKED)]
+
+
+_NO_TOPIC = frozenset(("hopsack.undeclared", "hopsack.invalid_uri"))
+"""A token does not help against these: who wrote the URL must."""
 
 
 def _ignore(*_: Any) -> list[Effect]:

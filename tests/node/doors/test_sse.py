@@ -85,6 +85,7 @@ def test_a_reader_is_a_session_until_it_leaves(node: Node, http: httpx.Client, p
         ("/events", {}, 400, "hopsack.bad_request"),
         ("/events?topic=demo.secret", {}, 403, "hopsack.denied"),
         ("/events?topic=demo.newz", {}, 404, "hopsack.undeclared"),
+        ("/events?topic=demo.a%20b", {}, 400, "hopsack.invalid_uri"),
         ("/events?topic=demo.news&topic=demo.secret", {}, 403, "hopsack.denied"),
         ("/events?topic=demo.news", {"Authorization": "Bearer expired"}, 401, "hopsack.login_required"),
         ("/events?topic=demo.news", {"Authorization": "Basic YTpi"}, 401, "hopsack.login_required"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from autobahn.wamp import message
 
 from hopsack.errors import LoginRequired
-from hopsack_router.doors.closing import DENIED, GOING_AWAY, KICKED, TOKEN_REFUSED
+from hopsack_router.doors.closing import DENIED, GOING_AWAY, KICKED, TOKEN_REFUSED, UNKNOWN
 from hopsack_router.doors.effects import Join, Route
 from hopsack_router.doors.patterns import Pattern
 from hopsack_router.doors.reading import Dismiss, Reader, Refuse, Start
@@ -38,6 +38,22 @@ def test_one_refusal_refuses_all() -> None:
     assert isinstance(refused, Refuse)
     assert (refused.code, refused.error.code, refused.error.where) == (DENIED, "hopsack.denied", "demo.")
     assert reader.routed(message.Subscribed(2, 72)) == []
+
+
+def test_what_is_no_topic_is_not_denied() -> None:
+    undeclared, invalid = Reader(BOTH), Reader((*BOTH, Pattern("demo.a b", "exact")))
+    undeclared.joined()
+
+    [unknown] = undeclared.routed(
+        message.Error(32, 1, "wamp.error.no_such_topic", kwargs={"code": "hopsack.undeclared"})
+    )
+    [refused] = invalid.joined()
+
+    assert isinstance(unknown, Refuse)
+    assert (unknown.code, unknown.error.code) == (UNKNOWN, "hopsack.undeclared")
+    assert isinstance(refused, Refuse)
+    assert (refused.code, refused.error.code, refused.error.where) == (UNKNOWN, "hopsack.invalid_uri", "demo.a b")
+    assert invalid.routed(message.Subscribed(1, 71)) == []
 
 
 def test_a_token_that_is_refused() -> None:
