@@ -1,25 +1,62 @@
-"""A file that vouches for this process, for health checks that cannot ask it.
+"""How others learn whether this process serves everything: a file that vouches for it, and changes told as they come.
 
     everything is served    the file is touched every BEAT seconds
     anything is missing     the file is removed; so it is at the end
 
 A check looks whether the file is there and how old it is: a process whose loop stands still, or that was killed, cannot
-touch it. ``docker/service_ready.py`` is such a check.
+touch it. ``docker/service_ready.py`` is such a check. A supervisor reads the changes instead: :func:`changes`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
-__all__ = ["BEAT", "vouch"]
+from hopsack.keeper import Closed, Connected, State
+
+__all__ = ["BEAT", "LOOK", "Observed", "changes", "vouch"]
 
 log = logging.getLogger("hopsack")
 
 BEAT = 1.0
 """Seconds between two touches."""
+
+LOOK = 0.1
+"""Seconds between two looks while a new link is asked for what the old one had."""
+
+
+class Observed(Protocol):
+    """What :func:`changes` needs of a :class:`~hopsack.connection.Connection`."""
+
+    @property
+    def state(self) -> State: ...
+    @property
+    def is_restored(self) -> bool: ...
+    def states(self) -> AsyncIterator[State]: ...
+
+
+async def changes(
+    connection: Observed, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> AsyncIterator[bool]:
+    """Whether everything is served, whenever that changes; it begins as served, and ends when the connection does.
+
+    :param sleep: waits so many seconds.
+    """
+    was = True
+    async for state in connection.states():
+        if isinstance(state, Closed):
+            return
+        while isinstance(connection.state, Connected) and not connection.is_restored:
+            if was:
+                was = False
+                yield was
+            await sleep(LOOK)
+        if connection.is_restored is not was:
+            was = not was
+            yield was
 
 
 async def vouch(

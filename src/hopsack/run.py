@@ -1,6 +1,7 @@
 """``hopsack run DIR``: one process for the services of one folder.
 
     load DIR/service.py -> its Service classes -> connect, serve -> one ready line each -> SIGTERM -> finish, leave -> 0
+                                  the node is lost, is found again -> {"ready": false}, {"ready": true}
 
 Data goes to stdout (the ready lines), talk to stderr (the log). Twisted's reactor runs on the process's asyncio loop,
 so handlers may use either.
@@ -29,7 +30,7 @@ from hopsack.cli.exits import exit_of
 from hopsack.connection import Connection, dialer
 from hopsack.errors import UsageError
 from hopsack.options import Options
-from hopsack.ready import vouch
+from hopsack.ready import changes, vouch
 from hopsack.service import Engagement, Service
 from hopsack.settings import Settings
 
@@ -120,6 +121,7 @@ class _Process:
         self._is_begun = False
         self._stopped = asyncio.Event()
         self._engagements: list[Engagement] = []
+        self._tellers: list[asyncio.Task[None]] = []
 
     def stop(self, *_: object) -> None:
         """End politely."""
@@ -147,7 +149,8 @@ class _Process:
 
     async def _outcome(self, serving: asyncio.Task[None], stopped: asyncio.Task[Any]) -> int:
         error = None if not serving.done() else serving.exception()
-        serving.cancel()
+        for task in (serving, *self._tellers):
+            task.cancel()
         await asyncio.gather(*(engagement.end(TO_END) for engagement in self._engagements))
         if error is None:
             return 0
@@ -169,6 +172,7 @@ class _Process:
             self._engagements.append(Engagement(cls(), Connection(dial, options)))
         await asyncio.gather(*map(_begin, self._engagements))
         self._is_begun = True
+        self._tellers = [asyncio.create_task(_tell(engagement)) for engagement in self._engagements]
         endings = [asyncio.create_task(engagement.ended()) for engagement in self._engagements]
         for ending in asyncio.as_completed(endings):
             error = await ending
@@ -188,9 +192,18 @@ class _Process:
 
 async def _begin(engagement: Engagement) -> None:
     await engagement.begin()
-    name = engagement.service.name
-    line = f"{name} is ready" if sys.stdout.isatty() else json.dumps({"ready": True, "service": name})
-    print(line, flush=True)
+    _say(engagement.service.name, True)
+
+
+async def _tell(engagement: Engagement) -> None:
+    """Whoever read the ready line learns when it does not hold, and when it holds again."""
+    async for ready in changes(engagement.connection):
+        _say(engagement.service.name, ready)
+
+
+def _say(name: str, ready: bool) -> None:
+    sentence = f"{name} is {'ready' if ready else 'reconnecting'}"
+    print(sentence if sys.stdout.isatty() else json.dumps({"ready": ready, "service": name}), flush=True)
 
 
 def token_of(settings: Settings, name: str) -> Callable[[], str | None]:

@@ -211,6 +211,29 @@ def test_services_run_with_their_own_tokens(site: Site) -> None:
     assert [json.loads(line)["name"] for line in site.run("services", "ls")[1].splitlines()] == ["greeter"]
 
 
+def test_a_service_is_not_ready_while_its_node_is_gone(site: Site) -> None:
+    site.add("greeter", SERVICE)
+    site.detach("--services", str(site.services))
+    run = state.running(site.data)
+    assert run is not None
+    assert run.programs[0].pid is not None
+
+    os.kill(run.programs[0].pid, signal.SIGKILL)
+    while run is not None and [program.state for program in run.programs] == ["ready", "ready"]:
+        run = state.read(site.data)
+    told = {row["name"]: row["state"] for row in map(json.loads, site.run("status")[1].splitlines())}
+
+    assert told["node"] in ("restarting", "starting")
+    assert told["greeter"] == "reconnecting"
+    assert site.run("wait", "--timeout", "60")[0] == 0
+    assert site.run("call", "demo.greet", '{"name": "Ada"}')[1] == '"hello, Ada"\n'
+    rows = [json.loads(line) for line in site.run("status")[1].splitlines()]
+    assert [(row["name"], row["state"], row["restarts"]) for row in rows] == [
+        ("node", "ready", 1),
+        ("greeter", "ready", 0),
+    ]
+
+
 def test_a_service_that_cannot_start_is_told_with_its_last_words(site: Site) -> None:
     site.add("broken", "raise SystemExit('the disk it watches is not there')\n")
 

@@ -1,13 +1,14 @@
 """The supervisor's decisions.
 
-    Began Spawned SpawnFailed GotReady Exited Woke StopAsked  ->  Supervisor.step  ->  Spawn Send Tell Settled Finish
+    Began Spawned SpawnFailed GotReady Unready Exited Woke StopAsked
+        ->  Supervisor.step  ->  Spawn Send Tell Settled Finish
 
-Theory of operation. The node comes first; services wait until it is ready once, and after that they live on their
-own, since a service finds its way back to a node that restarts. A program that ends is started again after a delay
-with full jitter, at most :data:`LONGEST_DELAY`; :data:`STABLE_AFTER` seconds of being up make its next failure a first
-one again. A program that was never ready after :data:`TRIES` starts or :data:`SLOW_AFTER` seconds is *failing*: it is
-still retried, but nobody waits for it. A node that ends before it was ever ready is not retried: its port or its
-contracts are wrong, and it has said so.
+Theory of operation. The node comes first; services wait until it is ready once, and after that they live on their own,
+since a service finds its way back to a node that restarts; until it has, it is *reconnecting*. A program that ends is
+started again after a delay with full jitter, at most :data:`LONGEST_DELAY`; :data:`STABLE_AFTER` seconds of being up
+make its next failure a first one again. A program that was never ready after :data:`TRIES` starts or :data:`SLOW_AFTER`
+seconds is *failing*: it is still retried, but nobody waits for it. A node that ends before it was ever ready is not
+retried: its port or its contracts are wrong, and it has said so.
 
 Ending has a budget of five seconds from the request: services are asked at 0, killed at 2.5 s; the node is asked when
 the last service is gone, at the latest then, and killed at 4 s. A second request kills everything at once.
@@ -30,7 +31,7 @@ SLOW_AFTER = 30.0
 SERVICES_KILLED_AFTER = 2.5
 NODE_KILLED_AFTER = 4.0
 
-State = Literal["waiting", "starting", "ready", "restarting", "failing", "stopping", "ended"]
+State = Literal["waiting", "starting", "ready", "reconnecting", "restarting", "failing", "stopping", "ended"]
 Kind = Literal["node", "service"]
 
 
@@ -65,6 +66,13 @@ class GotReady:
 
 
 @dataclass(frozen=True, slots=True)
+class Unready:
+    """A service that was ready has lost the node; it runs on, and says when it is ready again."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exited:
     """``status`` is the exit status, or the negated signal that ended it."""
 
@@ -82,7 +90,7 @@ class StopAsked:
     """Somebody wants everything ended."""
 
 
-Happening = Began | Spawned | SpawnFailed | GotReady | Exited | Woke | StopAsked
+Happening = Began | Spawned | SpawnFailed | GotReady | Unready | Exited | Woke | StopAsked
 
 
 # ----- effects
@@ -197,6 +205,8 @@ class Supervisor:
                 effects = self._lost(self.programs[name], now, f"could not be started: {reason}", 1)
             case GotReady(name):
                 effects = self._ready(self.programs[name], now)
+            case Unready(name):
+                effects = self._unready(self.programs[name])
             case Exited(name, status):
                 effects = self._exited(self.programs[name], status, now)
             case Woke():
@@ -231,11 +241,20 @@ class Supervisor:
     def _ready(self, program: Program, now: float) -> list[Effect]:
         if self.is_stopping or program.state == "ready":
             return []
+        if program.state == "reconnecting":
+            program.state = "ready"
+            return []
         returned = program.restarts > 0 or program.state == "failing"
         program.state, program.since, program.ever_ready, program.due = "ready", now, True, None
         return [
             Tell(program.name, "is ready again" if program.restarts else "is ready")
         ] * returned + self._start_what_may()
+
+    def _unready(self, program: Program) -> list[Effect]:
+        """It does not begin anew: how long it is up, and how often it failed, stay as they are."""
+        if program.state == "ready" and program.kind == "service":
+            program.state = "reconnecting"
+        return []
 
     def _too_slow(self, program: Program, now: float) -> list[Effect]:
         what = f"is not ready after {SLOW_AFTER:.0f} s"
@@ -249,7 +268,7 @@ class Supervisor:
 
     def _exited(self, program: Program, status: int, now: float) -> list[Effect]:
         lasted = now - (program.since if program.since is not None else now)
-        if program.state == "ready" and lasted >= STABLE_AFTER:
+        if program.state in ("ready", "reconnecting") and lasted >= STABLE_AFTER:
             program.failures = 0
         program.pid, program.last_exit = None, status
         return self._lost(program, now, f"ended ({describe_exit(status)})", status)

@@ -34,6 +34,7 @@ from hopsack.supervise.machine import (
     StopAsked,
     Supervisor,
     Tell,
+    Unready,
     Woke,
 )
 from hopsack.supervise.programs import Launch, placed
@@ -203,17 +204,20 @@ class Supervision:
         if facts is None:
             self._audience.line(name, text)
             return
+        if not facts["ready"]:
+            self._happen(Unready(name))
+            return
         if self._launches[name].kind == "node":
             self._node = facts
         self._happen(GotReady(name, facts))
 
 
 def ready_line(text: str) -> dict[str, Any] | None:
-    """What a program says when it is ready: one JSON object with ``"ready": true``."""
+    """What a program says when it is ready, or not any more: one JSON object whose ``ready`` is true or false."""
     if not text.startswith("{"):
         return None
     try:
         facts = json.loads(text)
     except ValueError:
         return None
-    return facts if isinstance(facts, dict) and facts.get("ready") is True else None
+    return facts if isinstance(facts, dict) and isinstance(facts.get("ready"), bool) else None

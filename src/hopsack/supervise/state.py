@@ -89,7 +89,8 @@ def _identify_by_ps(pid: int) -> Identity | None:
 class ProgramState:
     """One line of ``hopsack status``.
 
-    :ivar since: when it got into this state, in seconds since the epoch.
+    :ivar state: of :data:`hopsack.supervise.machine.State`.
+    :ivar since: when it got ready, or, before that, was started; in seconds since the epoch.
     """
 
     name: str

@@ -24,6 +24,7 @@ from hopsack.supervise.machine import (
     StopAsked,
     Supervisor,
     Tell,
+    Unready,
     Woke,
 )
 
@@ -71,6 +72,47 @@ def test_services_wait_until_the_node_is_ready() -> None:
     assert desk.do(Spawned("node", 1)) == []
     assert desk.states() == {"node": "starting", "host": "waiting", "watch": "waiting"}
     assert desk.do(GotReady("node")) == [Spawn("host"), Spawn("watch")]
+
+
+def test_a_service_that_lost_the_node_is_reconnecting_until_it_is_back() -> None:
+    desk = running("host")
+    since = desk.machine.programs["host"].since
+    desk.now += 60
+
+    assert desk.do(Exited("node", -9), Unready("host")) == [
+        Tell("node", "ended (signal 9); starting it again in 0.2 s")
+    ]
+    assert desk.states() == {"node": "restarting", "host": "reconnecting"}
+    desk.sleep()
+    desk.up("node")
+    assert desk.do(Unready("host")) == []
+    assert desk.do(GotReady("host")) == []
+
+    assert desk.states() == {"node": "ready", "host": "ready"}
+    host = desk.machine.programs["host"]
+    assert (host.since, host.restarts, host.failures) == (since, 0, 0)
+
+
+def test_a_service_that_ends_while_it_reconnects_is_started_again() -> None:
+    desk = running("host")
+
+    desk.do(Unready("host"))
+    desk.do(Exited("host", 1))
+    desk.sleep()
+    desk.up("host")
+
+    assert desk.states()["host"] == "ready"
+    assert desk.machine.programs["host"].restarts == 1
+
+
+def test_only_what_is_ready_can_lose_that() -> None:
+    desk = Desk("host")
+    desk.do(Began(), Spawned("node", 1), Unready("node"))
+    assert desk.states()["node"] == "starting"
+
+    desk.do(GotReady("node"), Unready("node"), Spawned("host", 2), Unready("host"))
+
+    assert desk.states() == {"node": "ready", "host": "starting"}
 
 
 def test_it_settles_once_when_the_last_is_ready() -> None:
@@ -250,7 +292,7 @@ def test_what_waits_for_a_restart_is_not_started_any_more() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from(["node", "a", "b"])), max_size=40), st.floats(0, 1))
+@given(st.lists(st.tuples(st.integers(0, 7), st.sampled_from(["node", "a", "b"])), max_size=40), st.floats(0, 1))
 def test_whatever_happens_it_ends_within_five_seconds_and_never_starts_a_running_program(
     story: list[tuple[int, str]], random: float
 ) -> None:
@@ -292,6 +334,8 @@ def test_whatever_happens_it_ends_within_five_seconds_and_never_starts_a_running
         elif action == 4 and name in spawning:
             spawning.remove(name)
             take(desk.do(SpawnFailed(name, "no")))
+        elif action == 7 and name in alive:
+            take(desk.do(Unready(name)))
         elif action == 5 and desk.machine.wake_at is not None:
             take(desk.sleep())
         desk.now += 0.25

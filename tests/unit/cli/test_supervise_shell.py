@@ -203,6 +203,7 @@ def test_a_mistake_of_the_audience_ends_the_run_and_the_programs(diary: str) -> 
 
 def test_a_ready_line_is_one_json_object_that_says_so() -> None:
     assert ready_line('{"ready": true, "service": "host"}') == {"ready": True, "service": "host"}
+    assert ready_line('{"ready": false, "service": "host"}') == {"ready": False, "service": "host"}
     assert ready_line('{"ready": "soon"}') is None
     assert ready_line("{ready}") is None
     assert ready_line('["ready"]') is None
