@@ -8,6 +8,7 @@ the client waits for leave to send (``Expect: 100-continue``), the answer comes 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any, cast
 
@@ -58,14 +59,18 @@ class DoorRequest(Request):
         Request.render(self, resource)
 
     def _reject(self) -> None:
-        """Answer before the request is complete: Twisted has no response yet, so the bytes are written here."""
         self._rejected = True
-        error = _too_large()
-        body = envelopes.encode(problem_of(error))
-        fields = headers_of(error, 413) | {"Content-Length": str(len(body)), "Connection": "close"}
-        lines = ["HTTP/1.1 413 Content Too Large", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
-        self.channel.write("\r\n".join(lines).encode() + body)
+        answer_early(self.channel, _too_large(), 413)
         self.channel.loseConnection()
+
+
+def answer_early(channel: Any, error: RemoteError, status: int) -> None:
+    """Answer before the request is complete: Twisted has no response yet, so the bytes are written here."""
+    body = envelopes.encode(problem_of(error, status))
+    fields = headers_of(error, status) | {"Content-Length": str(len(body)), "Connection": "close"}
+    fields |= {"Server": "hopsack", "X-Content-Type-Options": "nosniff"}
+    head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in fields.items())]
+    channel.write("\r\n".join((*head, "", "")).encode() + body)
 
 
 class _TooLarge(Resource):

@@ -1,4 +1,10 @@
-"""The one HTTP port: Crossbar's web transport with our requests on it."""
+"""The one HTTP port: Crossbar's web transport with our requests on it, and bounds on requests that do not get complete.
+
+Bounds, each with its answer: a request's head (its first line and its header fields) takes at most :data:`ARRIVAL`
+seconds from its first byte, or 408; it holds at most :data:`MAX_HEAD` bytes, or 431; its body never stops for
+:data:`ARRIVAL` seconds, and nobody keeps a connection for :data:`IDLE` seconds without asking for something, or the
+connection is closed. HTTP/1.1 only: HTTP/2 would need bounds of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +12,106 @@ from typing import Any
 
 from crossbar.worker.transport import RouterWebTransport
 from twisted.internet.defer import inlineCallbacks
+from twisted.internet.interfaces import IDelayedCall
+from twisted.web.http import HTTPChannel
 
-from hopsack_router.doors.requests import DoorRequest
+from hopsack.errors import RemoteError
+from hopsack_router.doors.requests import DoorRequest, answer_early
 
 IDLE = 60.0
-"""Seconds in which a client sends more of its request, or another one; Crossbar's default is to wait for ever."""
+"""Seconds in which a client sends another request; Crossbar's default is to wait for ever."""
+
+ARRIVAL = 10.0
+"""Seconds in which a request that has begun goes on."""
+
+MAX_HEAD = 64 << 10
+"""Bytes of a head: room for a token that is too long to be told so."""
+
+LINGER = 2.0
+"""Seconds in which a client that was refused may read why: what it still sends is thrown away until then, because to
+close with bytes unread makes the client's system forget the answer (RFC 9112, section 9.6)."""
+
+
+_Channel: Any = HTTPChannel
+"""Twisted's types for it are a beginning."""
+
+
+class DoorChannel(_Channel):  # type: ignore[misc]
+    """One client's HTTP connection."""
+
+    MAX_LENGTH = MAX_HEAD
+    totalHeadersSize = MAX_HEAD
+
+    _idle: float | None = None
+    _late: IDelayedCall | None = None
+    _refused = False
+
+    def connectionMade(self) -> None:
+        self._idle = self.timeOut
+        super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._refused:
+            return
+        super().dataReceived(data)
+        begun = self.line_mode and (self._buffer or self._receivedHeaderSize)
+        if begun and self._late is None and not self._refused:
+            self._late = self.callLater(ARRIVAL, self._stopped)
+
+    def lineReceived(self, line: bytes) -> Any:
+        if self._receivedHeaderSize + len(line) > self.totalHeadersSize:
+            return self.lineLengthExceeded(line)
+        return super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        advice = "send fewer and shorter header fields"
+        error = RemoteError(f"the head is larger than {MAX_HEAD} bytes", code="hopsack.too_large", advice=advice)
+        self._refuse(error, 431)
+
+    def allHeadersReceived(self) -> None:
+        self._on_time()
+        self.setTimeout(ARRIVAL)
+        super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:
+        self.setTimeout(self._idle)  # kept by Twisted for the time after the response
+        super().allContentReceived()
+
+    def connectionLost(self, reason: Any) -> None:
+        self._on_time()
+        super().connectionLost(reason)
+
+    def _stopped(self) -> None:
+        error = RemoteError(f"the head did not arrive within {ARRIVAL:g} seconds", code="hopsack.bad_request")
+        self._refuse(error, 408)
+
+    def _on_time(self) -> None:
+        late, self._late = self._late, None
+        if late is not None and late.active():
+            late.cancel()
+
+    def _refuse(self, error: RemoteError, status: int) -> None:
+        self._on_time()
+        self.setTimeout(None)
+        self._refused = True
+        self.clearLineBuffer()
+        answer_early(self, error, status)
+        self._late = self.callLater(LINGER, self.loseConnection)
+
+
+def bound(site: Any) -> Any:
+    """Set the bounds of this module on a ``twisted.web.server.Site``."""
+    site.protocol = DoorChannel
+    site.requestFactory = DoorRequest
+    site.acceptableProtocols = lambda: [b"http/1.1"]
+    site.timeOut = site.timeOut or IDLE
+    return site
 
 
 class WebTransport(RouterWebTransport):  # type: ignore[misc]
-    """Crossbar's web transport; its site bounds bodies and silence, and does not tell versions."""
+    """Crossbar's web transport; its site bounds heads, bodies and silence, and does not tell versions."""
 
     @inlineCallbacks
     def _create_web_factory(self, create_paths: bool = False, ignore: Any = ()) -> Any:
         site, root = yield super()._create_web_factory(create_paths, list(ignore))
-        site.requestFactory = DoorRequest
-        site.timeOut = site.timeOut or IDLE
-        return site, root
+        return bound(site), root

@@ -126,6 +126,16 @@ def test_tokens(node: Node, http: httpx.Client) -> None:
     assert {"olga": "http"}.items() <= {one["authid"]: one["door"] for one in operator.json()}.items()
 
 
+@pytest.mark.parametrize(
+    ("size", "status"), [(15_000, 401), (17_000, 401), (60_000, 401), (80_000, 431), (900_000, 431)]
+)
+def test_tokens_that_are_too_long(http: httpx.Client, size: int, status: int) -> None:
+    answer = http.post("/call/presence.list", headers={"Authorization": "Bearer " + "x" * size})
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "HEAD"])
 def test_only_post(http: httpx.Client, method: str) -> None:
     answer = http.request(method, "/call/presence.list")

@@ -19,7 +19,7 @@ from twisted.web.server import Site
 from hopsack.contracts import PERMISSIVE
 from hopsack_router.doors.host import Host
 from hopsack_router.doors.raw import RawFactory
-from hopsack_router.doors.requests import DoorRequest
+from hopsack_router.doors.site import ARRIVAL, LINGER, MAX_HEAD, bound
 from hopsack_router.doors.sse import HEARTBEAT, EventsResource
 from hopsack_router.doors.websockets import WebSocketOptions
 from hopsack_router.routing.fanout import Delivery, Outbox
@@ -90,7 +90,7 @@ def world() -> World:
 
 
 def open_stream(world: World) -> Any:
-    site = Site(EventsResource(world.host), requestFactory=DoorRequest, reactor=world.clock)
+    site = bound(Site(EventsResource(world.host), reactor=world.clock))
     return world.connect(site, "GET /events?topic=demo.news HTTP/1.1", "Host: test")
 
 
@@ -185,6 +185,69 @@ def test_a_stream_ends_with_the_node(world: World) -> None:
 
     assert world.turn().endswith(b"0\r\n\r\n")
     assert world.session.closed == [True]
+
+
+def open_http(world: World, sent: bytes) -> Any:
+    site = bound(Site(EventsResource(world.host), reactor=world.clock))
+    channel = world.connect(site)
+    world.transport.clear()
+    channel.dataReceived(sent)
+    return channel
+
+
+@pytest.mark.parametrize("drip", [b"", b"X-A: b\r\n", b"x"])
+def test_a_head_that_does_not_get_complete(world: World, drip: bytes) -> None:
+    channel = open_http(world, b"GET /events HTTP/1.1\r\nHost:")
+
+    for _ in range(9):
+        assert world.turn(ARRIVAL / 10) == b""
+        channel.dataReceived(drip)
+    answer = world.turn(ARRIVAL / 10)
+    channel.dataReceived(b"\r\n\r\n")
+    rest = world.turn(LINGER)
+
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert rest == b""
+    assert world.transport.disconnecting
+
+
+def test_a_body_that_stops(world: World) -> None:
+    head = b"POST /events HTTP/1.1\r\nHost: test\r\nContent-Length: 20\r\n\r\n"
+    channel = open_http(world, head + b"12345")
+
+    world.turn(ARRIVAL - 1)
+    channel.dataReceived(b"12345")
+    world.turn(ARRIVAL - 1)
+    goes_on = not world.transport.disconnecting
+    world.turn(1)
+
+    assert goes_on
+    assert world.transport.disconnecting
+
+
+def test_between_requests_a_client_may_think(world: World) -> None:
+    request = b"POST /events HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\n{}"
+    channel = open_http(world, request)
+    first = world.turn(ARRIVAL * 2)
+
+    channel.dataReceived(request + request[:30])  # and a third that does not get complete
+    second = world.turn()
+    third = world.turn(ARRIVAL)
+
+    assert first.count(b"HTTP/1.1 405") == second.count(b"HTTP/1.1 405") == 1
+    assert third.startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("field", [b"x" * (MAX_HEAD + 10), b"\r\n".join([b"X-A: " + b"x" * 9000] * 8)])
+def test_a_head_that_is_too_large(world: World, field: bytes) -> None:
+    channel = open_http(world, b"GET /events HTTP/1.1\r\nX-B: " + field + b"\r\n\r\n")
+    answer = world.turn()
+    channel.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+    assert b'"status":431' in answer
+    assert world.turn(LINGER) == b""
+    assert world.transport.disconnecting
 
 
 def test_silence_on_the_raw_door_is_bounded(world: World) -> None:
