@@ -1,7 +1,8 @@
 """``hopsack test``: the layers of tests that this machine can run, and what it would take to run the others.
 
 A layer is left out as a whole when the machine lacks what it needs, and in part when its tests skip themselves; both
-are named at the end with the way to get it, and are failures with ``--all``.
+are named at the end with the way to get it, and are failures with ``--all``. Only what :data:`EXEMPT` declares may be
+missing even then, since it is not to be had everywhere; it is named just as loudly.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +28,11 @@ from hopsack.errors import UsageError
 from hopsack.settings import Settings
 
 Need = Callable[[Settings], doctor.Finding]
+
+NO_PYTHON_2 = "no Python 2.7 with pip here, and the Autobahn testsuite knows no newer Python"
+
+EXEMPT = frozenset({NO_PYTHON_2})
+"""Reasons that a test may skip itself for even with ``--all``: what no package of a current system provides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +55,14 @@ class Outcome:
     """How a layer went.
 
     :ivar left_out: what was not run, and how to get what is missing.
+    :ivar exempt: what was not run, and need not be: :data:`EXEMPT`.
     """
 
     layer: str
     verdict: Literal["passed", "failed", "left out"]
     seconds: float = 0.0
-    left_out: tuple[str, ...] = field(default_factory=tuple)
+    left_out: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = ()
 
     def is_failure(self, strict: bool) -> bool:
         return self.verdict == "failed" or (strict and bool(self.left_out))
@@ -64,6 +73,7 @@ class Outcome:
             "verdict": self.verdict,
             "seconds": round(self.seconds, 1),
             "left_out": list(self.left_out),
+            "exempt": list(self.exempt),
         }
 
 
@@ -150,13 +160,18 @@ def _run(names: Sequence[str], settings: Settings, as_json: bool) -> Iterator[Ou
         say(click.style(f"\n── {name}: {layer.what}", bold=True))
         began = time.monotonic()
         passed, skipped = _run_layer(layer, settings, as_json)
-        yield Outcome(name, "passed" if passed else "failed", time.monotonic() - began, skipped)
+        seconds = time.monotonic() - began
+        yield Outcome(name, "passed" if passed else "failed", seconds, _told(skipped, False), _told(skipped, True))
 
 
-def _run_layer(layer: Layer, settings: Settings, as_json: bool) -> tuple[bool, tuple[str, ...]]:
+def _told(skipped: Mapping[str, int], exempt: bool) -> tuple[str, ...]:
+    return tuple(f"{count} skipped: {reason}" for reason, count in skipped.items() if (reason in EXEMPT) is exempt)
+
+
+def _run_layer(layer: Layer, settings: Settings, as_json: bool) -> tuple[bool, Mapping[str, int]]:
     if not layer.paths:
         results = [_call(command, settings, as_json) for command in layer.commands]
-        return not any(results), ()
+        return not any(results), {}
     paths = [path for path in layer.paths if (settings.project / path).is_dir()]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
@@ -184,16 +199,15 @@ def _beside_python(program: str) -> str:
     return str(beside) if beside.exists() else program
 
 
-def skipped_in(report: Path) -> tuple[str, ...]:
-    """The reasons for which tests of one pytest run skipped themselves, from its JUnit file, each once."""
+def skipped_in(report: Path) -> Mapping[str, int]:
+    """The reasons for which tests of one pytest run skipped themselves, from its JUnit file, and how many did."""
     import xml.etree.ElementTree as ET
 
     try:
         tree = ET.parse(report)  # noqa: S314  written by the pytest we have just run
     except (OSError, ET.ParseError):
-        return ()
-    reasons = [skip.get("message", "") for skip in tree.iter("skipped") if skip.get("type") != "pytest.xfail"]
-    return tuple(f"{reasons.count(reason)} skipped: {reason}" for reason in dict.fromkeys(reasons))
+        return {}
+    return Counter(skip.get("message", "") for skip in tree.iter("skipped") if skip.get("type") != "pytest.xfail")
 
 
 def _summarise(outcomes: Sequence[Outcome], strict: bool, as_json: bool) -> None:
@@ -209,12 +223,16 @@ def _summarise(outcomes: Sequence[Outcome], strict: bool, as_json: bool) -> None
         say(f"{outcome.layer.ljust(width)}  {click.style(outcome.verdict.ljust(8), fg=colour)}  {seconds}".rstrip())
         for text in outcome.left_out:
             say(f"{' ' * width}  {text}")
+        for text in outcome.exempt:
+            say(f"{' ' * width}  {click.style('exempt', fg='yellow')}: {text}")
     failed = [outcome.layer for outcome in outcomes if outcome.is_failure(strict)]
     partly = [outcome.layer for outcome in outcomes if outcome.left_out]
+    exempt = [outcome.layer for outcome in outcomes if outcome.exempt]
     if failed:
         say(click.style(f"\nfailed: {', '.join(failed)}", fg="red"))
     else:
         say(
             click.style("\nall that ran has passed", fg="green")
             + (f"; left out: {', '.join(partly)}" if partly else "")
+            + (f"; exempt: a part of {', '.join(exempt)}" if exempt else "")
         )

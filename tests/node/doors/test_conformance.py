@@ -1,21 +1,22 @@
 """The Autobahn WebSocket testsuite against ``/echo``: its 247 core cases.
 
-It needs Python 2.7 with the testsuite: ``python2.7 -m pip install --target DIR autobahntestsuite==25.10.1``, then
-``WSTEST_PYTHON=python2.7 WSTEST_PACKAGES=DIR``. Without them the test is skipped, and says so.
+It needs Python 2.7 with the testsuite: ``.ci/wstest`` installs it and says which two variables to set. Where there is
+no Python 2.7 the test is exempt, which ``hopsack test`` tells; where there is one, and no testsuite, it is left out.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from ..conftest import Node
+from hopsack.cli.test import NO_PYTHON_2
+
+from ..conftest import ROOT, Node
 
 pytestmark = pytest.mark.node
 
@@ -35,11 +36,13 @@ run()
 
 def python() -> str:
     """A Python 2.7 that has the testsuite."""
-    found = os.environ.get("WSTEST_PYTHON") or shutil.which("python2.7")
+    found = os.environ.get("WSTEST_PYTHON")
     packages = os.environ.get("WSTEST_PACKAGES")
-    if not found or not packages or not Path(packages, "autobahntestsuite").is_dir():
-        pytest.skip("the Autobahn testsuite is not here: set WSTEST_PYTHON and WSTEST_PACKAGES, see this file's head")
-    return found
+    if found and packages and Path(packages, "autobahntestsuite").is_dir():
+        return found
+    if not subprocess.run([ROOT / ".ci" / "wstest", "--find"], capture_output=True, check=False).stdout:
+        pytest.skip(NO_PYTHON_2)
+    pytest.skip('the Autobahn testsuite is not installed: eval "$(.ci/wstest)"')
 
 
 @pytest.mark.timeout(180)

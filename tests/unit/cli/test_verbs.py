@@ -351,7 +351,7 @@ def test_what_skipped_itself_is_told_once_with_its_number(tmp_path: Path) -> Non
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", str(tmp_path)]
     subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
 
-    assert skipped_in(report) == ("2 skipped: needs a peer: apt install peer",)
+    assert skipped_in(report) == {"needs a peer: apt install peer": 2}
 
 
 def test_left_out_is_a_failure_only_if_nothing_may_be() -> None:
@@ -360,6 +360,20 @@ def test_left_out_is_a_failure_only_if_nothing_may_be() -> None:
     assert not partly.is_failure(strict=False)
     assert partly.is_failure(strict=True)
     assert Outcome("node", "failed").is_failure(strict=False)
+
+
+def test_what_is_not_to_be_had_is_no_failure_and_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tests" / "unit").mkdir(parents=True)
+    (tmp_path / "tests" / "unit" / "test_it.py").write_text(
+        f"import pytest\ndef test_a(): pytest.skip({test_verb.NO_PYTHON_2!r})\ndef test_b(): pass\n"
+    )
+
+    told = invoke("test", "unit", "--all", HOPSACK_PROJECT=str(tmp_path))
+
+    assert told.return_value == 0
+    assert f"exempt: 1 skipped: {test_verb.NO_PYTHON_2}" in told.stderr
+    assert "exempt: a part of unit" in told.stderr
+    assert Outcome("unit", "passed", exempt=("1 skipped: x",)).to_json()["exempt"] == ["1 skipped: x"]
 
 
 def test_a_layer_without_what_it_needs_is_left_out_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
