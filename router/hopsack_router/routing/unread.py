@@ -8,6 +8,7 @@ of the same codec the bytes go out as they came in.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from autobahn.wamp import message
@@ -16,6 +17,7 @@ from msgspec import Raw
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import Codec
 from hopsack.wamp.messages import ABSENT
+from hopsack_router.routing import binary
 
 Values = tuple[list[Any] | None, dict[str, Any] | None]
 
@@ -40,8 +42,14 @@ class Carried:
         if self._values is None:
             assert self.codec is not None
             unpack = self.codec.unpack
-            self._values = unpack(self.args), unpack(self.kwargs)
+            values = unpack(self.args), unpack(self.kwargs)
+            if not self.codec.is_binary and self._may_hold_bytes(self.codec):
+                values = binary.from_text(values[0]), binary.from_text(values[1])
+            self._values = values
         return self._values
+
+    def _may_hold_bytes(self, codec: Codec) -> bool:
+        return binary.may_be_in(self.args, codec) or binary.may_be_in(self.kwargs, codec)
 
     def encoded(self, codec: Codec) -> tuple[Raw, Raw]:
         """``args`` and ``kwargs`` in ``codec``, :data:`~hopsack.wamp.messages.ABSENT` where there are none."""
@@ -53,10 +61,10 @@ class Carried:
         raw = known.get(codec.name)
         if raw is None:
             args, kwargs = self.values()
-            raw = known[codec.name] = (
-                ABSENT if args is None else codec.pack(args),
-                ABSENT if not kwargs else codec.pack(kwargs),
-            )
+            # Without bytes in it, the codec's own way is shorter.
+            plain = self.codec is not None and not self._may_hold_bytes(self.codec)
+            pack = codec.pack if plain else partial(binary.pack, codec=codec)
+            raw = known[codec.name] = (ABSENT if args is None else pack(args), ABSENT if not kwargs else pack(kwargs))
         return raw
 
 
