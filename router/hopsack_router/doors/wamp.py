@@ -3,6 +3,8 @@
 Crossbar's protocols do handshake, framing and liveness; what changes here is the way out. Every message is framed and
 queued on the link, so that a reactor turn ends in one write per connection, and an event's frame is the one that all
 connections with the same serializer share. Compressed connections keep their own path: their bytes cannot be shared.
+
+Bound: a client that is not in a realm :data:`ARRIVAL` seconds after it connected is disconnected.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from functools import cache
 from typing import Any
 
 from autobahn.exception import PayloadExceededError
-from autobahn.twisted.resource import WebSocketResource
 from autobahn.wamp import message
 from autobahn.wamp.exception import InvalidUriError, ProtocolError, TransportLost
 from autobahn.wamp.serializer import CBORSerializer, JsonSerializer, MsgPackSerializer
+from autobahn.wamp.types import SessionDetails
 from crossbar.router.protocol import (
     WampRawSocketServerFactory,
     WampRawSocketServerProtocol,
@@ -25,14 +27,16 @@ from crossbar.router.protocol import (
 )
 from crossbar.webservice.base import RouterWebService
 from crossbar.worker.transport import RouterTransport
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from hopsack.errors import to_wamp
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
-from hopsack_router.doors.site import WebTransport
+from hopsack_router.doors.closing import NO_PROGRESS
+from hopsack_router.doors.site import ARRIVAL, WebTransport
 from hopsack_router.doors.sockets import write_straight
-from hopsack_router.doors.websockets import websocket_frame
+from hopsack_router.doors.websockets import DoorResource, websocket_frame
 from hopsack_router.routing import uris
 from hopsack_router.routing.broker import to_message
 from hopsack_router.routing.fanout import Delivery, Format
@@ -175,11 +179,55 @@ _WITH_URI = {
 }
 
 
-class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
+def public(msg: message.Message) -> message.Message:
+    """What a client may be told: Crossbar's WELCOME names the node's process, its parts, and the client's address."""
+    if not isinstance(msg, message.Welcome):
+        return msg
+    extra = {name: value for name, value in (msg.authextra or {}).items() if not name.startswith("x_cb_")}
+    return message.Welcome(
+        msg.session,
+        msg.roles,
+        realm=msg.realm,
+        authid=msg.authid,
+        authrole=msg.authrole,
+        authmethod=msg.authmethod,
+        authprovider=msg.authprovider,
+        authextra=extra or None,
+    )
+
+
+class Arrival:
+    """The time that a WAMP client has to join; its link's factory brings the clock."""
+
+    factory: Any
+    _arrival: IDelayedCall | None = None
+
+    def await_join(self) -> None:
+        """The client is there."""
+        self._arrival = self.factory.clock.callLater(ARRIVAL, self.give_up)
+
+    def joined(self, details: SessionDetails | None = None) -> None:
+        """It is in its realm (the session calls this), or it is gone."""
+        if self._arrival is not None and self._arrival.active():
+            self._arrival.cancel()
+
+    def give_up(self) -> None:
+        """It did not join: disconnect it."""
+        raise NotImplementedError
+
+
+class WebSocketLink(Arrival, Link, WampWebSocketServerProtocol):  # type: ignore[misc]
     """A WAMP client over WebSocket."""
 
     door = "wamp-websocket"
     format: WampFormat
+
+    def give_up(self) -> None:
+        self.sendClose(NO_PROGRESS.number, "Say HELLO soon after connecting.")
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        self.joined()
+        super().onClose(wasClean, code, reason)
 
     def onOpen(self) -> None:
         self.outbox = self.factory.outbox
@@ -188,6 +236,7 @@ class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
         self.format = wamp_format(self._serializer.SERIALIZER_ID, _unframed if compressed else websocket_frame)
         self.transport.unregisterProducer()
         self.transport.registerProducer(self, True)
+        self.await_join()
         super().onOpen()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
@@ -207,7 +256,7 @@ class WebSocketLink(Link, WampWebSocketServerProtocol):  # type: ignore[misc]
     def send(self, msg: message.Message) -> None:
         if not self.isOpen():
             raise TransportLost()
-        payload, binary = self._serializer.serialize(msg)
+        payload, binary = self._serializer.serialize(public(msg))
         limit = self.maxMessagePayloadSize
         if 0 < limit < len(payload):
             raise PayloadExceededError(f"message of {len(payload)} bytes, the connection takes {limit}")
@@ -272,11 +321,23 @@ def keep_alive(transport: Any) -> None:
             connection.setsockopt(getattr(socket, level), getattr(socket, option), value)
 
 
-class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
+class RawSocketLink(Arrival, Link, WampRawSocketServerProtocol):  # type: ignore[misc]
     """A WAMP client over RawSocket: what services use."""
 
     door = "wamp-rawsocket"
     format: WampFormat
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self.await_join()
+
+    def connectionLost(self, reason: Any) -> None:
+        self.joined()
+        super().connectionLost(reason)
+
+    def give_up(self) -> None:
+        LOG.info("closing {peer}: it did not join", peer=self.peer)
+        self.abort()
 
     def _on_handshake_complete(self) -> None:
         self.outbox = self.factory.outbox
@@ -300,7 +361,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
     def send(self, msg: message.Message) -> None:
         if not self.isOpen():
             raise TransportLost()
-        payload, _ = self._serializer.serialize(msg)
+        payload, _ = self._serializer.serialize(public(msg))
         if len(payload) > self._max_len_send:
             raise PayloadExceededError(f"message of {len(payload)} bytes, the connection takes {self._max_len_send}")
         self.queue(rawsocket_frame(payload, True))
@@ -343,9 +404,9 @@ class WampService(RouterWebService):  # type: ignore[misc]
             worker.router_session_factory, transport.cbdir, config, transport.templates
         )
         factory.protocol = WebSocketLink
-        factory.outbox = worker.outbox
+        factory.outbox, factory.clock = worker.outbox, worker._reactor
         factory.startFactory()
-        return WampService(transport, path, config, WebSocketResource(factory))
+        return WampService(transport, path, config, DoorResource(factory))
 
 
 def create_transport(worker: Any, transport_id: str, config: dict[str, Any]) -> RouterTransport:
@@ -363,5 +424,5 @@ class _Transport(RouterTransport):  # type: ignore[misc]
         factory, root = made
         if isinstance(factory, WampRawSocketServerFactory):
             factory.protocol = RawSocketLink
-            factory.outbox = self._worker.outbox
+            factory.outbox, factory.clock = self._worker.outbox, self._worker._reactor
         return factory, root

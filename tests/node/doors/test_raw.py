@@ -61,6 +61,16 @@ def test_an_event_looks_the_same_whoever_published_it(node: Node, page: Any, htt
     assert [reader.event() for _ in range(3)] == [{"topic": "demo.news", "data": NEWS}] * 3
 
 
+def test_a_wamp_client_learns_nothing_of_the_process(node: Node) -> None:
+    with connect(node.ws("/ws"), subprotocols=["wamp.2.json"]) as client:  # type: ignore[list-item]
+        client.send(json.dumps([1, "hopsack", {"roles": {"publisher": {}}, "authmethods": ["anonymous"]}]))
+        welcome = json.loads(client.recv(timeout=20))
+
+    assert welcome[0] == 2
+    assert welcome[2]["authrole"] == "guest"
+    assert "x_cb" not in json.dumps(welcome)
+
+
 def publish_by_wamp(node: Node, topic: str, payload: Any) -> None:
     with connect(node.ws("/ws"), subprotocols=["wamp.2.json"]) as client:  # type: ignore[list-item]
         client.send(json.dumps([1, "hopsack", {"roles": {"publisher": {}}, "authmethods": ["anonymous"]}]))
@@ -298,10 +308,12 @@ def test_old_protocol_versions_are_refused(node: Node) -> None:
         assert client.recv(12) == b"HTTP/1.1 400"
 
 
-def test_a_plain_request_is_told_what_to_do(http: httpx.Client) -> None:
-    answer = http.get("/raw")
+@pytest.mark.parametrize("path", ["/raw", "/ws"])
+def test_a_plain_request_is_told_what_to_do(http: httpx.Client, path: str) -> None:
+    answer = http.get(path)
 
     assert answer.status_code == 426
+    assert "crossbar" not in answer.text.lower()
     assert answer.headers["upgrade"] == "websocket"
     assert "WebSocket" in answer.json()["advice"]
 

@@ -1,0 +1,118 @@
+"""How long a WAMP client may take to join, on a transport in memory and a clock turned by hand."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from autobahn.wamp import message
+from autobahn.wamp.role import RoleBrokerFeatures
+from crossbar.router.protocol import WampRawSocketServerFactory, WampWebSocketServerFactory
+
+from hopsack_router.doors.closing import NO_PROGRESS
+from hopsack_router.doors.site import ARRIVAL
+from hopsack_router.doors.wamp import RawSocketLink, WebSocketLink, public
+
+from .test_shells import World, world
+
+__all__ = ["world"]
+
+HELLO = json.dumps([1, "hopsack", {"roles": {"publisher": {}}}]).encode()
+UPGRADE = (
+    "GET /ws HTTP/1.1",
+    "Host: test",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Protocol: wamp.2.json",
+)
+
+
+def rawsocket(world: World, *sent: bytes) -> Any:
+    factory = WampRawSocketServerFactory(lambda: world.session, {"serializers": ["json"]})
+    factory.protocol, factory.outbox, factory.clock = RawSocketLink, world.host.outbox, world.clock
+    world.transport.getHandle = lambda: SimpleNamespace(family=None)
+    link = factory.buildProtocol(None)
+    link.makeConnection(world.transport)
+    for data in sent:
+        link.dataReceived(data)
+    return link
+
+
+def websocket(world: World) -> Any:
+    factory = WampWebSocketServerFactory(lambda: world.session, ".", {"serializers": ["json"]}, None)
+    factory.protocol, factory.outbox, factory.clock = WebSocketLink, world.host.outbox, world.clock
+    world.transport.registerProducer(object(), True)  # the HTTP channel that was here before
+    return world.connect(factory, *UPGRADE)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x7f\xf1", b"\x7f\xf1\x00\x00", b"\x7f\xf1\x00\x00\x00\x00\x00\x50[1"])
+def test_a_rawsocket_client_that_does_not_join(world: World, sent: bytes) -> None:
+    link = rawsocket(world, sent)
+
+    world.turn(ARRIVAL - 0.1)
+    still = world.transport.disconnected
+    link.dataReceived(b"")
+    world.turn(0.2)
+
+    assert not still
+    assert world.transport.disconnected
+
+
+def test_a_rawsocket_client_that_joins_may_be_silent(world: World) -> None:
+    rawsocket(world, b"\x7f\xf1\x00\x00", len(HELLO).to_bytes(4, "big") + HELLO)
+
+    world.turn(ARRIVAL * 10)
+
+    assert not world.transport.disconnected
+
+
+def test_a_rawsocket_client_that_leaves_is_not_awaited(world: World) -> None:
+    link = rawsocket(world)
+
+    link.connectionLost(SimpleNamespace(value=ConnectionError()))
+
+    assert world.clock.getDelayedCalls() == []
+
+
+def test_a_websocket_client_that_does_not_join(world: World) -> None:
+    websocket(world)
+    world.turn()
+
+    before, after = world.turn(ARRIVAL - 0.1), world.turn(0.2)
+
+    assert before == b""
+    assert after[:1] == b"\x88"
+    assert int.from_bytes(after[2:4], "big") == NO_PROGRESS.number
+
+
+def test_a_websocket_client_that_joins_may_be_silent(world: World) -> None:
+    link = websocket(world)
+    world.turn()
+
+    link.onMessage(HELLO, False)
+
+    assert world.turn(ARRIVAL * 10) == b""
+
+
+def test_a_welcome_says_nothing_of_the_node() -> None:
+    inside = {"x_cb_node": "n", "x_cb_worker": "w", "x_cb_peer": "tcp4:192.0.2.7:1", "x_cb_pid": 7}
+    welcome = message.Welcome(
+        11,
+        {"broker": RoleBrokerFeatures()},
+        realm="hopsack",
+        authid="ann",
+        authrole="user",
+        authextra=inside | {"team": "a"},
+        custom=inside,
+    )
+
+    said = public(welcome).marshal()
+
+    assert "x_cb" not in json.dumps(said)
+    assert said[1] == 11
+    assert (said[2]["authid"], said[2]["authrole"], said[2]["authextra"]) == ("ann", "user", {"team": "a"})
+    assert inside["x_cb_pid"] == 7
