@@ -121,6 +121,11 @@ def failure(identity: Id, error: RemoteError) -> dict[str, Any]:
     return {"jsonrpc": VERSION, "id": identity, "error": details}
 
 
+def report(identity: Id, error: RemoteError) -> dict[str, Any]:
+    """The notification that an answer of the page's was withheld. JSON-RPC has no answer to an answer."""
+    return notification("hopsack.report", {"id": identity, "error": failure(identity, error)["error"]})
+
+
 def event(topic: str, data: Any, position: str | None) -> dict[str, Any]:
     """The notification that carries an event."""
     params = {"topic": topic, "data": data}

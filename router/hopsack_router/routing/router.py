@@ -46,7 +46,7 @@ _ALLOWED = {"allow": True, "cache": False, "disclose": True}
 _UNDISCLOSED = {"allow": True, "cache": False, "disclose": False}
 
 REPORTS_TO = "hopsack-"
-"""Sessions whose agent starts so understand an ERROR for their answer; stock clients would close the connection."""
+"""WAMP sessions whose agent starts so understand an ERROR for their answer; stock clients would hang up over it."""
 
 
 class Router(CrossbarRouter):  # type: ignore[misc]
@@ -294,7 +294,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         """Tell a callee that its answer broke the contract: in the log, and on the wire if it can take it."""
         metrics.refusals.labels(report.code).inc()
         LOG.warn("from {authid}: {report}", authid=session._authid, report=report)
-        if session.agent and session.agent.startswith(REPORTS_TO):
+        if session.door == "raw" or (session.agent and session.agent.startswith(REPORTS_TO)):
             uri, args, kwargs = to_wamp(report)
             self.send(session, YieldError(request, uri, args, kwargs))
 

@@ -18,6 +18,7 @@ from hopsack_router.doors.jsonrpc import Close, Joined, Send
 from hopsack_router.doors.patterns import patterns_of
 from hopsack_router.doors.reading import Dismiss, Refuse, Start
 from hopsack_router.routing.fanout import Delivery
+from hopsack_router.routing.router import YieldError
 from hopsack_router.routing.unread import Carried
 
 CONVERSATIONS = load_all()
@@ -37,6 +38,12 @@ _MESSAGES = {
         message.Goodbye,
     )
 }
+
+
+def _message(wamp: list[Any]) -> message.Message:
+    if wamp[:2] == [message.Error.MESSAGE_TYPE, message.Yield.MESSAGE_TYPE]:  # not in WAMP, so not in Autobahn
+        return YieldError(wamp[2], wamp[4], wamp[5], wamp[6])
+    return _MESSAGES[wamp[0]].parse(wamp)
 
 
 class Replay:
@@ -76,7 +83,7 @@ class Replay:
             self.seen.append({"from": "server", "frame": unframe(frame)})
         else:
             wamp = self.bindings.fill(line["wamp"])
-            self.record(self.machine.routed(_MESSAGES[wamp[0]].parse(wamp)))
+            self.record(self.machine.routed(_message(wamp)))
 
     def record(self, effects: list[Any]) -> None:
         for effect in effects:

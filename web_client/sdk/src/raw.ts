@@ -10,6 +10,7 @@
  *     -> hopsack.register {procedure}            <- {registration}, then requests whose method is the procedure
  *     <- request <procedure>                     -> result | error
  *     <- notification hopsack.cancel {id}        (the answer is not wanted any more)
+ *     <- notification hopsack.report {id, error} (the answer broke its contract)
  *     -> hopsack.ping {}                         <- anything: it only proves that somebody is there
  *
  * An event comes once per connection, however many subscriptions it matches: they are told apart here.
@@ -53,6 +54,7 @@ type Message =
   | { readonly kind: "event"; readonly params: unknown }
   | { readonly kind: "withdrawn"; readonly params: unknown }
   | { readonly kind: "invoked"; readonly id: Id; readonly method: string; readonly params: unknown }
+  | { readonly kind: "reported"; readonly params: unknown }
   | { readonly kind: "noticed" };
 
 interface Subscribed {
@@ -120,6 +122,7 @@ function classify(text: string): Message | undefined {
   if (typeof method === "string") {
     if (typeof id === "string" || typeof id === "number") return { kind: "invoked", id, method, params };
     if (method === "event") return { kind: "event", params };
+    if (method === "hopsack.report") return { kind: "reported", params };
     return method === "hopsack.cancel" ? { kind: "withdrawn", params } : { kind: "noticed" };
   }
   if ("error" in frame) return { kind: "rejected", id, error: frame.error };
@@ -294,6 +297,11 @@ function withdrawn(machine: Raw, { params }: Extract<Message, { kind: "withdrawn
   return invocation === undefined ? [] : [{ kind: "interrupt", invocation }];
 }
 
+/** An answer of this page's broke its contract: its author should see why. */
+function reported(_machine: Raw, { params }: Extract<Message, { kind: "reported" }>): Effect[] {
+  return [{ kind: "report", error: readError(isObject(params) ? params.error : undefined) }];
+}
+
 function answer(machine: Raw, { invocation, result }: Extract<Request, { kind: "answer" }>): Effect[] {
   const id = machine.invocations.theirs(invocation);
   if (id === undefined) return [];
@@ -332,6 +340,7 @@ const RULES: Rules<State, Raw, Step, Effect> = {
     event,
     withdrawn,
     invoked,
+    reported,
     noticed: dropped,
   },
   ended: {
@@ -340,6 +349,7 @@ const RULES: Rules<State, Raw, Step, Effect> = {
     event: dropped,
     withdrawn: dropped,
     invoked: dropped,
+    reported: dropped,
     noticed: dropped,
   },
 };

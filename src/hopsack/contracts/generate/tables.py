@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 from hopsack.errors import ERRORS, ErrorKind, Retry
 
@@ -16,11 +15,8 @@ def typescript() -> str:
     return (
         "// The table of errors. Written by `hopsack generate` from src/hopsack/errors.py: run it again, do not edit.\n"
         "\n"
-        "/** One row of the table: what an error is called on each door, and what a caller should do. */\n"
+        "/** One row of the table: what an error is called on the doors of a page, and what a caller should do. */\n"
         "export interface ErrorKind {\n"
-        "  readonly code: string;\n"
-        "  /** HTTP status (RFC 9110). */\n"
-        "  readonly status: number;\n"
         "  /** JSON-RPC 2.0 error number. */\n"
         "  readonly jsonrpc: number;\n"
         "  /** The error URI of the WAMP specification, or null: then the code is the URI. */\n"
@@ -36,7 +32,9 @@ def typescript() -> str:
 
 
 def _object(row: ErrorKind) -> str:
-    return "{ " + ", ".join(f"{key}: {json.dumps(value)}" for key, value in asdict(row).items()) + " }"
+    """A row without what a page has no use for: every byte of it is sent to every page."""
+    facts = {"jsonrpc": row.jsonrpc, "wamp": row.wamp, "retry": row.retry, "meaning": row.meaning}
+    return "{ " + ", ".join(f"{key}: {json.dumps(value)}" for key, value in facts.items()) + " }"
 
 
 def markdown() -> str:
