@@ -37,6 +37,7 @@ from hopsack_router.doors.requests import (
     segments_of,
     set_headers,
 )
+from hopsack_router.routing import uris
 from hopsack_router.routing.links import DoorLink
 
 ONLY = 1
@@ -44,13 +45,21 @@ ONLY = 1
 
 
 def call_of(procedure: str, body: bytes) -> message.Call:
-    """:raises RemoteError: the body is not JSON."""
+    """:raises RemoteError: the procedure can be none, or the body is not JSON."""
+    _check(procedure, "procedure")
     return message.Call(ONLY, procedure, args=[envelopes.decode(body)] if body else None)
 
 
 def publish_of(topic: str, body: bytes) -> message.Publish:
-    """:raises RemoteError: the body is not JSON."""
+    """:raises RemoteError: the topic can be none, or the body is not JSON."""
+    _check(topic, "topic")
     return message.Publish(ONLY, topic, args=[envelopes.decode(body) if body else None], acknowledge=True)
+
+
+def _check(uri: str, where: str) -> None:
+    refusal = uris.check(uri, restricted=False, where=where)
+    if refusal is not None:
+        raise refusal
 
 
 def is_foreign(request: Request) -> bool:

@@ -61,6 +61,16 @@ def test_an_event_looks_the_same_whoever_published_it(node: Node, page: Any, htt
     assert [reader.event() for _ in range(3)] == [{"topic": "demo.news", "data": NEWS}] * 3
 
 
+def test_what_was_meant(page: Any) -> None:
+    ann = page()
+
+    method = ann.refused("hopsack.subscrib", {"topic": "demo.news"})
+    topic = ann.refused("hopsack.subscribe", {"topic": "demo.hall.said "})
+
+    assert (method["code"], method["advice"]) == ("hopsack.undeclared", "did you mean hopsack.subscribe?")
+    assert topic["code"] == "hopsack.invalid_uri"
+
+
 def test_a_wamp_client_learns_nothing_of_the_process(node: Node) -> None:
     with connect(node.ws("/ws"), subprotocols=["wamp.2.json"]) as client:  # type: ignore[list-item]
         client.send(json.dumps([1, "hopsack", {"roles": {"publisher": {}}, "authmethods": ["anonymous"]}]))

@@ -66,6 +66,60 @@ def test_what_waits_for_the_join_is_bounded_in_number_and_in_bytes() -> None:
     assert small.state is State.CONNECTING
 
 
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("hopsack.subscribe", {"topic": "demo.a b"}),
+        ("hopsack.subscribe", {"topic": "demo."}),
+        ("hopsack.subscribe", {"topic": "demo.a b", "match": "prefix"}),
+        ("hopsack.publish", {"topic": "demo..said", "data": 1}),
+        ("hopsack.publish", {"topic": "demo.#", "data": 1}),
+        ("hopsack.register", {"procedure": ""}),
+        ("hopsack.register", {"procedure": "demo. ", "match": "wildcard"}),
+        ("demo.room.a b", None),
+        ("demo.", {}),
+    ],
+)
+def test_a_name_that_can_be_none_goes_no_further(method: str, params: Any) -> None:
+    machine = connection()
+
+    asked, told = say(machine, method, params, id=1), say(machine, method, params)
+
+    assert (codes(asked), routed(asked)) == (["hopsack.invalid_uri"], [])
+    assert told == []
+
+
+def test_patterns_may_have_empty_parts() -> None:
+    machine = connection()
+
+    assert routed(say(machine, "hopsack.subscribe", {"topic": "demo.", "match": "prefix"}, id=1))
+    assert routed(say(machine, "hopsack.subscribe", {"topic": "demo..said", "match": "wildcard"}, id=2))
+
+
+@pytest.mark.parametrize(
+    ("method", "nearest", "meant"),
+    [
+        ("hopsack.subscrib", "hopsack.services.list", "hopsack.subscribe"),
+        ("hopsack.hallo", None, "hopsack.hello"),
+        ("hopsack.service.list", "hopsack.services.list", "hopsack.services.list"),
+        ("demo.ad", "demo.add", "demo.add"),
+        ("hopsack.zzzzzzzzzz", None, None),
+    ],
+)
+def test_a_misspelt_method_may_be_the_doors_own(method: str, nearest: str | None, meant: str | None) -> None:
+    machine = connection()
+    say(machine, method, {}, id=1)
+    facts: dict[str, Any] = {"code": "hopsack.undeclared", "advice": f"did you mean {nearest}?"}
+
+    effects = machine.routed(
+        message.Error(48, 1, "wamp.error.no_such_procedure", kwargs=facts | {"data": {"nearest": nearest}})
+    )
+
+    [told] = [one.body["error"]["data"] for one in effects if isinstance(one, Send)]
+    assert told.get("data", {}).get("nearest") == meant
+    assert told["advice"] == f"did you mean {meant}?"
+
+
 def test_a_batch_is_bounded() -> None:
     machine = connection(Limits(batch=2))
 
