@@ -25,7 +25,6 @@ not answered (their callers get ``hopsack.overloaded``).
 from __future__ import annotations
 
 import difflib
-import difflib
 import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -40,7 +39,6 @@ from hopsack_router.doors import envelopes
 from hopsack_router.doors.closing import GOING_AWAY, KICKED, NO_PROGRESS, TOKEN_REFUSED, CloseCode, clip, reason_of
 from hopsack_router.doors.effects import REALM, Join, Route
 from hopsack_router.doors.envelopes import ABSENT, Absent, Id, Malformed, Request, Response
-from hopsack_router.routing import uris
 from hopsack_router.routing import uris
 
 
@@ -346,7 +344,6 @@ class Connection:
     def _subscribe(self, slot: _Slot, request: Request) -> list[Effect]:
         params = _params(Subscribe, request)
         _check(uris.check_pattern(params.topic, params.match, where="topic"))
-        _check(uris.check_pattern(params.topic, params.match, where="topic"))
         number = self._ask(slot, params.topic, _subscribed)
         return [Route(message.Subscribe(number, params.topic, match=params.match))]
 
@@ -358,7 +355,6 @@ class Connection:
     def _publish(self, slot: _Slot, request: Request) -> list[Effect]:
         params = _params(Publish, request)
         _check(uris.check(params.topic, restricted=False, where="topic"))
-        _check(uris.check(params.topic, restricted=False, where="topic"))
         if isinstance(slot.id, Absent):
             return [Route(message.Publish(self._number(), params.topic, args=[params.data]))]
         number = self._ask(slot, params.topic, _nothing)
@@ -366,7 +362,6 @@ class Connection:
 
     def _register(self, slot: _Slot, request: Request) -> list[Effect]:
         params = _params(Register, request)
-        _check(uris.check_pattern(params.procedure, params.match, where="procedure"))
         _check(uris.check_pattern(params.procedure, params.match, where="procedure"))
 
         def registered(msg: message.Registered) -> dict[str, int]:
@@ -398,7 +393,6 @@ class Connection:
         return slot.succeed({})
 
     def _call(self, slot: _Slot, request: Request) -> list[Effect]:
-        _check(uris.check(request.method, restricted=False, where="procedure"))
         _check(uris.check(request.method, restricted=False, where="procedure"))
         number = self._ask(slot, request.method, _payload)
         args = None if request.params is ABSENT or request.params is None else [request.params]
@@ -453,8 +447,6 @@ class Connection:
         if pending is None:
             return []
         error = from_wamp(msg.error, msg.args, msg.kwargs)
-        if error.code == "hopsack.undeclared" and pending.result is _payload:
-            _suggest_method(error, pending.where)
         if error.code == "hopsack.undeclared" and pending.result is _payload:
             _suggest_method(error, pending.where)
         if error.where is None:
@@ -521,23 +513,6 @@ def _params(kind: type[P], request: Request) -> P:
         path = place.rstrip("`").replace(".", "/")
         advice = f"{request.method} takes {', '.join(kind.__struct_fields__)}"
         raise Invalid(text, where=request.method, path=path, advice=advice) from error
-
-
-def _check(refusal: RemoteError | None) -> None:
-    """Before a name goes into a WAMP message: the router takes what is no URI for something nobody has declared."""
-    if refusal is not None:
-        raise refusal
-
-
-def _suggest_method(error: RemoteError, method: str) -> None:
-    """The router knows procedures only. What was meant may be a method of this door: ``hopsack.subscrib``."""
-    if not method.startswith("hopsack."):
-        return
-    nearest = error.data.get("nearest")
-    rivals = [*_METHODS, *((nearest,) if isinstance(nearest, str) else ())]
-    close = difflib.get_close_matches(method[:200], rivals, n=1)
-    if close:
-        error.advice, error.data = f"did you mean {close[0]}?", {**error.data, "nearest": close[0]}
 
 
 def _check(refusal: RemoteError | None) -> None:
