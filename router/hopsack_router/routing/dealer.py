@@ -27,6 +27,7 @@ from twisted.logger import Logger
 from hopsack.errors import BrokenResult, Canceled, Deadline, NoCallee, Overloaded, RemoteError, to_wamp
 from hopsack.wamp import messages as lean
 from hopsack_router.routing import uris
+from hopsack_router.routing.deadlines import Deadlines, Lane
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.registrations import Registrations
 from hopsack_router.routing.unread import carried_by
@@ -50,19 +51,12 @@ class Calls(dict[InvocationRequest, None]):
         del self[call]
 
 
-class ExactTimers:
-    """Timeouts at their time; Crossbar's fire in steps of a second, up to one early."""
-
-    def __init__(self, reactor: Any) -> None:
-        self.call_later: Callable[..., Any] = reactor.callLater
-
-
 class Dealer(Registrations):
     """Routes calls of one realm."""
 
     def __init__(self, router: Any, reactor: Any, options: Any = None) -> None:
         super().__init__(router, reactor, options)
-        self._cancel_timers = ExactTimers(reactor)
+        self._cancel_timers = Deadlines(reactor, self._expire)
         self._slots: dict[Any, dict[int, Any]] = {}  # callee -> invocation -> its place in the registration
 
     def invocation(self, request: int) -> InvocationRequest | None:
@@ -138,9 +132,7 @@ class Dealer(Registrations):
             known.append(in_flight)
         timeout = self._timeout(call)
         if timeout:
-            in_flight.timeout_call = self._cancel_timers.call_later(
-                timeout / 1000, lambda: self._expire(in_flight, timeout)
-            )
+            in_flight.timeout_call = self._cancel_timers.begin(in_flight, timeout)
 
     def _timeout(self, call: message.Call) -> int | None:
         """Milliseconds to the deadline: what the caller asks for, and no more than the contract gives."""
@@ -156,9 +148,9 @@ class Dealer(Registrations):
         self._invocations_by_call.pop((in_flight.caller_session_id, in_flight.call.request), None)
         _drop(self._callee_to_invocations, in_flight.callee, in_flight)
         _drop(self._caller_to_invocations, in_flight.caller, in_flight)
-        timer, in_flight.timeout_call = in_flight.timeout_call, None
-        if timer is not None:
-            timer.cancel()
+        deadline: Lane | None = in_flight.timeout_call
+        if deadline is not None:
+            deadline.end(in_flight)
 
     def _free(self, callee: NodeSession, request: int) -> None:
         """The callee has answered an invocation: it has room for another one, if it counts them."""
@@ -225,7 +217,6 @@ class Dealer(Registrations):
             self._end(in_flight, KILLED)
 
     def _expire(self, in_flight: InvocationRequest, timeout: int) -> None:
-        in_flight.timeout_call = None
         self._end(in_flight, EXPIRED, f"no answer within {timeout} ms")
 
     def detach(self, session: NodeSession) -> None:
