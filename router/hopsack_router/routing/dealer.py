@@ -44,11 +44,7 @@ _DISCLOSED = {"allow": True, "cache": False, "disclose": True}
 class Calls(dict[InvocationRequest, None]):
     """The calls of one session, in their order; Crossbar keeps a list, where every answer searches."""
 
-    def append(self, call: InvocationRequest) -> None:
-        self[call] = None
-
-    def remove(self, call: InvocationRequest) -> None:
-        del self[call]
+    remove = dict.__delitem__
 
 
 class Dealer(Registrations):
@@ -129,7 +125,7 @@ class Dealer(Registrations):
             known = calls.get(session)
             if known is None:
                 known = calls[session] = Calls()
-            known.append(in_flight)
+            known[in_flight] = None
         timeout = self._timeout(call)
         if timeout:
             in_flight.timeout_call = self._cancel_timers.begin(in_flight, timeout)

@@ -66,6 +66,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self.turns = Turns()
         self._announcements: list[tuple[Any, ...]] = []
         super().__init__(factory, *args, **kwargs)
+        self._routes = self._all_routes()
 
     # ---- sessions ------------------------------------------------------------------------------------------------
 
@@ -175,19 +176,19 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
         :raises ProtocolError: no client may send this; the connection cannot go on.
         """
-        route = _ROUTES.get(type(msg))
+        route = self._routes.get(type(msg))
         if route is None:
             raise ProtocolError(f"unexpected message {type(msg).__name__}")
-        route.count()
+        route.received.n += 1
         if self.turns and route.waits and session in self.turns:
             self._hold(session, msg)
             return
         admitted: message.Message | None = msg
         try:
             if self.admits and session._authrole != "trusted":
-                admitted = route.admit(self, session, msg)
+                admitted = route.admit(session, msg)
             if admitted is not None:
-                (route if admitted is msg else _ROUTES[type(admitted)]).carry_out(self, session, admitted)
+                (route if admitted is msg else self._routes[type(admitted)]).carry_out(session, admitted)
         except ProtocolError:
             raise
         except Exception as error:
@@ -212,6 +213,22 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             case _:
                 LOG.failure("the router failed on a message", Failure(error), kind=type(msg).__name__)
                 self.refuse(session, msg, RemoteError("the node failed on this message; its log has the details"))
+
+    def _all_routes(self) -> dict[type, _Route]:
+        broker, dealer = self._broker, self._dealer
+        routes = (
+            _Route(message.Publish, self._admit_publish, broker.processPublish),
+            _Route(message.Subscribe, self._admit_subscribe, broker.processSubscribe),
+            _Route(message.Unsubscribe, self._admit_unread, broker.processUnsubscribe),
+            _Route(message.Register, self._admit_register, dealer.processRegister),
+            _Route(message.Unregister, self._admit_unread, dealer.processUnregister),
+            _Route(message.Call, self._admit_call, dealer.processCall),
+            _Route(message.Cancel, self._admit_unread, dealer.processCancel),
+            _Route(message.Yield, self._admit_result, dealer.processYield),
+            _Route(message.Error, self._admit_error, dealer.processInvocationError),
+        )
+        by_kind: dict[type, _Route] = {route.kind: route for route in routes}
+        return by_kind | {kind: by_kind[read] for kind, read in unread.KINDS.items()}
 
     def _admit_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:
         if msg.payload is None:
@@ -244,7 +261,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
     def refuse(self, session: NodeSession, msg: message.Message, refusal: RemoteError) -> None:
         """Answer a request with an error, where WAMP has a place for one."""
         metrics.refusals.labels(refusal.code).inc()
-        kind: Any = _ROUTES[type(msg)].kind
+        kind: Any = self._routes[type(msg)].kind
         if kind not in _ANSWERABLE or (kind is message.Publish and not msg.acknowledge):
             LOG.info("refused from {authid}: {refusal}", authid=session._authid, refusal=refusal)
             return
@@ -299,6 +316,26 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             self.send(session, YieldError(request, uri, args, kwargs))
 
 
+class _Route:
+    """The way of one kind of message through a router.
+
+    :ivar kind: Autobahn's class of it.
+    :ivar admit: asks admission.
+    :ivar carry_out: what broker or dealer do with it.
+    :ivar waits: whether it keeps its place behind a request of the session's that is still being decided.
+    :ivar received: how many there were.
+    """
+
+    __slots__ = ("admit", "carry_out", "kind", "received", "waits")
+
+    def __init__(self, kind: type, admit: Callable[..., Any], carry_out: Callable[..., None]) -> None:
+        self.kind = kind
+        self.admit = admit
+        self.carry_out = carry_out
+        self.waits = kind not in (message.Yield, message.Error)
+        self.received = metrics.messages.tally(kind.__name__.lower())
+
+
 class YieldError(message.Error):  # type: ignore[misc]
     """An ERROR about a callee's YIELD or ERROR, which WAMP does not have: sent only to clients of ours."""
 
@@ -322,50 +359,6 @@ _ANSWERABLE = frozenset(
 )
 
 _ABOUT_TOPICS = frozenset((message.Publish, message.Subscribe, message.Unsubscribe))
-
-
-class _Route:
-    """The way of one kind of message through the router.
-
-    :ivar kind: Autobahn's class of it.
-    :ivar admit: what asks admission.
-    :ivar carry_out: what broker or dealer do with it.
-    :ivar waits: whether it keeps its place behind a request of the session's that is still being decided.
-    """
-
-    __slots__ = ("admit", "carry_out", "count", "kind", "waits")
-
-    def __init__(self, kind: type, admit: Callable[..., Any], owner: str, method: str) -> None:
-        self.kind = kind
-        self.admit = admit
-        self.waits = kind not in (message.Yield, message.Error)
-        self.count = metrics.messages.labels(kind.__name__.lower()).inc
-
-        def carry_out(router: Router, session: NodeSession, msg: message.Message) -> None:
-            getattr(getattr(router, owner), method)(session, msg)
-
-        self.carry_out = carry_out
-
-
-_ROUTES: dict[type, _Route] = {
-    route.kind: route
-    for route in (
-        _Route(message.Publish, Router._admit_publish, "_broker", "processPublish"),
-        _Route(message.Subscribe, Router._admit_subscribe, "_broker", "processSubscribe"),
-        _Route(message.Unsubscribe, Router._admit_unread, "_broker", "processUnsubscribe"),
-        _Route(message.Register, Router._admit_register, "_dealer", "processRegister"),
-        _Route(message.Unregister, Router._admit_unread, "_dealer", "processUnregister"),
-        _Route(message.Call, Router._admit_call, "_dealer", "processCall"),
-        _Route(message.Cancel, Router._admit_unread, "_dealer", "processCancel"),
-        _Route(message.Yield, Router._admit_result, "_dealer", "processYield"),
-        _Route(message.Error, Router._admit_error, "_dealer", "processInvocationError"),
-    )
-}
-_ROUTES |= {
-    unread.Publish: _ROUTES[message.Publish],
-    unread.Call: _ROUTES[message.Call],
-    unread.Yield: _ROUTES[message.Yield],
-}
 
 
 class RouterFactory(CrossbarRouterFactory):  # type: ignore[misc]

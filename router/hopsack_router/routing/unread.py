@@ -128,6 +128,9 @@ class Yield(_Unread, message.Yield):  # type: ignore[misc]
         self.carried = carried
 
 
+KINDS: dict[type, type] = {Publish: message.Publish, Call: message.Call, Yield: message.Yield}
+"""What they are for who wants to know Autobahn's class."""
+
 # ---- reading --------------------------------------------------------------------------------------------------------
 
 _ACKNOWLEDGE = frozenset(("acknowledge", "exclude_me"))
