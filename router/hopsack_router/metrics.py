@@ -40,7 +40,6 @@ class Tallies(Collector):
         yield family
 
 
-
 sessions = Gauge("hopsack_sessions", "Sessions in the realm", ["door"], registry=REGISTRY)
 joins = Counter("hopsack_joins", "Sessions that joined", ["door"], registry=REGISTRY)
 messages = Tallies("hopsack_messages", "WAMP messages received, by type", "type", REGISTRY)

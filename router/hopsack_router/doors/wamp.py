@@ -10,7 +10,7 @@ Bound: a client that is not in a realm :data:`ARRIVAL` seconds after it connecte
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -34,6 +34,7 @@ from hopsack.errors import to_wamp
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
 from hopsack_router.doors.closing import NO_PROGRESS
+from hopsack_router.doors.frames import PING, REGULAR, Frames, Unacceptable, pong
 from hopsack_router.doors.site import ARRIVAL, WebTransport
 from hopsack_router.doors.sockets import write_straight
 from hopsack_router.doors.websockets import DoorResource, websocket_frame
@@ -124,7 +125,7 @@ def wamp_format(serializer_id: str, frame: Any) -> WampFormat:
     return WampFormat(_CLASSES[name](batched=bool(batched)), frame)
 
 
-def received(link: Any, payload: bytes) -> Iterator[message.Message]:
+def received(link: Any, payload: bytes) -> Iterable[message.Message]:
     """The messages in what a client sent: the frequent ones unread, the others as Autobahn reads them.
 
     :raises ProtocolError: the bytes are no WAMP message.
@@ -136,9 +137,8 @@ def received(link: Any, payload: bytes) -> Iterator[message.Message]:
         except Malformed as error:
             raise ProtocolError(str(error)) from error
         if msg is not None:
-            yield msg
-            return
-    yield from messages(link._serializer, payload, link.send)
+            return (msg,)
+    return messages(link._serializer, payload, link.send)
 
 
 def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], object]) -> Iterator[message.Message]:
@@ -278,7 +278,7 @@ class WebSocketLink(Arrival, Link, WampWebSocketServerProtocol):  # type: ignore
         if 0 < self.maxMessagePayloadSize < len(frame) - 10:
             raise PayloadExceededError
         if self._perMessageCompress is None:
-            super().offer(frame, publication)
+            self.queue(frame)
         else:
             self.sendMessage(frame, self._serializer._serializer.BINARY)
 
@@ -344,7 +344,24 @@ class RawSocketLink(Arrival, Link, WampRawSocketServerProtocol):  # type: ignore
         self.format = wamp_format(self._serializer.SERIALIZER_ID, rawsocket_frame)
         self.transport.registerProducer(self, True)
         keep_alive(self.transport)
+        self._frames = Frames(self.MAX_LENGTH)
         super()._on_handshake_complete()
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self._handshake_complete:
+            super().dataReceived(data)  # comes back with what is behind the handshake
+            return
+        try:
+            frames = self._frames.received(data)
+        except Unacceptable as error:
+            LOG.info("closing {peer}: {error}", peer=self.peer, error=error)
+            self.abort()
+            return
+        for kind, payload in frames:
+            if kind == REGULAR:
+                self.stringReceived(payload)
+            elif kind == PING:
+                self.queue(pong(payload))
 
     def stringReceived(self, payload: bytes) -> None:
         try:
@@ -378,7 +395,7 @@ class RawSocketLink(Arrival, Link, WampRawSocketServerProtocol):  # type: ignore
     def offer(self, frame: bytes, publication: int) -> None:
         if len(frame) - 4 > self._max_len_send:
             raise PayloadExceededError
-        super().offer(frame, publication)
+        self.queue(frame)
 
     def write(self, data: bytes) -> None:
         if self.transport is not None:
