@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -303,6 +304,15 @@ def test_two_launchers_at_once_make_one_environment(machine: Machine, tmp_path: 
     assert not (machine.root / ".venv.lock").exists()
 
 
+@pytest.fixture
+def hangups_heard() -> Iterator[None]:
+    """A shell cannot trap what was ignored when it started, and under `nohup` everything starts deaf to SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups_heard")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_an_interrupted_launcher_leaves_nothing_that_looks_done(
     machine: Machine, tmp_path: Path, number: signal.Signals
