@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from autobahn.wamp import message
+
+from hopsack_router.doors.wamp import _unframed, wamp_format
 
 from .conftest import Client, Realm
 from .test_call_ends import INTERRUPT, invocation
@@ -116,4 +119,52 @@ def test_progress_too_large_for_its_caller_ends_the_call_and_stops_the_callee(op
 
     assert [one[:2] for one in told] == [[INTERRUPT, request]]
     assert refused_as_too_large(guest.take())
+    assert still_answers(service, guest)
+
+
+WIDE = 1 << 80  # CBOR can, msgpack cannot
+
+
+def says(client: Client, msg: message.Message) -> None:
+    """What a client says that speaks a serializer of Autobahn's."""
+    session = client._link._session
+    assert session is not None
+    session.onMessage(msg)
+
+
+def test_an_event_that_one_serializer_cannot_write_reaches_the_others(open_realm: Realm) -> None:
+    sam, packed, cbor = open_realm.join(), open_realm.join(), open_realm.join()
+    for reader in (packed, cbor):
+        reader.send(SUBSCRIBE, 1, {}, "lab.note")
+    frames: list[bytes] = []
+    cbor._link.format, cbor._link._receive = wamp_format("cbor", _unframed), frames.append
+
+    says(sam, message.Publish(1, "lab.note", args=[WIDE]))
+
+    (notice,) = packed.take()
+    assert notice[3:] == [{"x_hopsack_dropped": "unreadable", "x_hopsack_size": 0}]
+    (event,) = cbor._link.format._serializer._serializer.unserialize(frames[0])
+    assert event[4] == [WIDE]
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_a_result_that_its_caller_cannot_read_ends_the_call(open_realm: Realm, progress: bool) -> None:
+    service, guest = pair(open_realm)
+    guest.send(CALL, 1, {"receive_progress": True}, "lab.double", [1])
+    request = invocation(service)
+
+    says(service, message.Yield(request, args=[WIDE], progress=progress or None))
+
+    (error,) = guest.take()
+    assert details(error)["code"] == "hopsack.broken_result"
+    assert [one[0] for one in service.take()] == ([INTERRUPT] if progress else [])
+
+
+def test_a_call_that_its_callee_cannot_read_is_refused_and_takes_no_slot(open_realm: Realm) -> None:
+    service, guest = pair(open_realm)
+
+    says(guest, message.Call(1, "lab.double", args=[WIDE]))
+
+    (error,) = guest.take()
+    assert error[:3] == [ERROR, CALL, 1]
     assert still_answers(service, guest)
