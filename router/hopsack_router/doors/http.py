@@ -221,25 +221,27 @@ def _one_segment(segments: list[bytes]) -> str | None:
         return None
 
 
-class CallService(RouterWebService):  # type: ignore[misc]
+class AskService(RouterWebService):  # type: ignore[misc]
+    """Base of the web services that ask once for each request."""
+
+    build: Callable[[str, bytes], message.Message]
+
+    @classmethod
+    def create(cls, transport: Any, path: str, config: dict[str, Any]) -> AskService:
+        return cls(transport, path, config, AskResource(Host.of(transport), cls.build))
+
+    @staticmethod
+    def check(personality: Any, config: dict[str, Any]) -> None:
+        check_options(config)
+
+
+class CallService(AskService):
     """The web service type ``hopsack-call``."""
 
-    @staticmethod
-    def create(transport: Any, path: str, config: dict[str, Any]) -> CallService:
-        return CallService(transport, path, config, AskResource(Host.of(transport), call_of))
-
-    @staticmethod
-    def check(personality: Any, config: dict[str, Any]) -> None:
-        check_options(config)
+    build = staticmethod(call_of)
 
 
-class PublishService(RouterWebService):  # type: ignore[misc]
+class PublishService(AskService):
     """The web service type ``hopsack-publish``."""
 
-    @staticmethod
-    def create(transport: Any, path: str, config: dict[str, Any]) -> PublishService:
-        return PublishService(transport, path, config, AskResource(Host.of(transport), publish_of))
-
-    @staticmethod
-    def check(personality: Any, config: dict[str, Any]) -> None:
-        check_options(config)
+    build = staticmethod(publish_of)

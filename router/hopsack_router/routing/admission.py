@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from hopsack.contracts import Catalogue, ProcedureContract, TopicContract, Violation, payload_of
-from hopsack.errors import ERRORS, BadRequest, BrokenResult, Denied, Internal, Invalid, RemoteError, Undeclared
+from hopsack.errors import ERRORS, BrokenResult, Denied, Internal, Invalid, RemoteError, Undeclared
 
 ALMIGHTY = frozenset(("operator", "trusted"))
 """Roles that may do whatever a contract declares; contracts need not name them."""
@@ -268,8 +268,3 @@ def _denied(who: Who, verb: str, uri: str, roles: frozenset[str]) -> RemoteError
 
 def _invalid(violation: Violation, where: str) -> RemoteError:
     return Invalid(violation.message, where=where, path=violation.path)
-
-
-def unsupported(what: str, where: str) -> RemoteError:
-    """A message that is well-formed and that this realm does not take."""
-    return BadRequest(what, where=where)

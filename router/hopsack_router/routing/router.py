@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from hopsack.contracts import PERMISSIVE, Catalogue
+from hopsack.contracts import PERMISSIVE, Catalogue, Violation
 from hopsack.errors import BrokenResult, Denied, Overloaded, RemoteError, to_wamp
 from hopsack.wamp.codec import Malformed
 from hopsack_router import metrics
@@ -283,29 +283,32 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             violation = self.admission.answer_opaque(procedure)
         if violation is None:
             return msg
-        broken = BrokenResult(violation.message, where=procedure, path=violation.path)
-        self._report(session, msg.request, broken)
-        return _error_instead(
-            msg.request, BrokenResult(where=procedure, advice="its service's log says what was wrong")
-        )
+        answer = BrokenResult(where=procedure, advice="its service's log says what was wrong")
+        return self._withhold(session, msg.request, violation, answer)
 
     def _admit_error(self, session: NodeSession, msg: message.Error) -> message.Message:
         invocation = self._dealer.invocation(msg.request)
         if invocation is None or invocation.callee is not session:
             return msg
-        procedure, incident = invocation.call.procedure, secrets.token_hex(4)
+        procedure = invocation.call.procedure
         violation = None if msg.payload is None else self.admission.answer_opaque(procedure)
         if violation is not None:
-            broken = BrokenResult(violation.message, where=procedure, path=violation.path)
-            self._report(session, msg.request, broken)
-            return _error_instead(msg.request, BrokenResult(where=procedure))
+            return self._withhold(session, msg.request, violation, BrokenResult(where=procedure))
         if msg.payload is not None:
             return msg
+        incident = secrets.token_hex(4)
         answer = self.admission.error(procedure, msg.error, msg.args, msg.kwargs, incident)
         if answer.report is not None:
             LOG.warn("incident {incident}: {args!r}", incident=incident, args=(msg.args or [])[:1])
             self._report(session, msg.request, answer.report)
         return msg if answer.error is None else _error_instead(msg.request, answer.error)
+
+    def _withhold(
+        self, session: NodeSession, request: int, violation: Violation, answer: BrokenResult
+    ) -> message.Error:
+        """The callee is told what broke the contract; the caller gets ``answer`` in its place."""
+        self._report(session, request, BrokenResult(violation.message, where=answer.where, path=violation.path))
+        return _error_instead(request, answer)
 
     def _report(self, session: NodeSession, request: int, report: RemoteError) -> None:
         """Tell a callee that its answer broke the contract: in the log, and on the wire if it can take it."""
