@@ -25,6 +25,7 @@ from twisted.internet.task import deferLater
 from hopsack.contracts import load
 from hopsack.settings import Settings
 from hopsack_router.access import tickets
+from hopsack_router.access.secret import Secret
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.nesting import bound_nesting
 from hopsack_router.routing.fanout import Outbox
@@ -51,12 +52,12 @@ class NodeController(RouterController):  # type: ignore[misc]
         self.outbox = Outbox(partial(reactor.callLater, 0))
         self.ready = False
         self._router_session_factory = NodeSessionFactory(self._router_factory)
-        tickets.use_secret(self.settings.secret)
+        tickets.use_secret(Secret.of(self.settings))
 
     def use(self, settings: Settings) -> None:
         """Take settings that did not come from the environment."""
         self.settings = settings
-        tickets.use_secret(settings.secret)
+        tickets.use_secret(Secret.of(settings))
 
     @wamp.register(None)  # type: ignore[untyped-decorator]
     @inlineCallbacks
