@@ -16,13 +16,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hopsack.bridge import bridged, is_deferred
 from hopsack.errors import UsageError
 from hopsack.session import Caller, Event, Payload, Publication
 from hopsack.threads import ThreadsLike
-from hopsack.values import is_array, typed
+from hopsack.values import read
 
 __all__ = ["Binding", "Pattern"]
 
@@ -65,7 +65,7 @@ class Binding:
     """A handler and what it is given.
 
     :ivar input: name of the parameter that takes the payload, if there is one.
-    :ivar type: what the payload is converted to.
+    :ivar type: what the payload is converted to: for the parameter that takes it, and for ``Event.data``.
     :ivar facts: name of the parameter that takes the :class:`Caller` or :class:`Event`, if there is one.
     :ivar names: parameters that take components of the URI.
     :ivar runs: where the function runs.
@@ -92,17 +92,19 @@ class Binding:
         """Read a signature.
 
         :param facts: the class whose annotation asks for the facts of the call or event.
-        :param declared: the payload's type where the parameter has no annotation.
+        :param declared: the payload's type where the signature does not tell it: neither the annotation of the
+            parameter that takes it, nor ``Event[T]``.
         :raises UsageError: the signature cannot be filled; the message says which parameter.
         """
         hints = _hints(function)
         named = {name for _, name in pattern.names}
         inputs: list[inspect.Parameter] = []
-        facts_name = None
+        facts_name, of_facts = None, declared
         for parameter in inspect.signature(function).parameters.values():
             hint = hints.get(parameter.name)
             if hint is facts or get_origin(hint) is facts:
                 facts_name = parameter.name
+                of_facts = next(iter(get_args(hint)), declared)
             elif parameter.name in named:
                 _check_text(function, parameter.name, hint)
             elif parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -113,7 +115,7 @@ class Binding:
             function=function,
             pattern=pattern,
             input=inputs[0].name if inputs else None,
-            type=hints.get(inputs[0].name, declared) if inputs else None,
+            type=hints.get(inputs[0].name, of_facts) if inputs else of_facts,
             facts=facts_name,
             names=frozenset(named & parameters.keys()),
             runs="loop" if inline or _is_cooperative(function) else "thread",
@@ -124,9 +126,9 @@ class Binding:
 
         :raises hopsack.errors.Invalid: the payload is not of the type.
         """
-        arguments: dict[str, Any] = self._components(caller.procedure)
+        arguments: dict[str, Any] = self._components(caller.procedure) if self.names else {}
         if self.input is not None:
-            arguments[self.input] = self._read(payload, caller.procedure)
+            arguments[self.input] = read(payload, self.type, where=caller.procedure)
         if self.facts is not None:
             arguments[self.facts] = caller
         return partial(self.function, **arguments)
@@ -136,8 +138,8 @@ class Binding:
 
         :raises hopsack.errors.Invalid: the payload is not of the type.
         """
-        arguments: dict[str, Any] = self._components(publication.topic)
-        data = self._read(payload, publication.topic)
+        arguments: dict[str, Any] = self._components(publication.topic) if self.names else {}
+        data = read(payload, self.type, where=publication.topic)
         if self.input is not None:
             arguments[self.input] = data
         if self.facts is not None:
@@ -146,9 +148,6 @@ class Binding:
 
     def _components(self, uri: str) -> dict[str, Any]:
         return {name: value for name, value in self.pattern.bound(uri).items() if name in self.names}
-
-    def _read(self, payload: Payload, where: str) -> Any:
-        return typed(payload.read(is_array(self.type)), self.type, where=where)
 
     async def run(self, ready: Callable[[], Any], threads: ThreadsLike) -> Any:
         """Run what :meth:`for_call` or :meth:`for_event` made, to its end."""

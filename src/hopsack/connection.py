@@ -33,6 +33,7 @@ from hopsack import session as on
 from hopsack.address import Address
 from hopsack.binding import Binding, Pattern
 from hopsack.contracts.refs import Procedure, Topic
+from hopsack.deadlines import Deadlines
 from hopsack.errors import Deadline, Disconnected, HopsackError, OutcomeUnknown, Overloaded
 from hopsack.keeper import Closed, Connected, Dial, Keeper, State, Waiting, settle, settle_error
 from hopsack.link import Carrier, dial
@@ -72,6 +73,7 @@ class Connection(Requests):
         self._keeper = Keeper(dial, self.options, self)
         self._standing = Standing(self.options.chance, self._give_back_now)
         self._serving = Serving(self.options, self.threads)
+        self._deadlines = Deadlines(self._loop.time, self._loop.call_at)
         self._requests = 0
         self._is_closing = False
 
@@ -132,6 +134,7 @@ class Connection(Requests):
         self._is_closing = True
         await self.drain(self.options.close_timeout)
         await self._keeper.stop()
+        self._deadlines.close()
         self.threads.close()
 
     # ---- publish and call: hopsack.requests -------------------------------------------------------------------------
@@ -145,7 +148,6 @@ class Connection(Requests):
 
     async def _request(self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None) -> Any:
         seconds = self.options.timeout if timeout is None else timeout
-        ends = self._loop.time() + seconds
         if self._requests >= self.options.in_flight:
             raise Overloaded(
                 f"{self._requests} requests are under way, and the limit is {self.options.in_flight}",
@@ -154,30 +156,30 @@ class Connection(Requests):
             )
         self._requests += 1
         try:
-            carrier = self._keeper.carrier or await self._link_before(ends, where)
+            carrier, left = self._keeper.carrier, seconds
+            if carrier is None:
+                ends = self._loop.time() + seconds
+                carrier = await self._link_before(ends, where)
+                left = ends - self._loop.time()
             carrier.check_room(where)
-            return await self._outcome(carrier, make, where, ends, seconds)
+            return await self._outcome(carrier, make, where, left, seconds)
         finally:
             self._requests -= 1
 
     async def _outcome(
-        self, carrier: Carrier, make: Callable[[on.Ticket], on.Input], where: str, ends: float, seconds: float
+        self, carrier: Carrier, make: Callable[[on.Ticket], on.Input], where: str, left: float, seconds: float
     ) -> Any:
+        """Send, and wait; ``left`` of the ``seconds`` that the request was given remain."""
         ticket: asyncio.Future[Any] = self._loop.create_future()
         carrier.take(make(ticket))
-
-        def expire() -> None:
-            settle_error(ticket, Deadline(f"no answer within {seconds:g} s", where=where))
-            carrier.take(on.CallAbandoned(ticket))
-
-        timer = self._loop.call_at(ends, expire)
+        lane = self._deadlines.begin(ticket, left, partial(_expire, ticket, carrier, where, seconds))
         try:
             return await ticket
         except asyncio.CancelledError:
             carrier.take(on.CallAbandoned(ticket))
             raise
         finally:
-            timer.cancel()
+            lane.end(ticket)
 
     async def _link_before(self, ends: float, where: str) -> Carrier:
         try:
@@ -274,7 +276,7 @@ class Connection(Requests):
         with contextlib.suppress(Disconnected, OutcomeUnknown):
             where = wanted.topic if isinstance(wanted, Feed) else wanted.procedure
             make = partial(_undoing, wanted, number)
-            await self._outcome(carrier, make, where, self._loop.time() + seconds, seconds)
+            await self._outcome(carrier, make, where, seconds, seconds)
 
     def _give_back_now(self, wanted: Wanted) -> None:
         # At once: had a new request for the same topic gone out before, this would undo that one.
@@ -371,6 +373,9 @@ class Connection(Requests):
                     self._standing.reject(ticket, error)
                 else:
                     settle_error(ticket, error)  # type: ignore[arg-type]
+            case on.Withheld(topic, reason, size):
+                bytes_ = "" if size is None else f", {size} bytes"
+                log.warning("an event of %s came without its payload: %s%s", topic, reason, bytes_)
             case on.Interrupt(invocation):
                 self._serving.interrupt(invocation)
             case on.Revoke():
@@ -382,6 +387,11 @@ class Connection(Requests):
                 raise AssertionError("the keeper and the carrier do these")
             case _:
                 assert_never(effect)
+
+
+def _expire(ticket: asyncio.Future[Any], carrier: Carrier, where: str, seconds: float) -> None:
+    settle_error(ticket, Deadline(f"no answer within {seconds:g} s", where=where))
+    carrier.take(on.CallAbandoned(ticket))
 
 
 def _undoing(wanted: Wanted, number: int, ticket: on.Ticket) -> on.Input:

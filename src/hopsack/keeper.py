@@ -222,7 +222,7 @@ class Keeper:
         return _Life(reason, carrier.retry_after, self._loop.time() - since)
 
     def _obey(self, verdict: asyncio.Future[on.Join | on.Refuse], effect: on.Effect) -> None:
-        if isinstance(effect, (on.Join, on.Refuse)):
+        if type(effect) is on.Join or type(effect) is on.Refuse:
             settle(verdict, effect)
         else:
             self._kept.obey(effect)

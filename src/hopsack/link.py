@@ -55,14 +55,13 @@ class Carrier(ABC):
         :raises HopsackError: the session cannot take it, or cannot write it.
         """
         for effect in self._session.take(event):
-            match effect:
-                case on.Send(data):
-                    self._send(data)
-                case on.Close(reason, retry_after):
-                    self.retry_after = retry_after
-                    self.close(reason)
-                case _:
-                    self._obey(effect)
+            if type(effect) is on.Send:
+                self._send(effect.data)
+            elif type(effect) is on.Close:
+                self.retry_after = effect.retry_after
+                self.close(effect.reason)
+            else:
+                self._obey(effect)
 
     @abstractmethod
     def check_room(self, what: str) -> None:
@@ -119,14 +118,13 @@ class Link(Carrier, asyncio.Protocol):
         for signal in self._wire.receive(data):
             if self._reason is not None:
                 return
-            match signal:
-                case on.Received() | on.Opened():
-                    self.take(signal)
-                case Write(answer):
-                    self._write(answer)
-                case Ended(reason, refusal):
-                    self.refusal = refusal
-                    self.close(reason)
+            if type(signal) is on.Received or type(signal) is on.Opened:
+                self.take(signal)
+            elif type(signal) is Write:
+                self._write(signal.data)
+            elif type(signal) is Ended:
+                self.refusal = signal.refusal
+                self.close(signal.reason)
 
     def pause_writing(self) -> None:
         self._is_paused = True

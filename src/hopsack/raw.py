@@ -28,10 +28,8 @@ from msgspec import Raw
 
 from hopsack import session as on
 from hopsack.errors import (
-    Disconnected,
     HopsackError,
     Invalid,
-    OutcomeUnknown,
     RemoteError,
     UsageError,
     from_details,
@@ -48,6 +46,9 @@ class State(Enum):
     JOINING = "joining"
     JOINED = "joined"
     ENDED = "ended"
+
+    # As in wamp/session.py: Enum's own hash runs in Python, and the table is asked for every message.
+    __hash__ = object.__hash__
 
 
 class _ErrorObject(msgspec.Struct, frozen=True):
@@ -87,6 +88,9 @@ class _Json(msgspec.Struct, frozen=True):
     """A payload as it stands in the frame."""
 
     raw: Raw
+
+    def read_as(self, type_: Any) -> Any:
+        return msgspec.json.decode(self.raw, type=type_)
 
     def read(self, array: bool = False) -> Any:
         if not len(self.raw):
@@ -143,14 +147,13 @@ class RawSession:
         return [on.Join(identity)]
 
     def _leave(self, event: on.LeaveRequested) -> list[on.Effect]:
-        self.state = State.ENDED
-        return [*self._drop("the session was left"), on.Close("left")]
+        return [*self._end("the session was left"), on.Close("left")]
 
     def _lose(self, event: on.Lost) -> list[on.Effect]:
-        self.state = State.ENDED
-        return self._drop(event.reason)
+        return self._end(event.reason)
 
-    def _drop(self, reason: str) -> list[on.Effect]:
+    def _end(self, reason: str) -> list[on.Effect]:
+        self.state = State.ENDED
         pending, self._pending = self._pending, {}
         self._calls.clear()
         self._in_hand.clear()
@@ -245,9 +248,8 @@ class RawSession:
                 return self._notification(frame.method, frame.params)
             return self._request(frame.id, frame.method, frame.params)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            self.state = State.ENDED
             reason = f"the node sent what is no message of this protocol: {error}"
-            return [*self._drop(reason), on.Close(reason)]
+            return [*self._end(reason), on.Close(reason)]
 
     def _response(self, frame: _Frame) -> list[on.Effect]:
         pending = self._pending.pop(frame.id, None) if isinstance(frame.id, int) else None
@@ -336,9 +338,7 @@ def _params(value: Any) -> dict[str, Any]:
 
 
 def _lost(pending: _Pending, reason: str) -> HopsackError:
-    if pending.may_have_run:
-        return OutcomeUnknown(f"the connection was lost before {pending.where} answered: {reason}")
-    return Disconnected(f"the connection was lost: {reason}")
+    return on.unanswered(pending.where if pending.may_have_run else None, reason)
 
 
 # ---- the table: what is not listed is an error -----------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, overload
 from hopsack import session as on
 from hopsack.contracts.refs import Procedure, Topic
 from hopsack.errors import BrokenResult, DeclaredError
-from hopsack.values import is_array, typed
+from hopsack.values import read
 
 __all__ = ["Requests", "concrete", "partly"]
 
@@ -104,7 +104,7 @@ class Requests(ABC):
             payload = await self._request(lambda ticket: on.CallRequested(ticket, uri, input), uri, timeout)
         except DeclaredError as error:
             raise _as_declared(error, procedure) from None
-        return typed(payload.read(is_array(type_)), type_, where=uri, error=BrokenResult)
+        return read(payload, type_, where=uri, error=BrokenResult)
 
 
 def concrete(uri: str | Topic[Any] | Procedure[Any, Any], params: dict[str, str]) -> str:

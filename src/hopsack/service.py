@@ -18,9 +18,6 @@ What a handler may ask for, and where it runs, is told in :mod:`hopsack.binding`
     told to end -> periodic work ends -> nothing new is taken -> what is in hand is finished -> stop() -> goodbye
 """
 
-# A timeout is part of what a request promises here, not something a caller puts around it.
-# ruff: noqa: ASYNC109
-
 from __future__ import annotations
 
 import asyncio
@@ -168,8 +165,10 @@ class Service(Requests):
 
         return logger(self.name)
 
-    async def _request(self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None) -> Any:
-        return await self.connection._request(make, where, timeout)
+    def _request(
+        self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None
+    ) -> Coroutine[Any, Any, Any]:
+        return self.connection._request(make, where, timeout)
 
     def _tell(self, uri: str, data: Any) -> None:
         self.connection._tell(uri, data)

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 from hopsack.binding import event_of
 from hopsack.errors import HopsackError
 from hopsack.session import Event, Match, Payload, Publication
-from hopsack.values import is_array, typed
+from hopsack.values import read
 
 __all__ = ["QUEUE", "Subscription"]
 
@@ -119,7 +119,7 @@ class Subscription(Generic[T]):
     async def __aiter__(self) -> AsyncIterator[Event[T]]:
         while (item := await self.take()) is not None:
             publication, payload = item
-            data = typed(payload.read(is_array(self._type)), self._type, where=publication.topic)
+            data = read(payload, self._type, where=publication.topic)
             yield event_of(publication, data)
 
     async def close(self) -> None:

@@ -12,11 +12,31 @@ from typing import Any, get_origin
 import msgspec
 
 from hopsack.errors import BrokenResult, Invalid
+from hopsack.session import Payload
 
-__all__ = ["is_array", "typed"]
+__all__ = ["is_array", "read", "typed"]
 
 _PLACE = re.compile(r" - at `(key in )?\$(?P<path>[^`]*)`$")
 _STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
+
+
+def read(
+    payload: Payload, type_: Any, *, where: str | None = None, error: type[Invalid] | type[BrokenResult] = Invalid
+) -> Any:
+    """A payload as ``type_``; ``Any`` and ``None`` give plain JSON values.
+
+    Most payloads are decoded straight into their type. What cannot be is read by way of plain values: arguments in
+    another place, harmless forms, and what is wrong, so that the error names the field.
+
+    :param where: the topic or procedure, for the error.
+    :raises Invalid: (or ``error``) it has another shape; with the path of the field.
+    """
+    if type_ is None or type_ is Any:
+        return payload.read()
+    try:
+        return payload.read_as(type_)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):
+        return typed(payload.read(is_array(type_)), type_, where=where, error=error)
 
 
 def typed(

@@ -80,7 +80,13 @@ class RawSocketWire:
         return self._machine.hello()
 
     def receive(self, data: bytes) -> list[Signal]:
-        return [signal for output in self._machine.receive(data) if (signal := _signal(output)) is not None]
+        signals: list[Signal] = []
+        for output in self._machine.receive(data):
+            if type(output) is rawsocket.MessageReceived:
+                signals.append(Received(output.data))
+            elif (signal := _signal(output)) is not None:
+                signals.append(signal)
+        return signals
 
     def frame(self, message: bytes) -> bytes:
         return rawsocket.frame(message)

@@ -2,8 +2,10 @@
 
     decode(bytes) -> Message      one pass over the envelope; args and kwargs stay Raw
     encode(Message) -> bytes      Raw is copied as it stands: encode a payload once, send it in many messages
+    write(head, value) -> bytes   a message and its one payload value in one pass: who sends it only once
     pack(value) -> Raw            one payload value
     unpack(Raw) -> value          and back, into plain JSON values
+    unpack_as(Raw, type) -> value and back, straight into the type that its reader wants
 
 A router that moves a payload between two connections of the same codec never looks into it; between two codecs it
 writes ``theirs.pack(ours.unpack(raw))``.
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -49,6 +52,7 @@ class Codec:
     _encode: Callable[[Any], bytes]
     _decode_message: Callable[[bytes], Message]
     _decode_value: Callable[[Raw], Any]
+    _decoder_of: Callable[[Any], Callable[[Raw], tuple[Any]]]
 
     def decode(self, data: bytes) -> Message:
         """:raises Malformed: ``data`` is not exactly one known message."""
@@ -73,6 +77,15 @@ class Codec:
             return self._encode((*head, args if len(args) else self.pack([]), kwargs))
         return self._encode((*head, args) if len(args) else head)
 
+    def write(self, head: tuple[Any, ...], value: Any) -> bytes:
+        """A message from the fields before its payload, number first, and its payload; ``None`` is none.
+
+        :raises TypeError: the value has no JSON form; the message names the type.
+        """
+        if value is None:
+            return self._encode(head)
+        return self._encode((*head, (msgspec.to_builtins(value, str_keys=True),)))
+
     def pack(self, value: Any) -> Raw:
         """:raises TypeError: the value has no JSON form; the message names the type."""
         return Raw(self._encode(msgspec.to_builtins(value, str_keys=True)))
@@ -86,6 +99,28 @@ class Codec:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Malformed(f"not a payload in {self.name}: {error}") from error
 
+    def unpack_as(self, args: Raw, type_: Any) -> Any:
+        """The only one of the positional arguments, without plain JSON values on the way.
+
+        :raises msgspec.MsgspecError: there is not exactly one, or it has another shape.
+        :raises TypeError: msgspec knows no such type.
+        """
+        return self._decoder_of(type_)(args)[0]
+
+
+TYPES = 1024
+"""Types whose decoders are kept. A program has as many as its handlers and calls name."""
+
+
+@lru_cache(TYPES)
+def _msgpack_decoder(type_: Any) -> Callable[[Raw], tuple[Any]]:
+    return msgspec.msgpack.Decoder(tuple[type_]).decode
+
+
+@lru_cache(TYPES)
+def _json_decoder(type_: Any) -> Callable[[Raw], tuple[Any]]:
+    return msgspec.json.Decoder(tuple[type_]).decode
+
 
 MSGPACK = Codec(
     name="msgpack",
@@ -95,6 +130,7 @@ MSGPACK = Codec(
     _encode=msgspec.msgpack.Encoder().encode,
     _decode_message=msgspec.msgpack.Decoder(Message).decode,
     _decode_value=msgspec.msgpack.Decoder().decode,
+    _decoder_of=_msgpack_decoder,
 )
 
 JSON = Codec(
@@ -105,6 +141,7 @@ JSON = Codec(
     _encode=msgspec.json.Encoder().encode,
     _decode_message=msgspec.json.Decoder(Message).decode,
     _decode_value=msgspec.json.Decoder().decode,
+    _decoder_of=_json_decoder,
 )
 
 CODECS = {codec.name: codec for codec in (MSGPACK, JSON)}

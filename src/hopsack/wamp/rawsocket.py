@@ -137,18 +137,20 @@ class RawSocket:
 
     def _collect(self, data: bytes, outputs: list[Output]) -> bytes:
         """Every whole frame of ``data`` into ``outputs``; returns what is left over."""
-        start, end = 0, len(data)
+        start, end, limit = 0, len(data), self._limit
         self._needed = 4
         while end - start >= 4:
-            kind, length = data[start], int.from_bytes(data[start + 1 : start + 4], "big")
-            if length > self._limit or kind > PONG:
+            body = start + 4
+            head = int.from_bytes(data[start:body], "big")
+            kind, length = head >> 24, head & LARGEST
+            if length > limit or kind > PONG:
                 outputs.append(self._break(kind, length))
                 return b""
-            if end - start - 4 < length:
+            if end - body < length:
                 self._needed = 4 + length
                 break
-            outputs.append(_output(kind, data[start + 4 : start + 4 + length]))
-            start += 4 + length
+            start = body + length
+            outputs.append(MessageReceived(data[body:start]) if kind == MESSAGE else _control(kind, data[body:start]))
         return data[start:]
 
     def _break(self, kind: int, length: int) -> Broken:
@@ -192,9 +194,7 @@ def frame(data: bytes, kind: int = MESSAGE) -> bytes:
     return (kind << 24 | len(data)).to_bytes(4, "big") + data
 
 
-def _output(kind: int, body: bytes) -> Output:
-    if kind == MESSAGE:
-        return MessageReceived(body)
+def _control(kind: int, body: bytes) -> Pinged | Ponged:
     return Pinged(frame(body, PONG)) if kind == PING else Ponged(body)
 
 

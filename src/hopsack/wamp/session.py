@@ -28,12 +28,10 @@ from hopsack import session as on
 from hopsack.contracts.payload import payload_of
 from hopsack.errors import (
     BadRequest,
-    Disconnected,
     HopsackError,
     Internal,
     Invalid,
     LoginRequired,
-    OutcomeUnknown,
     Overloaded,
     RemoteError,
     UsageError,
@@ -63,6 +61,9 @@ ROLES: Mapping[str, Any] = {
 
 _GOODBYE = "wamp.close.goodbye_and_out"
 
+_DROPPED = "x_hopsack_dropped"
+"""In the details of an EVENT without payload: why a node of Hopsack could not send it (docs/decisions/0007)."""
+
 _REFUSED_FOR_GOOD: Mapping[str, type[RemoteError]] = {
     "wamp.error.no_such_realm": BadRequest,
     "wamp.error.protocol_violation": BadRequest,
@@ -79,12 +80,23 @@ _REFUSED_FOR_GOOD: Mapping[str, type[RemoteError]] = {
 """Reasons of ABORT that trying again with the same token cannot change."""
 
 
+_CALL, _PUBLISH, _YIELD, _INVOCATION = (
+    kind.number() for kind in (wamp.Call, wamp.Publish, wamp.Yield, wamp.Invocation)
+)
+_SUBSCRIBE, _UNSUBSCRIBE, _REGISTER, _UNREGISTER = (
+    kind.number() for kind in (wamp.Subscribe, wamp.Unsubscribe, wamp.Register, wamp.Unregister)
+)
+
+
 class State(Enum):
     FRESH = "fresh"
     JOINING = "joining"
     JOINED = "joined"
     LEAVING = "leaving"
     ENDED = "ended"
+
+    # The table is asked twice for every message, and Enum's own hash runs in Python. Members are singletons.
+    __hash__ = object.__hash__
 
 
 class _Arguments(msgspec.Struct, frozen=True):
@@ -96,10 +108,18 @@ class _Arguments(msgspec.Struct, frozen=True):
 
     def read(self, array: bool = False) -> Any:
         try:
+            if not (array or len(self.kwargs)):
+                args = self.codec.unpack(self.args)
+                return args[0] if type(args) is list and len(args) == 1 else payload_of(args, None, array)
             args, kwargs = self.codec.unpack(self.args), self.codec.unpack(self.kwargs)
         except Malformed as error:
             raise Invalid(str(error), path="") from error
         return payload_of(args, kwargs, array)
+
+    def read_as(self, type_: Any) -> Any:
+        if len(self.kwargs):
+            raise msgspec.ValidationError("stands in the keyword arguments")
+        return self.codec.unpack_as(self.args, type_)
 
 
 class _Pending(msgspec.Struct, frozen=True):
@@ -153,9 +173,8 @@ class WampSession:
                 raise Malformed(f"{type(message).__name__} for a session that is {self.state.value}")
             return step(self, message)
         except Malformed as error:
-            self.state = State.ENDED
             abort = wamp.Abort({"message": str(error)}, "wamp.error.protocol_violation")
-            return [self._send(abort), *self._drop(str(error)), on.Close(str(error))]
+            return [self._send(abort), *self._end(str(error)), on.Close(str(error))]
 
     # ---- join and leave ----------------------------------------------------------------------------------------------
 
@@ -195,8 +214,7 @@ class WampSession:
         return [on.Refuse(error, final=final is not None), on.Close(text, _retry_after(message.details))]
 
     def _abort_later(self, message: wamp.Abort) -> list[on.Effect]:
-        self.state = State.ENDED
-        return [*self._drop(message.reason), on.Close(message.reason, _retry_after(message.details))]
+        return [*self._end(message.reason), on.Close(message.reason, _retry_after(message.details))]
 
     def _leave(self, event: on.LeaveRequested) -> list[on.Effect]:
         self.state = State.LEAVING
@@ -208,20 +226,18 @@ class WampSession:
 
     def _goodbye(self, message: wamp.Goodbye) -> list[on.Effect]:
         """The node ends it: answer, then close."""
-        self.state = State.ENDED
         answer = self._send(wamp.Goodbye({}, _GOODBYE))
-        return [answer, *self._drop(message.reason), on.Close(message.reason, _retry_after(message.details))]
+        return [answer, *self._end(message.reason), on.Close(message.reason, _retry_after(message.details))]
 
     def _goodbye_answered(self, message: wamp.Goodbye) -> list[on.Effect]:
-        self.state = State.ENDED
-        return [*self._drop("the session was left"), on.Close("left")]
+        return [*self._end("the session was left"), on.Close("left")]
 
     def _lose(self, event: on.Lost) -> list[on.Effect]:
-        self.state = State.ENDED
-        return self._drop(event.reason)
+        return self._end(event.reason)
 
-    def _drop(self, reason: str) -> list[on.Effect]:
+    def _end(self, reason: str) -> list[on.Effect]:
         """Fail what is in flight: what may have run is told from what certainly did nothing that lasts."""
+        self.state = State.ENDED
         pending, self._pending = self._pending, {}
         self._calls.clear()
         return [on.Reject(one.ticket, _lost(one, reason)) for one in pending.values() if one.ticket is not None]
@@ -229,11 +245,10 @@ class WampSession:
     # ---- requests ----------------------------------------------------------------------------------------------------
 
     def _call(self, event: on.CallRequested) -> list[on.Effect]:
-        args = wamp.ABSENT if event.value is None else self._pack([event.value])
         request = self._last_request + 1
-        sent = self._ask(wamp.Call(request, {}, event.procedure, args), event.ticket, event.procedure)
+        sent = self._send_value((_CALL, request, {}, event.procedure), event.value)
         self._calls[event.ticket] = request
-        return sent
+        return self._asked(request, _CALL, event.ticket, event.procedure, sent)
 
     def _abandon(self, event: on.CallAbandoned) -> list[on.Effect]:
         request = self._calls.pop(event.ticket, None)
@@ -243,13 +258,12 @@ class WampSession:
         return [self._send(wamp.Cancel(request, {"mode": "killnowait"}))]
 
     def _publish(self, event: on.PublishRequested) -> list[on.Effect]:
-        args = wamp.ABSENT if event.value is None else self._pack([event.value])
+        request = self._last_request + 1
         options = {} if event.ticket is None else {"acknowledge": True}
-        message = wamp.Publish(self._last_request + 1, options, event.topic, args)
+        sent = self._send_value((_PUBLISH, request, options, event.topic), event.value)
         if event.ticket is not None:
-            return self._ask(message, event.ticket, event.topic)
-        sent = self._send(message)
-        self._last_request += 1
+            return self._asked(request, _PUBLISH, event.ticket, event.topic, sent)
+        self._last_request = request
         return [sent]
 
     def _subscribe(self, event: on.SubscribeRequested) -> list[on.Effect]:
@@ -275,9 +289,12 @@ class WampSession:
         return self._ask(wamp.Unsubscribe(self._last_request + 1, absent), None, absent)
 
     def _ask(self, message: Any, ticket: on.Ticket | None, subject: Any) -> list[on.Effect]:
-        sent = self._send(message)
-        self._last_request = message.request
-        self._pending[message.request] = _Pending(message.number(), ticket, subject)
+        return self._asked(message.request, message.number(), ticket, subject, self._send(message))
+
+    def _asked(self, request: int, kind: int, ticket: on.Ticket | None, subject: Any, sent: on.Send) -> list[on.Effect]:
+        """Only now that its message is written does a request have its number."""
+        self._last_request = request
+        self._pending[request] = _Pending(kind, ticket, subject)
         return [sent]
 
     # ---- answers -----------------------------------------------------------------------------------------------------
@@ -289,45 +306,45 @@ class WampSession:
         was never asked, or of another kind, is a protocol violation.
         """
         pending = self._pending.pop(request, None)
-        if pending is None and kind == wamp.Call.number() and 0 < request <= self._last_request:
+        if pending is None and kind == _CALL and 0 < request <= self._last_request:
             return _Pending(kind, None, "")
         if pending is None or pending.kind != kind:
             raise Malformed(f"an answer to request {request}, which is not in flight")
-        if kind == wamp.Call.number():
+        if kind == _CALL:
             self._calls.pop(pending.ticket, None)
         return pending
 
     def _result(self, message: wamp.Result) -> list[on.Effect]:
-        pending = self._settle(message.request, wamp.Call.number())
+        pending = self._settle(message.request, _CALL)
         if pending.ticket is None:
             return []
         return [on.Resolve(pending.ticket, _Arguments(self._codec, message.args, message.kwargs))]
 
     def _published(self, message: wamp.Published) -> list[on.Effect]:
-        pending = self._settle(message.request, wamp.Publish.number())
+        pending = self._settle(message.request, _PUBLISH)
         return _confirm(pending, message.publication)
 
     def _subscribed(self, message: wamp.Subscribed) -> list[on.Effect]:
-        pending = self._settle(message.request, wamp.Subscribe.number())
+        pending = self._settle(message.request, _SUBSCRIBE)
         self._topics[message.subscription] = pending.subject
         return _confirm(pending, message.subscription)
 
     def _unsubscribed(self, message: wamp.Unsubscribed) -> list[on.Effect]:
         if message.request == 0:
             return self._revoked("subscription", message.details, self._topics)
-        pending = self._settle(message.request, wamp.Unsubscribe.number())
+        pending = self._settle(message.request, _UNSUBSCRIBE)
         self._topics.pop(pending.subject, None)
         return _confirm(pending, 0)
 
     def _registered(self, message: wamp.Registered) -> list[on.Effect]:
-        pending = self._settle(message.request, wamp.Register.number())
+        pending = self._settle(message.request, _REGISTER)
         self._procedures[message.registration] = pending.subject
         return _confirm(pending, message.registration)
 
     def _unregistered(self, message: wamp.Unregistered) -> list[on.Effect]:
         if message.request == 0:
             return self._revoked("registration", message.details, self._procedures)
-        pending = self._settle(message.request, wamp.Unregister.number())
+        pending = self._settle(message.request, _UNREGISTER)
         self._procedures.pop(pending.subject, None)
         return _confirm(pending, 0)
 
@@ -339,7 +356,7 @@ class WampSession:
 
     def _error(self, message: wamp.Error) -> list[on.Effect]:
         error = self._read_error(message)
-        if message.request_type == wamp.Yield.number():
+        if message.request_type == _YIELD:
             return [on.Report(error)]
         pending = self._settle(message.request, message.request_type)
         if pending.ticket is None:
@@ -349,7 +366,7 @@ class WampSession:
         return [on.Reject(pending.ticket, error)]
 
     def _error_while_leaving(self, message: wamp.Error) -> list[on.Effect]:
-        is_report = message.request_type == wamp.Yield.number()
+        is_report = message.request_type == _YIELD
         return [on.Report(self._read_error(message))] if is_report else []
 
     def _read_error(self, message: wamp.Error) -> RemoteError:
@@ -368,6 +385,10 @@ class WampSession:
             # Sent before the node saw our UNSUBSCRIBE.
             return []
         details = message.details
+        if _DROPPED in details:
+            size = details.get("x_hopsack_size")
+            told = size if isinstance(size, int) else None
+            return [on.Withheld(details.get("topic") or topic, str(details[_DROPPED]), told)]
         publication = on.Publication(
             topic=details.get("topic") or topic,
             publication=message.publication,
@@ -400,8 +421,7 @@ class WampSession:
     def _answer(self, event: on.Answered) -> list[on.Effect]:
         if event.invocation not in self._in_hand:
             return []
-        args = wamp.ABSENT if event.value is None else self._pack([event.value])
-        sent = self._send(wamp.Yield(event.invocation, {}, args))
+        sent = self._send_value((_YIELD, event.invocation, {}), event.value)
         del self._in_hand[event.invocation]
         return [sent]
 
@@ -417,7 +437,15 @@ class WampSession:
     # ---- bytes -------------------------------------------------------------------------------------------------------
 
     def _send(self, message: wamp.Message) -> on.Send:
-        data = self._codec.encode(message)
+        return self._bounded(self._codec.encode(message))
+
+    def _send_value(self, head: tuple[Any, ...], value: Any) -> on.Send:
+        try:
+            return self._bounded(self._codec.write(head, value))
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise _unwritable(error) from error
+
+    def _bounded(self, data: bytes) -> on.Send:
         if len(data) > self._limit:
             raise RemoteError(
                 f"this message has {len(data)} bytes, and the node takes {self._limit}", code="hopsack.too_large"
@@ -426,13 +454,17 @@ class WampSession:
 
     def _send_error(self, request: int, error: RemoteError) -> on.Send:
         uri, args, kwargs = to_wamp(error)
-        return self._send(wamp.Error(wamp.Invocation.number(), request, {}, uri, self._pack(args), self._pack(kwargs)))
+        return self._send(wamp.Error(_INVOCATION, request, {}, uri, self._pack(args), self._pack(kwargs)))
 
     def _pack(self, value: Any) -> Raw:
         try:
             return self._codec.pack(value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise UsageError(f"this value has no JSON form: {error}") from error
+            raise _unwritable(error) from error
+
+
+def _unwritable(error: Exception) -> UsageError:
+    return UsageError(f"this value has no JSON form: {error}")
 
 
 def _confirm(pending: _Pending, number: int) -> list[on.Effect]:
@@ -440,9 +472,7 @@ def _confirm(pending: _Pending, number: int) -> list[on.Effect]:
 
 
 def _lost(pending: _Pending, reason: str) -> HopsackError:
-    if pending.kind in (wamp.Call.number(), wamp.Publish.number()):
-        return OutcomeUnknown(f"the connection was lost before {pending.subject} answered: {reason}")
-    return Disconnected(f"the connection was lost: {reason}")
+    return on.unanswered(pending.subject if pending.kind in (_CALL, _PUBLISH) else None, reason)
 
 
 def _matching(match: on.Match) -> dict[str, Any]:

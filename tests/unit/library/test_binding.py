@@ -31,6 +31,9 @@ class Value:
     def read(self, array: bool = False) -> Any:
         return self.value
 
+    def read_as(self, type_: Any) -> Any:
+        return msgspec.convert(self.value, type_)
+
 
 def received(handler: Any, uri: str, topic: str, value: Any, **options: Any) -> Any:
     binding = Binding.of(handler, Pattern.of(uri), facts=Event, **options)
@@ -65,6 +68,18 @@ def test_a_type_that_the_topic_declares_fills_in_for_an_annotation() -> None:
         return change
 
     assert received(handler, "t", "t", {"path": "a"}, declared=Change) == Change("a")
+
+
+def test_what_an_event_carries_is_typed_where_the_handler_takes_nothing_else() -> None:
+    async def told(event: Event[Change]) -> Any:
+        return event.data
+
+    async def untold(event: Event) -> Any:
+        return event.data
+
+    assert received(told, "t", "t", {"path": "a"}) == Change("a")
+    assert received(untold, "t", "t", {"path": "a"}, declared=Change) == Change("a")
+    assert received(untold, "t", "t", {"path": "a"}) == {"path": "a"}
 
 
 def test_plain_functions_run_in_a_thread_unless_they_are_inline() -> None:

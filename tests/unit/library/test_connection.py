@@ -35,6 +35,38 @@ def test_it_joins_and_says_who_it_is(peer: Peer) -> None:
     assert (connection.identity.session, connection.identity.authid) == (71, "host")
 
 
+def test_an_event_without_its_payload_is_a_warning(
+    peer: Peer, loop: HandTurnedLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = peer.connect()
+    subscribing = loop.create_task(connection.subscribe("big"))
+    assert peer.heard() == [[32, 1, {}, "big"]]
+    peer.says([33, 1, 9])
+
+    peer.says([36, 9, 5, {"x_hopsack_dropped": "too_large", "x_hopsack_size": 70_000}])
+
+    assert subscribing.result().waiting == 0
+    assert "an event of big came without its payload: too_large, 70000 bytes" in caplog.text
+
+
+def test_arguments_of_any_shape_are_read_as_the_type(peer: Peer, loop: HandTurnedLoop) -> None:
+    connection = peer.connect()
+
+    def answered(type_: Any, *payload: Any) -> Any:
+        call = loop.create_task(connection.call("p", returns=type_))
+        [[_, request, *_]] = peer.heard()
+        peer.says([50, request, {}, *payload])
+        return call.result()
+
+    assert answered(dict[str, int], [], {"a": 1}) == {"a": 1}
+    assert answered(int, [1.0]) == 1
+    assert answered(list[int], [1, 2]) == answered(list[int], [[1, 2]]) == [1, 2]
+    assert answered(list[int]) == []
+    assert answered(bytes, ["aGk="]) == b"hi"
+    with pytest.raises(BrokenResult):
+        answered(int)
+
+
 def test_a_call_is_typed_at_both_ends(peer: Peer, loop: HandTurnedLoop) -> None:
     import msgspec
 

@@ -86,6 +86,27 @@ def test_both_codecs_give_a_value_back(value: Any) -> None:
     assert [codec.unpack(codec.pack(value)) for codec in (MSGPACK, JSON)] == [value, value]
 
 
+@given(codecs, values)
+def test_a_message_is_written_the_same_in_one_pass(codec: Codec, value: Any) -> None:
+    args = wamp.ABSENT if value is None else codec.pack([value])
+
+    assert codec.write((48, 1, {}, "a.b"), value) == codec.encode(wamp.Call(1, {}, "a.b", args))
+
+
+def test_a_payload_is_decoded_straight_into_a_type() -> None:
+    class Sample(msgspec.Struct):
+        host: str
+        data: bytes = b""
+
+    for codec in (MSGPACK, JSON):
+        assert codec.unpack_as(codec.pack([{"host": "a"}]), Sample) == Sample("a")
+        for elsewhere in ([], [{"host": "a"}, 2], [{"host": 1}], {"host": "a"}):
+            with pytest.raises(msgspec.MsgspecError):
+                codec.unpack_as(codec.pack(elsewhere), Sample)
+        with pytest.raises(msgspec.MsgspecError):
+            codec.unpack_as(wamp.ABSENT, Sample)
+
+
 def test_arguments_that_are_absent_are_not_written() -> None:
     nothing = wamp.Yield(3, {})
     only_keywords = wamp.Yield(3, {}, kwargs=JSON.pack({"a": 1}))

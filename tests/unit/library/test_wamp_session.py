@@ -154,6 +154,18 @@ def test_an_abandoned_call_is_cancelled_once_and_may_be_answered_twice() -> None
     assert talk.hears([50, 1, {}, [1]]) == []
 
 
+def test_an_event_that_the_node_could_not_send_is_no_payload() -> None:
+    talk = Talk().joined()
+    talk.does(on.SubscribeRequested("s", "big", "prefix"))
+    talk.hears([33, 1, 9])
+
+    told = talk.hears([36, 9, 1, {"topic": "big.one", "x_hopsack_dropped": "too_large", "x_hopsack_size": 70_000}])
+    untold = talk.hears([36, 9, 2, {"x_hopsack_dropped": "unreadable"}])
+
+    assert told == [on.Withheld("big.one", "too_large", 70_000)]
+    assert untold == [on.Withheld("big", "unreadable", None)]
+
+
 def test_publications_with_and_without_acknowledgement() -> None:
     talk = Talk().joined()
 

@@ -1,0 +1,93 @@
+"""Deadlines: exact for each request, with one timer for all that were given equally long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from hopsack.deadlines import MAX_IDLE, Deadlines
+from hopsack.testing.loop import HandTurnedLoop
+
+
+class Kept:
+    """Deadlines on a hand-turned clock, what has expired and when, and how often a timer was set."""
+
+    def __init__(self, loop: HandTurnedLoop) -> None:
+        self.loop = loop
+        self.expired: list[tuple[str, float]] = []
+        self.timers: list[float] = []
+        self.deadlines = Deadlines(loop.time, self.call_at)
+        self.end: dict[str, Callable[[], None]] = {}
+
+    def call_at(self, due: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        self.timers.append(due)
+        return self.loop.call_at(due, callback)
+
+    def begin(self, name: str, seconds: float) -> None:
+        lane = self.deadlines.begin(name, seconds, lambda: self.expired.append((name, self.loop.time())))
+        self.end[name] = partial(lane.end, name)
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept(HandTurnedLoop())
+
+
+def test_each_expires_at_its_own_time(kept: Kept) -> None:
+    kept.begin("a", 2.0)
+    kept.begin("short", 0.5)
+    kept.loop.advance(0.25)
+    kept.begin("b", 2.0)
+
+    kept.loop.advance(10)
+
+    assert kept.expired == [("short", 0.5), ("a", 2.0), ("b", 2.25)]
+
+
+def test_who_ends_before_is_not_told(kept: Kept) -> None:
+    kept.begin("a", 2.0)
+    kept.loop.advance(1)
+    kept.begin("b", 2.0)
+    kept.end["a"]()
+
+    kept.loop.advance(10)
+
+    assert kept.expired == [("b", 3.0)]
+
+
+def test_many_that_are_answered_cost_one_timer(kept: Kept) -> None:
+    for number in range(1000):
+        kept.begin(str(number), 10.0)
+        kept.loop.advance(0.001)
+        kept.end[str(number)]()
+    assert kept.timers == [10.0]
+
+    kept.begin("last", 10.0)
+    kept.loop.advance(20)
+
+    assert kept.timers == [10.0, pytest.approx(11.0)]
+    assert [name for name, _ in kept.expired] == ["last"]
+
+
+def test_lengths_that_nobody_has_any_more_keep_a_bounded_number_of_timers(kept: Kept) -> None:
+    for number in range(3 * MAX_IDLE):
+        kept.begin(str(number), 100.0 + number)
+        kept.end[str(number)]()
+
+    assert len(kept.deadlines._lanes) == MAX_IDLE
+
+
+def test_closing_leaves_a_timer_only_to_who_waits(kept: Kept) -> None:
+    kept.begin("answered", 1.0)
+    kept.begin("waits", 2.0)
+    kept.end["answered"]()
+
+    kept.deadlines.close()
+
+    assert kept.loop.settle() == 2.0
+    kept.loop.advance(2)
+    assert [name for name, _ in kept.expired] == ["waits"]
+    assert kept.loop.settle() is None
