@@ -16,9 +16,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import CoroutineType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from hopsack.bridge import bridged, is_deferred
+from hopsack.bridge import bridged, drive, is_deferred
 from hopsack.errors import UsageError
 from hopsack.session import Caller, Event, Payload, Publication
 from hopsack.threads import ThreadsLike
@@ -159,6 +160,8 @@ class Binding:
                 )
             return result
         result = ready()
+        if type(result) is CoroutineType:
+            return await drive(result)
         if is_deferred(result) or inspect.isawaitable(result):
             return await bridged(result)
         return result

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-__all__ = ["bridged", "install", "is_deferred"]
+__all__ = ["bridged", "drive", "install", "is_deferred"]
 
 T = TypeVar("T")
 
@@ -26,8 +26,7 @@ T = TypeVar("T")
 async def bridged(awaitable: Awaitable[T]) -> T:
     """Await a coroutine, an asyncio future or a Deferred from an asyncio task, whatever it awaits in turn."""
     coroutine = awaitable if isinstance(awaitable, Coroutine) else _awaiting(awaitable)
-    result: T = await _drive(coroutine)
-    return result
+    return await drive(coroutine)
 
 
 def install(loop: asyncio.AbstractEventLoop) -> None:
@@ -49,7 +48,7 @@ async def _awaiting(awaitable: Awaitable[T]) -> T:
 
 
 @types.coroutine
-def _drive(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+def drive(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
     """Run ``coroutine`` step by step, replacing the Deferreds among what it yields."""
     error: BaseException | None = None
     while True:

@@ -124,8 +124,8 @@ class Connection(Requests):
                 await asyncio.gather(*leaving, return_exceptions=True)
         for reader in readers:
             reader.end()
-        tasks: set[asyncio.Task[Any]] = {reader.task for reader in readers if reader.task is not None}
-        await _finish(tasks | self._serving.tasks, max(0.0, ends - self._loop.time()))
+        reading: set[asyncio.Task[Any]] = {reader.task for reader in readers if reader.task is not None}
+        await _finish(lambda: {task for task in reading | self._serving.tasks if not task.done()}, ends)
 
     async def close(self) -> None:
         """Finish what is in hand, leave and close; ``close_timeout`` bounds each of the two."""
@@ -399,16 +399,19 @@ def _undoing(wanted: Wanted, number: int, ticket: on.Ticket) -> on.Input:
     return kind(ticket, number)
 
 
-async def _finish(tasks: set[asyncio.Task[Any]], seconds: float) -> None:
-    tasks -= {asyncio.current_task()}
-    if not tasks:
-        return
-    _, late = await asyncio.wait(tasks, timeout=seconds)
-    if late:
-        log.warning("%d calls or events were still in hand after %.1f s and are cancelled", len(late), seconds)
-        for task in late:
+async def _finish(tasks: Callable[[], set[asyncio.Task[Any]]], ends: float) -> None:
+    """Wait for ``tasks``, and those that they leave their work to; what still runs when time ``ends`` is cancelled."""
+    loop, me = asyncio.get_running_loop(), {asyncio.current_task()}
+    while running := tasks() - me:
+        seconds = ends - loop.time()
+        if seconds <= 0:
+            break
+        await asyncio.wait(running, timeout=seconds)
+    if running:
+        log.warning("%d calls or events were still in hand when their time was over and are cancelled", len(running))
+        for task in running:
             task.cancel()
-        await asyncio.wait(late, timeout=1.0)
+        await asyncio.wait(running, timeout=1.0)
 
 
 # ---- connect ---------------------------------------------------------------------------------------------------------

@@ -6,14 +6,24 @@
     raised anything else     -> hopsack.internal with an incident's name; the traceback stands only in the log here
     was cancelled            -> hopsack.canceled
 
-Bound: ``at_once`` invocations run; one more is refused with :exc:`~hopsack.errors.Overloaded` and the numbers.
+Calls that come together begin in one task, one after the other, each in a context of its own. Most are answered without
+waiting for anything, and a task for each would cost more than all else. The first that has to wait keeps the task, for
+itself alone and to its end: nothing that it awaits can tell the difference. Those behind it begin in another task.
+(asyncio's eager tasks would do the same, but Python 3.11 has none.)
+
+Bound: ``at_once`` invocations are in hand; one more is refused with :exc:`~hopsack.errors.Overloaded` and the numbers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import types
+from collections import deque
+from collections.abc import Coroutine, Generator
+from contextvars import copy_context
 from functools import partial
+from typing import Any
 
 from hopsack import session as on
 from hopsack.errors import ERRORS, Canceled, DeclaredError, Internal, Overloaded, RemoteError, UsageError
@@ -27,38 +37,63 @@ __all__ = ["Serving"]
 log = logging.getLogger("hopsack")
 
 
+class _Job:
+    """One invocation in hand. ``task`` runs it, once it has begun."""
+
+    __slots__ = ("carrier", "registration", "serve", "task")
+
+    def __init__(self, serve: on.Serve, registration: Registration, carrier: Carrier) -> None:
+        self.serve = serve
+        self.registration = registration
+        self.carrier = carrier
+        self.task: asyncio.Task[None] | None = None
+
+
 class Serving:
-    """The invocations that run."""
+    """The invocations in hand.
+
+    :ivar tasks: those that run them, or are about to.
+    """
 
     def __init__(self, options: Options, threads: ThreadsLike) -> None:
         self.tasks: set[asyncio.Task[None]] = set()
         self._options = options
         self._threads = threads
-        self._by_number: dict[int, asyncio.Task[None]] = {}
+        self._queue: deque[_Job] = deque()
+        self._in_hand = 0
+        self._by_number: dict[int, _Job] = {}
+        self._is_begun = False
         self._loop = asyncio.get_running_loop()
 
     def begin(self, serve: on.Serve, registration: Registration | None, carrier: Carrier) -> None:
-        where = serve.caller.procedure
         if registration is None:
+            where = serve.caller.procedure
             carrier.take(on.Failed(serve.invocation, Internal("nothing serves this here any more", where=where)))
-        elif len(self.tasks) >= self._options.at_once:
+        elif self._in_hand >= self._options.at_once:
             refusal = Overloaded(
-                f"{len(self.tasks)} calls run in this service, and the limit is {self._options.at_once}",
-                where=where,
+                f"{self._in_hand} calls run in this service, and the limit is {self._options.at_once}",
+                where=serve.caller.procedure,
                 advice="try again later, or run more instances of the service",
             )
             carrier.take(on.Failed(serve.invocation, refusal))
         else:
-            task = self._loop.create_task(self._serve(carrier, registration, serve))
-            self.tasks.add(task)
-            self._by_number[serve.invocation] = task
-            task.add_done_callback(partial(self._done, serve.invocation))
+            job = _Job(serve, registration, carrier)
+            self._in_hand += 1
+            self._by_number[serve.invocation] = job
+            self._queue.append(job)
+            self._go_on()
 
     def interrupt(self, invocation: int) -> None:
         """Nobody waits for this one any more."""
-        task = self._by_number.get(invocation)
-        if task is not None:
-            task.cancel()
+        job = self._by_number.get(invocation)
+        if job is None:
+            return
+        if job.task is not None:
+            job.task.cancel()
+        else:
+            self._queue.remove(job)
+            self._answer(job, on.Failed(invocation, _canceled(job.serve.caller.procedure)))
+            self._done(job)
 
     def lost(self) -> None:
         """The numbers belong to a link that is gone.
@@ -67,22 +102,78 @@ class Serving:
         """
         self._by_number.clear()
 
-    def _done(self, invocation: int, task: asyncio.Task[None]) -> None:
-        self.tasks.discard(task)
-        if self._by_number.get(invocation) is task:
-            del self._by_number[invocation]
+    # ---- tasks -------------------------------------------------------------------------------------------------------
 
-    async def _serve(self, carrier: Carrier, registration: Registration, serve: on.Serve) -> None:
-        outcome = await self._outcome(registration, serve)
-        where = serve.caller.procedure
+    def _go_on(self) -> None:
+        """See to it that a task begins what is in the queue."""
+        if self._queue and not self._is_begun:
+            self._is_begun = True
+            self.tasks.add(self._loop.create_task(self._run()))
+
+    async def _run(self) -> None:
+        """Begin one job after the other, up to the first that waits."""
+        task = asyncio.current_task()
+        assert task is not None
+        has_waited = False
         try:
-            carrier.take(outcome)
+            while self._queue and not has_waited and not task.cancelling():
+                job = self._queue.popleft()
+                job.task = task
+                try:
+                    has_waited = await self._until_it_waits(self._serve(job))
+                finally:
+                    self._done(job)
+        finally:
+            self.tasks.discard(task)
+            if not has_waited:
+                self._is_begun = False
+                self._go_on()
+
+    @types.coroutine
+    def _until_it_waits(self, job: Coroutine[Any, Any, None]) -> Generator[Any, Any, bool]:
+        """Run a job to its end. Returns whether it waited, and others therefore go on in another task."""
+        step = copy_context().run
+        try:
+            yielded = step(job.send, None)
+        except StopIteration:
+            return False
+        self._is_begun = False
+        self._go_on()
+        while True:
+            try:
+                sent = yield yielded
+            except GeneratorExit:
+                job.close()
+                raise
+            except BaseException as thrown:
+                go = partial(job.throw, thrown)
+            else:
+                go = partial(job.send, sent)
+            try:
+                yielded = step(go)
+            except StopIteration:
+                return True
+
+    def _done(self, job: _Job) -> None:
+        self._in_hand -= 1
+        if self._by_number.get(job.serve.invocation) is job:
+            del self._by_number[job.serve.invocation]
+
+    # ---- one job -----------------------------------------------------------------------------------------------------
+
+    async def _serve(self, job: _Job) -> None:
+        self._answer(job, await self._outcome(job.registration, job.serve))
+
+    def _answer(self, job: _Job, outcome: on.Answered | on.Failed) -> None:
+        where = job.serve.caller.procedure
+        try:
+            job.carrier.take(outcome)
         except RemoteError as error:
             # Too large: the caller is told, and so is this service's log.
             log.error("the answer of %s cannot be sent: %s", where, error)
-            carrier.take(on.Failed(serve.invocation, error))
+            job.carrier.take(on.Failed(job.serve.invocation, error))
         except UsageError:
-            carrier.take(on.Failed(serve.invocation, self._incident(where)))
+            job.carrier.take(on.Failed(job.serve.invocation, self._incident(where)))
 
     async def _outcome(self, registration: Registration, serve: on.Serve) -> on.Answered | on.Failed:
         where, binding = serve.caller.procedure, registration.binding
@@ -90,7 +181,7 @@ class Serving:
             value = await binding.run(binding.for_call(serve.payload, serve.caller), self._threads)
             return on.Answered(serve.invocation, value)
         except asyncio.CancelledError:
-            return on.Failed(serve.invocation, Canceled("the call was cancelled", where=where))
+            return on.Failed(serve.invocation, _canceled(where))
         except RemoteError as error:
             error.where = error.where or where
             return on.Failed(serve.invocation, self._declared(registration, error, where))
@@ -115,3 +206,7 @@ class Serving:
         name = self._options.incident()
         log.exception("incident %s: %s %s", name, where, what)
         return Internal(f"the service failed; its log has incident {name}", where=where, data={"incident": name})
+
+
+def _canceled(where: str) -> Canceled:
+    return Canceled("the call was cancelled", where=where)
