@@ -151,6 +151,14 @@ _ROWS = (
         "The message is larger than this connection may carry.",
     ),
     ErrorKind("hopsack.overloaded", 503, 1013, None, "later", "Too much is queued; try again after the time given."),
+    ErrorKind(
+        "hopsack.unavailable",
+        503,
+        1017,
+        None,
+        "later",
+        "The node is stopping. This was not carried out; connect again after the time given.",
+    ),
     ErrorKind("hopsack.method_not_allowed", 405, 1014, None, "never", "This path does not take that HTTP method."),
     ErrorKind("hopsack.not_found", 404, 1015, None, "never", "There is nothing at this path."),
     ErrorKind(
@@ -293,6 +301,10 @@ class Overloaded(RemoteError):
     CODE = "hopsack.overloaded"
 
 
+class Unavailable(RemoteError):
+    CODE = "hopsack.unavailable"
+
+
 class DeclaredError(RemoteError):
     """An error that a contract declares. Generated subclasses set ``CODE``; handlers raise them."""
 
@@ -314,6 +326,7 @@ _CLASSES: dict[str, type[RemoteError]] = {
         BrokenResult,
         Internal,
         Overloaded,
+        Unavailable,
     )
 }
 

@@ -123,7 +123,7 @@ class Link(Carrier, asyncio.Protocol):
             elif type(signal) is Write:
                 self._write(signal.data)
             elif type(signal) is Ended:
-                self.refusal = signal.refusal
+                self.refusal, self.retry_after = signal.refusal, signal.retry_after
                 self.close(signal.reason)
 
     def pause_writing(self) -> None:

@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from hopsack import backoff
 from hopsack import session as on
 from hopsack.errors import (
     HopsackError,
@@ -261,7 +262,8 @@ class RawSession:
         error = from_details({"message": frame.error.message, **frame.error.data})
         if self.state is State.JOINING:
             self.state = State.ENDED
-            return [on.Refuse(error, final=error.retry != "later"), on.Close(error.message)]
+            away = on.Close(error.message, backoff.hint_of(error.data))
+            return [on.Refuse(error, final=error.retry != "later"), away]
         error.where = error.where or pending.where
         return [on.Reject(pending.ticket, error)]
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from hopsack import backoff
 from hopsack.address import Address
 from hopsack.errors import LoginRequired, RemoteError
 from hopsack.session import Opened, Received
@@ -35,10 +36,12 @@ class Ended(msgspec.Struct, frozen=True):
     """The framing is over: close the transport.
 
     :ivar refusal: the node refuses us, and trying again cannot change that.
+    :ivar retry_after: seconds that the node asks to stay away, if it asked.
     """
 
     reason: str
     refusal: RemoteError | None = None
+    retry_after: float | None = None
 
 
 Signal = Opened | Received | Write | Ended
@@ -175,7 +178,7 @@ class WebSocketWire:
         if opcode == self._opcode.CLOSE:
             closed = self._protocol.close_rcvd
             reason = f"closed with {closed.code} {closed.reason}".rstrip() if closed else "closed"
-            signals.append(Ended(reason))
+            signals.append(Ended(reason, retry_after=backoff.hint_in(closed.reason) if closed else None))
         elif opcode in (self._opcode.TEXT, self._opcode.BINARY, self._opcode.CONT):
             self._parts.append(data)
             if is_last:

@@ -24,6 +24,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from hopsack import backoff
 from hopsack import session as on
 from hopsack.contracts.payload import payload_of
 from hopsack.errors import (
@@ -34,6 +35,7 @@ from hopsack.errors import (
     LoginRequired,
     Overloaded,
     RemoteError,
+    Unavailable,
     UsageError,
     from_wamp,
     to_wamp,
@@ -60,6 +62,7 @@ ROLES: Mapping[str, Any] = {
 """What HELLO announces. Progressive results belong here once a service may send them."""
 
 _GOODBYE = "wamp.close.goodbye_and_out"
+_SHUTDOWN = "wamp.close.system_shutdown"
 
 _DROPPED = "x_hopsack_dropped"
 """In the details of an EVENT without payload: why a node of Hopsack could not send it (docs/decisions/0007)."""
@@ -210,11 +213,12 @@ class WampSession:
         self.state = State.ENDED
         text = str(message.details.get("message") or "") or message.reason
         final = _REFUSED_FOR_GOOD.get(message.reason)
-        error = Overloaded(text, data={"reason": message.reason}) if final is None else final(text)
-        return [on.Refuse(error, final=final is not None), on.Close(text, _retry_after(message.details))]
+        busy = Unavailable if message.reason == _SHUTDOWN else Overloaded
+        error = busy(text, data={"reason": message.reason}) if final is None else final(text)
+        return [on.Refuse(error, final=final is not None), on.Close(text, backoff.hint_of(message.details))]
 
     def _abort_later(self, message: wamp.Abort) -> list[on.Effect]:
-        return [*self._end(message.reason), on.Close(message.reason, _retry_after(message.details))]
+        return [*self._end(message.reason), on.Close(message.reason, backoff.hint_of(message.details))]
 
     def _leave(self, event: on.LeaveRequested) -> list[on.Effect]:
         self.state = State.LEAVING
@@ -227,7 +231,7 @@ class WampSession:
     def _goodbye(self, message: wamp.Goodbye) -> list[on.Effect]:
         """The node ends it: answer, then close."""
         answer = self._send(wamp.Goodbye({}, _GOODBYE))
-        return [answer, *self._end(message.reason), on.Close(message.reason, _retry_after(message.details))]
+        return [answer, *self._end(message.reason), on.Close(message.reason, backoff.hint_of(message.details))]
 
     def _goodbye_answered(self, message: wamp.Goodbye) -> list[on.Effect]:
         return [*self._end("the session was left"), on.Close("left")]
@@ -477,12 +481,6 @@ def _lost(pending: _Pending, reason: str) -> HopsackError:
 
 def _matching(match: on.Match) -> dict[str, Any]:
     return {} if match == "exact" else {"match": match}
-
-
-def _retry_after(details: Mapping[str, Any]) -> float | None:
-    """Seconds; a hint of our nodes, which other routers do not send."""
-    hint = details.get("retry_after")
-    return float(hint) if isinstance(hint, (int, float)) and hint >= 0 else None
 
 
 # ---- the table: what is not listed is an error -----------------------------------------------------------------

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 import hopsack.connection
@@ -19,6 +21,7 @@ from hopsack.address import Address
 from hopsack.errors import Disconnected, LoginRequired, Overloaded, UsageError
 from hopsack.link import Link
 from hopsack.options import Options
+from hopsack.raw import RawSession
 from hopsack.testing.loop import HandTurnedLoop
 from hopsack.wamp import messages as wamp
 from hopsack.wamp.codec import JSON, MSGPACK
@@ -170,6 +173,31 @@ def test_what_comes_after_the_close_is_not_read(loop: HandTurnedLoop) -> None:
     bench.says(wamp.Event(1, 1, {}))
 
     assert [type(effect) for effect in bench.effects] == [on.Join]
+
+
+def test_the_reason_of_a_websockets_close_tells_when_to_come_back(loop: HandTurnedLoop) -> None:
+    server = ServerProtocol()
+    wire = WebSocketWire(Address.parse("ws://127.0.0.1:1/raw"))
+    lost: list[str] = []
+
+    async def make() -> Link:
+        return Link(wire, RawSession(), lambda effect: None, lost.append, Options())
+
+    link = loop.run(make())
+    transport = FakeTransport(link)
+    link.connection_made(transport)
+    loop.settle()
+    server.receive_data(transport.writes.pop())
+    [request] = server.events_received()
+    assert isinstance(request, Request)
+    server.send_response(server.accept(request))
+    link.data_received(b"".join(server.data_to_send()))
+    server.send_close(1001, "The node is going away. (retry_after=2.3)")
+
+    link.data_received(b"".join(server.data_to_send()))
+
+    assert link.retry_after == 2.3
+    assert transport.ended == "closed"
 
 
 # ---- on real sockets -------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hopsack import session as on
-from hopsack.errors import Disconnected, OutcomeUnknown, RemoteError, UsageError, class_of
+from hopsack.errors import Disconnected, OutcomeUnknown, RemoteError, Unavailable, UsageError, class_of
 from hopsack.raw import RawSession, State, matches
 
 CONVERSATIONS = Path(__file__).parents[2] / "conversations"
@@ -209,6 +209,19 @@ def test_what_is_no_message_ends_the_session() -> None:
     assert isinstance(close, on.Close)
     assert session.state is State.ENDED
     assert session.take(on.Received(b"{not json")) == []
+
+
+def test_a_refusal_tells_when_to_come_back() -> None:
+    session = RawSession()
+    session.take(on.Opened(1 << 20))
+    data = {"code": "hopsack.unavailable", "retry": "later", "data": {"retry_after": 2.3}}
+    error = {"code": 1017, "message": "the node is stopping", "data": data}
+
+    refuse, close = session.take(on.Received(json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode()))
+
+    assert isinstance(refuse, on.Refuse)
+    assert (type(refuse.error), refuse.final) == (Unavailable, False)
+    assert close == on.Close("the node is stopping", 2.3)
 
 
 def test_notifications_of_later_versions_are_ignored() -> None:

@@ -15,9 +15,19 @@ export const CAP = 8_000;
 /**
  * @param attempt losses in a row before this one; 0 for the first.
  * @param chance a random number in [0, 1).
- * @param hint milliseconds that the node asked to stay away; the jitter comes on top, for everybody was told the same.
+ * @param hint milliseconds that the node asked to stay away; the jitter comes on top, for others may know it too.
  * @returns milliseconds
  */
 export function backoff(attempt: number, chance: number, hint = 0): number {
   return Math.max(0, hint) + chance * Math.min(CAP, FIRST * 2 ** Math.min(attempt, 16));
+}
+
+/** Seconds that a reason may ask for. A node that asks for more means something else. */
+const LONGEST = 300;
+
+const HINT = / \(retry_after=([0-9]{1,9}(?:\.[0-9]{1,9})?)\)$/;
+
+/** Seconds that the node asks to stay away, at the end of a close's reason: `… (retry_after=2.3)`; 0 if it does not. */
+export function hintIn(reason: string): number {
+  return Math.min(Number(HINT.exec(reason)?.[1] ?? 0), LONGEST);
 }

@@ -14,7 +14,7 @@
  * Liveness: a page cannot send WebSocket pings. Every tick in which nothing came is counted; the first one sends a
  * probe, the third gives the connection up: a dead peer is known in less than 10 s.
  */
-import { backoff } from "./backoff.js";
+import { backoff, hintIn } from "./backoff.js";
 import { type HopsackError, LocalError, RemoteError } from "./errors.js";
 import { apply, type Rules } from "./rules.js";
 import type { Arrival, Identity, Match, NewSession, Request, Session, Effect as SessionEffect } from "./session.js";
@@ -242,7 +242,7 @@ function joined(core: Core, session: Identity): Effect[] {
 function lost(core: Core, { code, reason }: Extract<Input, { kind: "lost" }>): Effect[] {
   const text = reason || words(core.phase, code);
   if (code === TOKEN_REFUSED) return end(core, new RemoteError("hopsack.login_required", text));
-  return stayAway(core, text, 0);
+  return stayAway(core, text, hintIn(reason));
 }
 
 function words(phase: Phase, code: number): string {

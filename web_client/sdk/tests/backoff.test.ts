@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { backoff, CAP, FIRST } from "../src/backoff";
+import { backoff, CAP, FIRST, hintIn } from "../src/backoff";
 
 const ATTEMPTS = [...Array(40).keys(), 1_000, Number.MAX_SAFE_INTEGER];
 
@@ -33,4 +33,17 @@ describe("backoff", () => {
 
     expect(Math.max(...bins.values())).toBeLessThanOrEqual(250);
   });
+});
+
+test.each([
+  ["The node is going away. (retry_after=2.3)", 2.3],
+  ["Come back. (retry_after=10)", 10],
+  ["Come back. (retry_after=99999999)", 300],
+  ["The node is going away.", 0],
+  ["(retry_after=1) was what it said", 0],
+  ["Come back. (retry_after=-1)", 0],
+  ["Come back. (retry_after=1) ", 0],
+  ["", 0],
+])("the end of %j asks for %d seconds", (reason, seconds) => {
+  expect(hintIn(reason)).toBe(seconds);
 });

@@ -79,6 +79,14 @@ describe("the state of the connection", () => {
     expect(on.wire.closed).toEqual({ code: 1000, reason: "" });
   });
 
+  test("a hint in the reason of a close is honoured", () => {
+    const on = stage();
+    on.wire.joins();
+    on.wire.hangsUp(1001, "The node is going away. (retry_after=2.3)");
+
+    expect(on.fabric.state.value).toMatchObject({ name: "waiting", retryAt: 1_000_000 + 2_300 + FIRST / 2 });
+  });
+
   test("the node's hint is honoured", () => {
     const on = stage();
     on.wire.opens();
