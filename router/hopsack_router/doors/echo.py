@@ -11,19 +11,17 @@ from typing import Any
 from crossbar.webservice.base import RouterWebService
 
 from hopsack_router.doors.host import Host
-from hopsack_router.doors.websockets import DoorFactory, DoorProtocol, DoorResource, WebSocketOptions, websocket_frame
+from hopsack_router.doors.websockets import DoorFactory, DoorProtocol, DoorResource, WebSocketOptions
 
 
 class EchoProtocol(DoorProtocol):
     """Sends back what it gets."""
 
     def onOpen(self) -> None:
-        self.transport.unregisterProducer()
         self.transport.registerProducer(_Backpressure(self.transport), True)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        if self.state == self.STATE_OPEN:
-            self.transport.write(websocket_frame(payload, isBinary))
+        self.transport.write(self.framing(payload, isBinary))
 
 
 class _Backpressure:

@@ -5,42 +5,43 @@ A shell around two machines: :class:`~hopsack_router.doors.jsonrpc.Connection` f
 decisions there.
 
 An event takes a shorter way than everything else: the broker encodes and frames it once (:class:`RawFormat`), every raw
-connection queues the same bytes, and the outbox writes them straight to the transport. That is safe because this door
-never fragments and never compresses what it sends: what Autobahn writes itself are whole control frames.
+connection with the same framing queues the same bytes, and the outbox writes them straight to the transport. That is
+safe because the door sends whole frames only, and compresses each on its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any, assert_never
-from urllib.parse import urlsplit
 
 from autobahn.wamp import message
 from autobahn.wamp.types import SessionDetails
-from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from crossbar.webservice.base import RouterWebService
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
+from twisted.web.server import Request
 
-from hopsack.errors import RemoteError
 from hopsack_router.doors import envelopes, jsonrpc, reading
 from hopsack_router.doors.bearer import token_of
 from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, reason_of
 from hopsack_router.doors.effects import REALM, Join, Route
+from hopsack_router.doors.handshake import Opening
 from hopsack_router.doors.host import Host
 from hopsack_router.doors.jsonrpc import Close, Joined, Send
 from hopsack_router.doors.patterns import patterns_of
 from hopsack_router.doors.payloads import value_of
 from hopsack_router.doors.reading import Dismiss, Refuse, Start
-from hopsack_router.doors.requests import refusal_of
+from hopsack_router.doors.requests import query_of, refusal_of
+from hopsack_router.doors.rfc6455 import websocket_frame
 from hopsack_router.doors.sockets import write_straight
 from hopsack_router.doors.websockets import (
+    OPEN,
     DoorFactory,
     DoorProtocol,
     DoorResource,
+    Framing,
     WebSocketOptions,
-    websocket_frame,
 )
 from hopsack_router.routing.fanout import Delivery, Format
 from hopsack_router.routing.links import DoorLink
@@ -49,16 +50,25 @@ SERVER = f"hopsack/{version('hopsack')}"
 
 
 class RawFormat(Format):
-    """An event as a JSON-RPC notification in one text frame, the same for every reader."""
+    """An event as a JSON-RPC notification in one text frame, the same for every reader with this framing."""
 
     per_subscription = False
 
+    def __init__(self, framing: Framing) -> None:
+        self._framing = framing
+
     def event(self, delivery: Delivery) -> bytes:
         body = envelopes.event(delivery.topic, value_of(delivery), delivery.position)
-        return websocket_frame(envelopes.encode(body), binary=False)
+        return self._framing(envelopes.encode(body), False)
 
 
-FORMAT = RawFormat()
+@cache
+def raw_format(framing: Framing) -> RawFormat:
+    """The one format of a framing."""
+    return RawFormat(framing)
+
+
+FORMAT = raw_format(websocket_frame)
 
 
 class RawLink(DoorLink):
@@ -70,8 +80,10 @@ class RawLink(DoorLink):
     def __init__(self, protocol: RawProtocol, machine: jsonrpc.Connection | reading.Reader) -> None:
         self.outbox = protocol.factory.host.outbox
         self.peer = protocol.peer
-        self.agent = protocol.http_headers.get("user-agent")
+        self.agent = protocol.agent
         self._protocol = protocol
+        if protocol.framing is not websocket_frame:
+            self.format = raw_format(protocol.framing)
         self._machine = machine
 
     # ---- inputs --------------------------------------------------------------------------------------------------
@@ -100,6 +112,7 @@ class RawLink(DoorLink):
             session.onClose(clean)
 
     def _joined(self, details: SessionDetails) -> None:
+        self._protocol.arrived()
         if isinstance(self._machine, reading.Reader):
             self._perform(self._machine.joined())
         else:
@@ -120,7 +133,7 @@ class RawLink(DoorLink):
                 case Route(msg):
                     self.session.onMessage(msg)
                 case Send(body, binary):
-                    self.queue(websocket_frame(envelopes.encode(body), binary))
+                    self.queue(self._protocol.framing(envelopes.encode(body), binary))
                 case Close(code, reason):
                     self._close(code, reason)
                 case Refuse(code, error):
@@ -133,7 +146,7 @@ class RawLink(DoorLink):
                     assert_never(effect)
 
     def _failed(self, failure: Failure) -> None:
-        self._protocol.log.failure("the raw door failed", failure=failure)
+        self._protocol.factory.host.log.failure("the raw door failed", failure=failure)
         self._close(1011, "The node failed; its log has the details.")
 
     def _close(self, code: int, reason: str) -> None:
@@ -149,45 +162,53 @@ class RawLink(DoorLink):
     def overflow(self) -> None:
         self._protocol.end(NO_PROGRESS.number, "This connection reads too slowly.")
 
+    @property
+    def paused(self) -> bool:
+        """Whether the transport's buffer is full."""
+        return self._paused
+
     def isOpen(self) -> bool:
-        return bool(self._protocol.state == self._protocol.STATE_OPEN)
+        return self._protocol.state == OPEN
 
     def close(self) -> None:
         self._close(NORMAL.number, NORMAL.meaning)
 
     def abort(self) -> None:
-        self._protocol.dropConnection(abort=True)
+        self._protocol.drop()
 
 
 class RawProtocol(DoorProtocol):
-    """Autobahn's side of a :class:`RawLink`."""
+    """The WebSocket's side of a :class:`RawLink`."""
 
+    factory: RawFactory
     link: RawLink | None = None
-    _silence: IDelayedCall | None = None
+    agent: str | None = None
 
-    def onConnect(self, request: ConnectionRequest) -> None:
-        try:
-            token = token_of(request.headers.get("authorization"))
-            patterns = patterns_of(urlsplit(self.http_request_uri).query)
-        except RemoteError as error:
-            raise ConnectionDeny(error.kind.status, error.message) from error
+    def onConnect(self, request: Request, opening: Opening) -> str | None:
+        token = token_of(request.getHeader("authorization"))
+        patterns = patterns_of(query_of(request))
+        self.agent = request.getHeader("user-agent")
         self._machine = reading.Reader(patterns, token) if patterns else jsonrpc.Connection(SERVER, token)
+        return None
 
     def onOpen(self) -> None:
         self.link = RawLink(self, self._machine)
-        # The HTTP channel that was here before is still the transport's producer.
-        self.transport.unregisterProducer()
         self.transport.registerProducer(self.link, True)
-        self._silence = self.factory.clock.callLater(self.factory.options.hello_timeout, self.link.waited)
+        self.await_arrival()
         self.link.opened()
+
+    def late(self) -> None:
+        if self.link is not None:
+            self.link.waited()
+
+    def congested(self) -> bool:
+        return self.link is not None and self.link.paused
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         if self.link is not None:
             self.link.received(payload, isBinary)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        if self._silence is not None and self._silence.active():
-            self._silence.cancel()
         link, self.link = self.link, None
         if link is not None:
             link.lost(wasClean)

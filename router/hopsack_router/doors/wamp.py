@@ -1,8 +1,8 @@
 """The WAMP doors: WebSocket at ``/ws`` and RawSocket on its own port, for stock clients and for services.
 
-Crossbar's protocols do handshake, framing and liveness; what changes here is the way out. Every message is framed and
-queued on the link, so that a reactor turn ends in one write per connection, and an event's frame is the one that all
-connections with the same serializer share. Compressed connections keep their own path: their bytes cannot be shared.
+Handshake, framing and liveness are those of all WebSocket doors (``doors/websockets.py``), and Crossbar's on RawSocket.
+Every message is framed and queued on the link, so that a reactor turn ends in one write per connection, and an event's
+frame is the one that all connections with the same serializer and the same compression share.
 
 Bound: a client that is not in a realm :data:`ARRIVAL` seconds after it connected is disconnected.
 """
@@ -10,7 +10,7 @@ Bound: a client that is not in a realm :data:`ARRIVAL` seconds after it connecte
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -18,29 +18,29 @@ from autobahn.exception import PayloadExceededError
 from autobahn.wamp import message
 from autobahn.wamp.exception import InvalidUriError, ProtocolError, TransportLost
 from autobahn.wamp.serializer import CBORSerializer, JsonSerializer, MsgPackSerializer
-from autobahn.wamp.types import SessionDetails
-from crossbar.router.protocol import (
-    WampRawSocketServerFactory,
-    WampRawSocketServerProtocol,
-    WampWebSocketServerFactory,
-    WampWebSocketServerProtocol,
-)
+from autobahn.wamp.types import SessionDetails, TransportDetails
+from crossbar.common.checkconfig import InvalidConfigException
+from crossbar.router.protocol import WampRawSocketServerFactory, WampRawSocketServerProtocol
 from crossbar.webservice.base import RouterWebService
 from crossbar.worker.transport import RouterTransport
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.web.server import Request
 
-from hopsack.errors import to_wamp
+from hopsack.errors import BadRequest, to_wamp
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
-from hopsack_router.doors.closing import NO_PROGRESS
+from hopsack_router.doors.closing import NO_PROGRESS, NORMAL
 from hopsack_router.doors.frames import PING, REGULAR, Frames, Unacceptable, pong
+from hopsack_router.doors.handshake import Opening
+from hopsack_router.doors.rfc6455 import PROTOCOL_ERROR, websocket_frame
 from hopsack_router.doors.site import ARRIVAL, WebTransport
 from hopsack_router.doors.sockets import write_straight
-from hopsack_router.doors.websockets import DoorResource, websocket_frame
+from hopsack_router.doors.websockets import OPEN, DoorFactory, DoorProtocol, DoorResource, WebSocketOptions
 from hopsack_router.routing import uris
 from hopsack_router.routing.broker import to_message
-from hopsack_router.routing.fanout import Delivery, Format
+from hopsack_router.routing.deadlines import Deadlines, Lane
+from hopsack_router.routing.fanout import Delivery, Format, Outbox
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.unread import Carried, is_frequent, read
 
@@ -49,20 +49,16 @@ EVENT = lean.Event.number()
 RUNTIME_ERROR = "wamp.error.runtime_error"
 
 LIVENESS = {
-    "enable_hybi10": False,
-    "open_handshake_timeout": 5000,
+    "open_handshake_timeout": int(ARRIVAL * 1000),
     "close_handshake_timeout": 2000,
     "auto_ping_interval": 5000,
     "auto_ping_timeout": 5000,
-    "auto_ping_size": 12,
-    "fail_by_drop": False,
-    "echo_close_codereason": True,
-    "tcp_nodelay": True,
-    "show_server_version": False,
+    "compression": {"deflate": {}},
 }
 """WebSocket options of all our listeners, in Crossbar's names (milliseconds): a dead peer is known within 10 s."""
 
 SERIALIZERS = ["cbor", "msgpack", "json"]
+INTERNAL_ERROR = 1011
 
 _CLASSES = {"json": JsonSerializer, "msgpack": MsgPackSerializer, "cbor": CBORSerializer}
 
@@ -81,17 +77,18 @@ class WampFormat(Format):
 
     :ivar codec: reads and writes the frequent messages without touching their payload; ``None`` for serializations
         that only Autobahn has.
+    :ivar serializer: Autobahn's, for all other messages.
     """
 
     def __init__(self, serializer: Any, frame: Any) -> None:
         self.codec = CODECS.get(serializer.SERIALIZER_ID)
-        self._serializer = serializer
+        self.serializer = serializer
         self._binary = serializer._serializer.BINARY
         self._frame = frame
 
     def event(self, delivery: Delivery) -> bytes:
         if self.codec is None or delivery.payload is not None or delivery.forward_for:
-            payload, _ = self._serializer.serialize(to_message(delivery))
+            payload, _ = self.serializer.serialize(to_message(delivery))
             return self._frame(payload, self._binary)  # type: ignore[no-any-return]
         details: dict[str, Any] = {}
         if delivery.retained:
@@ -110,7 +107,7 @@ class WampFormat(Format):
         if delivery.match != "exact":
             details["topic"] = delivery.topic
         event = [EVENT, delivery.subscription, delivery.publication, details]
-        return self._frame(self._serializer._serializer.serialize(event), self._binary)  # type: ignore[no-any-return]
+        return self._frame(self.serializer._serializer.serialize(event), self._binary)  # type: ignore[no-any-return]
 
     def message(self, head: tuple[Any, ...], carried: Carried) -> bytes:
         """The frame of a message whose payload is passed through."""
@@ -196,48 +193,59 @@ def public(msg: message.Message) -> message.Message:
     )
 
 
-class Arrival:
-    """The time that a WAMP client has to join; its link's factory brings the clock."""
-
-    factory: Any
-    _arrival: IDelayedCall | None = None
-
-    def await_join(self) -> None:
-        """The client is there."""
-        self._arrival = self.factory.clock.callLater(ARRIVAL, self.give_up)
-
-    def joined(self, details: SessionDetails | None = None) -> None:
-        """It is in its realm (the session calls this), or it is gone."""
-        if self._arrival is not None and self._arrival.active():
-            self._arrival.cancel()
-
-    def give_up(self) -> None:
-        """It did not join: disconnect it."""
-        raise NotImplementedError
-
-
-class WebSocketLink(Arrival, Link, WampWebSocketServerProtocol):  # type: ignore[misc]
+class WebSocketLink(Link, DoorProtocol):
     """A WAMP client over WebSocket."""
 
     door = "wamp-websocket"
+    factory: WampFactory
     format: WampFormat
 
-    def give_up(self) -> None:
-        self.sendClose(NO_PROGRESS.number, "Say HELLO soon after connecting.")
+    # What Crossbar's session reads of a transport: nobody is authenticated by it.
+    _authid = _authrole = _authmethod = _authprovider = _authrealm = _authextra = None
+    _cbtid = None
 
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        self.joined()
-        super().onClose(wasClean, code, reason)
+    _session: Any = None
+    _serializer: Any
+
+    @property
+    def transport_details(self) -> TransportDetails:
+        return TransportDetails(
+            channel_type=TransportDetails.CHANNEL_TYPE_TCP,
+            channel_framing=TransportDetails.CHANNEL_FRAMING_WEBSOCKET,
+            channel_serializer=TransportDetails.CHANNEL_SERIALIZER_FROM_STR[self._serializer.SERIALIZER_ID],
+            peer=self.peer,
+            is_server=True,
+        )
+
+    def onConnect(self, request: Request, opening: Opening) -> str | None:
+        for protocol in opening.protocols:
+            serializer = self.factory.serializers.get(protocol)
+            if serializer is not None:
+                self._serializer = serializer
+                return protocol
+        known = ", ".join(self.factory.serializers)
+        raise BadRequest("WAMP needs a subprotocol", where="Sec-WebSocket-Protocol", advice=f"offer one of {known}")
 
     def onOpen(self) -> None:
         self.outbox = self.factory.outbox
-        self.peer = self._transport_details.peer
-        compressed = self._perMessageCompress is not None
-        self.format = wamp_format(self._serializer.SERIALIZER_ID, _unframed if compressed else websocket_frame)
-        self.transport.unregisterProducer()
+        self.format = wamp_format(self._serializer.SERIALIZER_ID, self.framing)
         self.transport.registerProducer(self, True)
-        self.await_join()
-        super().onOpen()
+        self.await_arrival()
+        self._session = self.factory.new_session()
+        self._session.onOpen(self)
+
+    def joined(self, details: SessionDetails) -> None:
+        """The client is in its realm (the session calls this)."""
+        self.arrived()
+
+    def late(self) -> None:
+        self.end(NO_PROGRESS.number, "Say HELLO soon after connecting.")
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        session, self._session = self._session, None
+        self.stopProducing()
+        if session is not None:
+            session.onClose(wasClean)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         try:
@@ -248,57 +256,111 @@ class WebSocketLink(Arrival, Link, WampWebSocketServerProtocol):  # type: ignore
                     self._session.onMessage(msg)
         except ProtocolError as error:
             LOG.info("closing {peer}: {error}", peer=self.peer, error=error)
-            self._bailout(self.CLOSE_STATUS_CODE_PROTOCOL_ERROR, reason=f"WAMP: {error}"[:120])
+            self.end(PROTOCOL_ERROR, f"WAMP: {error}")
         except Exception:
             LOG.failure("the node failed on a message of {peer}", peer=self.peer)
-            self._bailout(self.CLOSE_STATUS_CODE_INTERNAL_ERROR, reason="the node failed on this message")
+            self.end(INTERNAL_ERROR, "the node failed on this message")
 
     def send(self, msg: message.Message) -> None:
         if not self.isOpen():
             raise TransportLost()
         payload, binary = self._serializer.serialize(public(msg))
-        limit = self.maxMessagePayloadSize
-        if 0 < limit < len(payload):
+        limit = self.factory.options.max_message_size
+        if len(payload) > limit:
             raise PayloadExceededError(f"message of {len(payload)} bytes, the connection takes {limit}")
-        if self._perMessageCompress is None:
-            self.queue(websocket_frame(payload, binary))
-        else:
-            self.sendMessage(payload, binary)
+        self.queue(self.framing(payload, binary))
 
     def carry(self, number: int, head: tuple[Any, ...], carried: Carried) -> None:
-        if self.format.codec is None or self._perMessageCompress is not None:
+        if self.format.codec is None:
             super().carry(number, head, carried)
             return
         frame = self.format.message((number, *head), carried)
-        if 0 < self.maxMessagePayloadSize < len(frame) - 10:
-            raise PayloadExceededError(f"message of {len(frame)} bytes, {self.door} takes {self.maxMessagePayloadSize}")
+        limit = self.factory.options.max_message_size
+        if len(frame) - 10 > limit:
+            raise PayloadExceededError(f"message of {len(frame)} bytes, {self.door} takes {limit}")
         self.queue(frame)
 
     def offer(self, frame: bytes, publication: int) -> None:
-        if 0 < self.maxMessagePayloadSize < len(frame) - 10:
+        if len(frame) - 10 > self.factory.options.max_message_size:
             raise PayloadExceededError
-        if self._perMessageCompress is None:
-            self.queue(frame)
-        else:
-            self.sendMessage(frame, self._serializer._serializer.BINARY)
+        self.queue(frame)
 
     def write(self, data: bytes) -> None:
-        if self.state == self.STATE_OPEN:
+        if self.state == OPEN:
             write_straight(self.transport, data)
 
-    def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:
+    def end(self, code: int, reason: str) -> None:
         self.flush()
-        super().sendCloseFrame(*args, **kwargs)
+        super().end(code, reason)
 
     def overflow(self) -> None:
         LOG.info("closing {peer}: it reads too slowly", peer=self.peer)
-        self.wasNotCleanReason = "reads too slowly"
-        self.dropConnection(abort=True)
+        self.drop()
 
-    # Autobahn's protocol has producer methods of its own for chopped sends, which this door does not use.
-    pauseProducing = Link.pauseProducing
-    resumeProducing = Link.resumeProducing
-    stopProducing = Link.stopProducing
+    def congested(self) -> bool:
+        return self._paused
+
+    def isOpen(self) -> bool:
+        return self._session is not None and self.state == OPEN
+
+    def close(self) -> None:
+        self.end(NORMAL.number, NORMAL.meaning)
+
+    def abort(self) -> None:
+        self.drop()
+
+
+class WampFactory(DoorFactory):
+    """Makes the WAMP connections of one node.
+
+    :param new_session: makes a session that has not joined yet.
+    :param outbox: where links queue what they have to write.
+    :param clock: schedules what the connections wait for.
+    :param config: Crossbar's configuration of a ``websocket`` service.
+    :raises InvalidConfigException: it asks for what this door does not have.
+    """
+
+    def __init__(
+        self, new_session: Callable[[], Any], outbox: Outbox, clock: IReactorTime, config: dict[str, Any]
+    ) -> None:
+        super().__init__(WebSocketLink, websocket_options(config.get("options", {})), clock)
+        if "cookie" in config:
+            raise InvalidConfigException("this door knows its clients by their tokens: it takes no 'cookie'")
+        self.new_session = new_session
+        self.outbox = outbox
+        self._config = config
+        names = [name for name in SERIALIZERS if name in config.get("serializers", SERIALIZERS)]
+        every = (f"{name}{batched}" for name in names for batched in ("", ".batched"))
+        self.serializers = {f"wamp.2.{name}": wamp_format(name, websocket_frame).serializer for name in every}
+
+
+_CROSSBARS_OPTIONS = {
+    "max_message_size": ("max_message_size", 1),
+    "allowed_origins": ("allowed_origins", None),
+    "auto_ping_interval": ("ping_interval", 1000),
+    "auto_ping_timeout": ("ping_timeout", 1000),
+    "close_handshake_timeout": ("close_timeout", 1000),
+    "open_handshake_timeout": ("hello_timeout", 1000),
+}
+"""Crossbar's name → ours, and how many of Crossbar's units are one of ours."""
+
+
+def websocket_options(given: Mapping[str, Any]) -> WebSocketOptions:
+    """Our options from those of a Crossbar ``websocket`` service.
+
+    :raises InvalidConfigException: there is one that this door does not have.
+    """
+    options: dict[str, Any] = {"type": "websocket", "max_message_size": 1 << 24, "hello_timeout": ARRIVAL}
+    options["compression"] = "deflate" in given.get("compression", {})
+    for name, value in given.items():
+        if name == "compression":
+            continue
+        if name not in _CROSSBARS_OPTIONS:
+            known = sorted((*_CROSSBARS_OPTIONS, "compression"))
+            raise InvalidConfigException(f"websocket: this door has no option {name!r}, it has {known}")
+        ours, unit = _CROSSBARS_OPTIONS[name]
+        options[ours] = value if unit is None else value / unit
+    return WebSocketOptions.from_config(options)
 
 
 _KEEP_ALIVE = (
@@ -321,21 +383,29 @@ def keep_alive(transport: Any) -> None:
             connection.setsockopt(getattr(socket, level), getattr(socket, option), value)
 
 
-class RawSocketLink(Arrival, Link, WampRawSocketServerProtocol):  # type: ignore[misc]
+class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
     """A WAMP client over RawSocket: what services use."""
 
     door = "wamp-rawsocket"
     format: WampFormat
+    _arrival: Lane | None = None
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        self.await_join()
+        self._arrival = self.factory.arrivals.begin(self, int(ARRIVAL * 1000))
 
     def connectionLost(self, reason: Any) -> None:
         self.joined()
         super().connectionLost(reason)
 
-    def give_up(self) -> None:
+    def joined(self, details: SessionDetails | None = None) -> None:
+        """The client is in its realm (the session calls this), or it is gone."""
+        lane, self._arrival = self._arrival, None
+        if lane is not None:
+            lane.end(self)
+
+    def late(self) -> None:
+        """It did not join in time."""
         LOG.info("closing {peer}: it did not join", peer=self.peer)
         self.abort()
 
@@ -411,18 +481,19 @@ class RawSocketLink(Arrival, Link, WampRawSocketServerProtocol):  # type: ignore
         self.abort()
 
 
+def with_links(factory: Any, outbox: Outbox, clock: IReactorTime) -> None:
+    """Let Crossbar's RawSocket factory make our links."""
+    factory.protocol, factory.outbox = RawSocketLink, outbox
+    factory.arrivals = Deadlines(clock, lambda link, _: link.late())
+
+
 class WampService(RouterWebService):  # type: ignore[misc]
     """The web service type ``websocket``, with our protocol."""
 
     @staticmethod
     def create(transport: Any, path: str, config: dict[str, Any]) -> WampService:
         worker = transport._worker
-        factory = WampWebSocketServerFactory(
-            worker.router_session_factory, transport.cbdir, config, transport.templates
-        )
-        factory.protocol = WebSocketLink
-        factory.outbox, factory.clock = worker.outbox, worker._reactor
-        factory.startFactory()
+        factory = WampFactory(worker.router_session_factory, worker.outbox, worker._reactor, config)
         return WampService(transport, path, config, DoorResource(factory))
 
 
@@ -440,6 +511,5 @@ class _Transport(RouterTransport):  # type: ignore[misc]
     def _with_link(self, made: tuple[Any, Any]) -> tuple[Any, Any]:
         factory, root = made
         if isinstance(factory, WampRawSocketServerFactory):
-            factory.protocol = RawSocketLink
-            factory.outbox, factory.clock = self._worker.outbox, self._worker._reactor
+            with_links(factory, self._worker.outbox, self._worker._reactor)
         return factory, root

@@ -1,47 +1,80 @@
-"""What the WebSocket doors share: Autobahn's server protocol with our options, as a resource on the HTTP port.
+"""What the WebSocket doors share: the server's side of RFC 6455 as a Twisted protocol, and its place on the HTTP port.
 
-Autobahn does handshake, framing, fragmentation, ping and close codes (RFC 6455). Bounds, each with its answer: a
-message larger than ``max_message_size`` closes with 1009, a peer that answers no ping within ``ping_timeout`` or no
-opening or closing handshake in time is dropped, an origin that is not allowed is refused with 400.
+A shell around :mod:`~hopsack_router.doors.handshake`, :mod:`~hopsack_router.doors.rfc6455` and
+:mod:`~hopsack_router.doors.deflate`. Twisted Web has parsed the request; it and its channel are let go once the
+connection is open. Bounds, each with its answer: a message larger than ``max_message_size`` closes with 1009, a peer
+that does not answer pings for ``ping_timeout``, or a close in ``close_timeout``, is dropped, an origin that is not
+allowed is refused with 400. A peer that sends pings and does not read gets no answer to them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
-from autobahn.twisted.resource import WebSocketResource
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from crossbar.common.checkconfig import InvalidConfigException
-from twisted.internet.interfaces import IReactorTime
-from twisted.web.server import Request
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
 
-from hopsack.errors import BadRequest
+from hopsack.errors import BadRequest, RemoteError
 from hopsack_router.doors.closing import clip
-from hopsack_router.doors.problems import answer_problem
+from hopsack_router.doors.deflate import compress, negotiate
+from hopsack_router.doors.handshake import VERSION, Opening, Origins, answer, opening_of
+from hopsack_router.doors.problems import answer_problem, not_allowed
+from hopsack_router.doors.requests import peer_of
+from hopsack_router.doors.rfc6455 import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Incoming,
+    Violation,
+    compressed_frame,
+    control_frame,
+    reason_in,
+    websocket_frame,
+)
+from hopsack_router.doors.rounds import Rounds, Stop
+from hopsack_router.doors.sockets import write_straight
+from hopsack_router.routing.deadlines import Deadlines, Lane
+
+LOG = Logger()
+
+Framing = Callable[[bytes, bool], bytes]
+"""Puts a payload, binary or not, into a frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebSocketOptions:
     """Options of a WebSocket door's configuration, beside ``type``.
 
-    :ivar max_message_size: bytes of one incoming message, over all its fragments.
+    :ivar max_message_size: bytes of one incoming message, over all its fragments, inflated.
     :ivar allowed_origins: ``scheme://host:port`` patterns with ``*`` of pages that may connect; programs send none.
     :ivar ping_interval: seconds between pings.
-    :ivar ping_timeout: seconds to the pong, before the peer counts as gone.
-    :ivar handshake_timeout: seconds for the opening handshake.
+    :ivar ping_timeout: seconds without an answer, before the peer counts as gone; up to an interval more may pass.
     :ivar close_timeout: seconds for the closing handshake.
-    :ivar hello_timeout: seconds for the first request on the raw door.
+    :ivar hello_timeout: seconds for the first request on the raw door, and for joining on the WAMP door.
+    :ivar compression: whether clients that offer permessage-deflate get it.
     """
 
     max_message_size: int = 1 << 20
     allowed_origins: tuple[str, ...] = ("*",)
     ping_interval: float = 5.0
     ping_timeout: float = 5.0
-    handshake_timeout: float = 5.0
     close_timeout: float = 2.0
     hello_timeout: float = 10.0
+    compression: bool = True
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> WebSocketOptions:
@@ -56,6 +89,8 @@ class WebSocketOptions:
                 raise InvalidConfigException(f"{config['type']}: unknown option {name!r}, known: {sorted(known)}")
             if name == "allowed_origins":
                 good = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+            elif name == "compression":
+                good = isinstance(value, bool)
             else:
                 good = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
             if not good:
@@ -65,29 +100,182 @@ class WebSocketOptions:
         return cls(**given)
 
 
-class DoorProtocol(WebSocketServerProtocol):  # type: ignore[misc]
-    """Base of the doors' protocols: Autobahn's, without what it does per message and nobody here asks for."""
+OPEN, CLOSING, CLOSED = "open", "closing", "closed"
+_PING = control_frame(PING)
 
-    message_data: list[bytes] | None
-    message_is_binary: bool
+
+class DoorProtocol(Protocol):
+    """Base of the doors' protocols. A connection is open from the beginning: who is not let in gets no protocol.
+
+    :ivar state: ``open``; ``closing`` once we have said so; ``closed`` once nothing more is read.
+    :ivar framing: how messages are framed on this connection.
+    """
+
+    factory: DoorFactory
+    transport: Any
+    state: str = CLOSED
+    framing: Framing = staticmethod(websocket_frame)
+    peer: str | None = None
+
+    _incoming: Incoming
+    _stop: Stop
+    _unanswered: int = 0
+    _arrival: Lane | None = None
+    _limit: IDelayedCall | None = None
+    _said: tuple[int | None, str] | None = None
+
+    # ---- what a door says ----------------------------------------------------------------------------------------
+
+    def onConnect(self, request: Request, opening: Opening) -> str | None:
+        """A client wants to come in.
+
+        :returns: the subprotocol to speak.
+        :raises RemoteError: it may not; it gets a problem document.
+        """
+        return None
+
+    def onOpen(self) -> None:
+        """It is in."""
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """It sent a message."""
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """It is gone. ``wasClean``: both sides said so."""
+
+    def late(self) -> None:
+        """What was awaited for ``hello_timeout`` did not come."""
+
+    def congested(self) -> bool:
+        """Whether the transport holds more than it can send."""
+        return False
+
+    # ---- inputs --------------------------------------------------------------------------------------------------
+
+    def begin(self, transport: Any, opening: Opening, subprotocol: str | None) -> None:
+        """Take over the transport of a request that is let in."""
+        options = self.factory.options
+        deflate = negotiate(opening.extensions) if options.compression and opening.extensions else None
+        if deflate is not None:
+            self.framing = compressing(deflate.window_bits)
+        self._incoming = Incoming(int(options.max_message_size), inflating=deflate is not None)
+        self.state = OPEN
+        self.makeConnection(transport)  # type: ignore[no-untyped-call]
+        transport.unregisterProducer()  # the HTTP channel
+        write_straight(transport, answer(opening, subprotocol, deflate.answer if deflate is not None else None))
+        self._stop = self.factory.rounds.join(self)
+        self.onOpen()
 
     def dataReceived(self, data: bytes) -> None:
-        # Autobahn formats a debug line for every chunk, read or not.
-        self._dataReceived(data)
+        if self.state == CLOSED:
+            return
+        self._unanswered = 0
+        try:
+            for kind, payload in self._incoming.received(data):
+                if kind in (TEXT, BINARY):
+                    if self.state == OPEN:
+                        self.onMessage(payload, kind == BINARY)
+                elif kind == PING:
+                    if self.state == OPEN and not self.congested():
+                        write_straight(self.transport, control_frame(PONG, payload))
+                elif kind == CLOSE:
+                    self._farewell(payload)
+                if self.state == CLOSED:
+                    return
+        except Violation as violation:
+            self._fail(violation)
 
-    def onMessageEnd(self) -> None:
-        # Autobahn's own also fires a "message" signal, a Deferred per message, for listeners that do not exist.
-        if not self.failedByMe:
-            self.onMessage(b"".join(self.message_data or ()), self.message_is_binary)
-        self.message_data = None
+    def visit(self) -> None:
+        """A ping interval has passed."""
+        if self.state != OPEN:
+            return  # there is a limit for that
+        if self._unanswered >= self.factory.patience:
+            self._told("does not answer pings")
+            self.drop()
+            return
+        self._unanswered += 1
+        if not self.congested():
+            write_straight(self.transport, _PING)
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+        self.state = CLOSED
+        self._stop.discard(self)
+        self.arrived()
+        if self._limit is not None and self._limit.active():
+            self._limit.cancel()
+        said = self._said
+        if said is None:
+            self.onClose(False, 1006, "the connection was lost")
+        else:
+            self.onClose(True, *said)
+
+    def await_arrival(self) -> None:
+        """Give the client ``hello_timeout`` to say what it must; then it is :meth:`late`."""
+        self._arrival = self.factory.arrivals.begin(self, int(self.factory.options.hello_timeout * 1000))
+
+    def arrived(self) -> None:
+        """It has said it, or it is gone."""
+        lane, self._arrival = self._arrival, None
+        if lane is not None:
+            lane.end(self)
+
+    # ---- closing -------------------------------------------------------------------------------------------------
 
     def end(self, code: int, reason: str) -> None:
-        """Start the closing handshake. Autobahn's ``sendClose`` refuses 1001 and 1011, which are a server's to send."""
-        if self.state == self.STATE_OPEN:
-            self.sendCloseFrame(code=code, reasonUtf8=clip(reason).encode())
+        """Start the closing handshake (section 7.1.2)."""
+        if self.state == OPEN:
+            self._say(code, reason)
+            self.state = CLOSING
+
+    def drop(self) -> None:
+        """End the connection without a word."""
+        if self.connected:
+            self.state = CLOSED
+            self.transport.unregisterProducer()
+            self.transport.abortConnection()
+
+    def _say(self, code: int | None, reason: str) -> None:
+        payload = b"" if code is None else code.to_bytes(2, "big") + clip(reason).encode()
+        write_straight(self.transport, control_frame(CLOSE, payload))
+        self._limit = self.factory.clock.callLater(self.factory.options.close_timeout, self.drop)
+
+    def _farewell(self, payload: bytes) -> None:
+        """The peer says that it closes, or answers that we do."""
+        self._said = reason_in(payload)
+        if self.state == OPEN:
+            self._say(*self._said)
+        self.state = CLOSED
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def _fail(self, violation: Violation) -> None:
+        """Say what was wrong, and read no more. To close while the peer is sending would lose what we said."""
+        self._told(str(violation))
+        if self.state == OPEN:
+            self._say(violation.code, str(violation))
+        self.state = CLOSED
+        self.transport.unregisterProducer()
+        if isinstance(self.transport, FileDescriptor):
+            self.transport.loseWriteConnection()
+        else:
+            self.transport.loseConnection()
+
+    def _told(self, why: str) -> None:
+        LOG.info("closing {peer}: {why}", peer=self.peer, why=why)
 
 
-class DoorFactory(WebSocketServerFactory):  # type: ignore[misc]
+@cache
+def compressing(window_bits: int) -> Framing:
+    """Frames of connections that agreed on this window. One function for all of them: their bytes are shared."""
+
+    def framed(payload: bytes, binary: bool) -> bytes:
+        compressed = compress(payload, window_bits)
+        return websocket_frame(payload, binary) if compressed is None else compressed_frame(compressed, binary)
+
+    return framed
+
+
+class DoorFactory(ServerFactory):
     """Makes the protocols of one door.
 
     :param protocol: the door's protocol class.
@@ -98,28 +286,23 @@ class DoorFactory(WebSocketServerFactory):  # type: ignore[misc]
     noisy = False
 
     def __init__(self, protocol: type[DoorProtocol], options: WebSocketOptions, clock: IReactorTime) -> None:
-        super().__init__(server="hopsack")
-        self.protocol = protocol
+        self.protocol = protocol  # type: ignore[assignment]
         self.options = options
         self.clock = clock
-        self.setProtocolOptions(
-            versions=[13],
-            webStatus=False,
-            maxMessagePayloadSize=int(options.max_message_size),
-            failByDrop=False,
-            echoCloseCodeReason=True,
-            openHandshakeTimeout=options.handshake_timeout,
-            closeHandshakeTimeout=options.close_timeout,
-            autoPingInterval=options.ping_interval,
-            autoPingTimeout=options.ping_timeout,
-            tcpNoDelay=True,
-            allowedOrigins=list(options.allowed_origins),
-            allowNullOrigin="*" in options.allowed_origins,
-        )
+        self.origins = Origins(options.allowed_origins)
+        self.rounds = Rounds(clock, options.ping_interval)
+        self.arrivals = Deadlines(clock, lambda one, _: one.late())
+        self.patience = math.ceil(options.ping_timeout / options.ping_interval)
 
 
-class DoorResource(WebSocketResource):  # type: ignore[misc]
+class DoorResource(Resource):
     """The door's place on the HTTP port; a plain request there is told what to do instead."""
+
+    isLeaf = True
+
+    def __init__(self, factory: DoorFactory) -> None:
+        Resource.__init__(self)
+        self._factory = factory
 
     def render(self, request: Request) -> Any:
         if (request.getHeader("upgrade") or "").lower() != "websocket":
@@ -127,14 +310,33 @@ class DoorResource(WebSocketResource):  # type: ignore[misc]
             request.setHeader(b"Connection", b"Upgrade")
             error = BadRequest("this is a WebSocket door", advice="connect with a WebSocket client (RFC 6455)")
             return answer_problem(request, error, status=426)
-        return super().render(request)
+        if request.method != b"GET":
+            return not_allowed(request, "GET")
+        protocol: Any = self._factory.buildProtocol(None)
+        protocol.peer = peer_of(request)
+        headers = request.requestHeaders
+        try:
+            opening = opening_of(lambda name: headers.getRawHeaders(name, ()), self._factory.origins)
+            subprotocol = protocol.onConnect(request, opening)
+        except RemoteError as error:
+            request.setHeader(b"Sec-WebSocket-Version", VERSION)
+            return answer_problem(request, error)
+        protocol.begin(_taken_from(request, protocol), opening, subprotocol)
+        return NOT_DONE_YET
 
 
-def websocket_frame(payload: bytes, binary: bool) -> bytes:
-    """One unfragmented, unmasked server frame (RFC 6455, section 5.2)."""
-    length, opcode = len(payload), 0x82 if binary else 0x81
-    if length < 126:
-        return bytes((opcode, length)) + payload
-    if length < 1 << 16:
-        return bytes((opcode, 126)) + length.to_bytes(2, "big") + payload
-    return bytes((opcode, 127)) + length.to_bytes(8, "big") + payload
+def _taken_from(request: Request, protocol: DoorProtocol) -> Any:
+    """Put ``protocol`` in the place of the HTTP channel, of which nothing is kept."""
+    channel: Any = request.channel
+    transport, channel.transport = channel.transport, None
+    outer = getattr(transport, "protocol", None)
+    if isinstance(transport, ProtocolWrapper):  # TLS
+        transport.wrappedProtocol = protocol
+    elif isinstance(outer, ProtocolWrapper):  # Crossbar counts connections
+        outer.wrappedProtocol = protocol
+    else:
+        transport.protocol = protocol
+    channel.requests.clear()
+    cast(Any, request).channel = None
+    transport.resumeProducing()
+    return transport

@@ -18,7 +18,8 @@ from hopsack_router.doors.http import check_origin
 from hopsack_router.doors.patterns import MAX_TOPICS, Pattern, pattern_of, patterns_of
 from hopsack_router.doors.payloads import value_of
 from hopsack_router.doors.problems import headers_of, problem_of
-from hopsack_router.doors.websockets import WebSocketOptions, websocket_frame
+from hopsack_router.doors.rfc6455 import websocket_frame
+from hopsack_router.doors.websockets import WebSocketOptions
 from hopsack_router.routing.fanout import Delivery
 from hopsack_router.routing.unread import Carried
 

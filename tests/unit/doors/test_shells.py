@@ -21,7 +21,7 @@ from hopsack_router.doors.host import Host
 from hopsack_router.doors.raw import RawFactory
 from hopsack_router.doors.site import ARRIVAL, LINGER, MAX_HEAD, bound
 from hopsack_router.doors.sse import HEARTBEAT, EventsResource
-from hopsack_router.doors.websockets import WebSocketOptions
+from hopsack_router.doors.websockets import DoorFactory, DoorResource, WebSocketOptions
 from hopsack_router.routing.fanout import Delivery, Outbox
 from hopsack_router.routing.unread import Carried
 
@@ -104,8 +104,13 @@ def open_raw(world: World) -> Any:
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         "Sec-WebSocket-Version: 13",
     )
-    world.transport.registerProducer(object(), True)  # the HTTP channel that was here before
-    return world.connect(factory, *upgrade)
+    return open_websocket(world, factory, *upgrade)
+
+
+def open_websocket(world: World, factory: DoorFactory, *upgrade: str) -> Any:
+    """Through the HTTP port, as in a node."""
+    world.connect(bound(Site(DoorResource(factory), reactor=world.clock)), *upgrade)
+    return world.transport.protocol
 
 
 def test_a_stream_begins_beats_and_carries(world: World) -> None:

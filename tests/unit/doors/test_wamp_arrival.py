@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from autobahn.wamp import message
 from autobahn.wamp.role import RoleBrokerFeatures
-from crossbar.router.protocol import WampRawSocketServerFactory, WampWebSocketServerFactory
+from crossbar.router.protocol import WampRawSocketServerFactory
 
 from hopsack_router.doors.closing import NO_PROGRESS
 from hopsack_router.doors.site import ARRIVAL
-from hopsack_router.doors.wamp import RawSocketLink, WebSocketLink, public
+from hopsack_router.doors.wamp import WampFactory, public, with_links
 
-from .test_shells import World, world
+from .test_shells import World, open_websocket, world
 
 __all__ = ["world"]
 
@@ -33,7 +33,7 @@ UPGRADE = (
 
 def rawsocket(world: World, *sent: bytes) -> Any:
     factory = WampRawSocketServerFactory(lambda: world.session, {"serializers": ["json"]})
-    factory.protocol, factory.outbox, factory.clock = RawSocketLink, world.host.outbox, world.clock
+    with_links(factory, world.host.outbox, world.host.clock)
     world.transport.getHandle = lambda: SimpleNamespace(family=None)
     link = factory.buildProtocol(None)
     link.makeConnection(world.transport)
@@ -43,10 +43,8 @@ def rawsocket(world: World, *sent: bytes) -> Any:
 
 
 def websocket(world: World) -> Any:
-    factory = WampWebSocketServerFactory(lambda: world.session, ".", {"serializers": ["json"]}, None)
-    factory.protocol, factory.outbox, factory.clock = WebSocketLink, world.host.outbox, world.clock
-    world.transport.registerProducer(object(), True)  # the HTTP channel that was here before
-    return world.connect(factory, *UPGRADE)
+    factory = WampFactory(lambda: world.session, world.host.outbox, world.host.clock, {"serializers": ["json"]})
+    return open_websocket(world, factory, *UPGRADE)
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x7f\xf1", b"\x7f\xf1\x00\x00", b"\x7f\xf1\x00\x00\x00\x00\x00\x50[1"])
@@ -75,7 +73,8 @@ def test_a_rawsocket_client_that_leaves_is_not_awaited(world: World) -> None:
 
     link.connectionLost(SimpleNamespace(value=ConnectionError()))
 
-    assert world.clock.getDelayedCalls() == []
+    world.turn(ARRIVAL * 2)
+    assert not world.transport.disconnected
 
 
 def test_a_websocket_client_that_does_not_join(world: World) -> None:
