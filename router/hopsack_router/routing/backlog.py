@@ -1,7 +1,7 @@
 """What a link holds while its transport's buffer is full: a bounded number of bytes, each kind of frame by its policy.
 
     transport full          pause(now)        the clock of no progress runs
-    answer                  -> held           whatever else is held makes room for it; answers alone beyond it: Close
+    answer                  -> held           all else makes room for it; answers and gaps alone do not fit: Close
     event of a stream       -> held           or its topic leaves for a follower: Follow, from the first one not written
     newest value of a key   -> held           in the place of the older value of that key
     event, live only        -> held           the oldest give way, one Gap where they stood
@@ -63,7 +63,7 @@ class Policy(enum.IntEnum):
 class Why(enum.Enum):
     """Why a connection must close."""
 
-    OVERLOADED = "it does not read the answers to its own requests"
+    OVERLOADED = "it does not read the answers to its own requests"  # or gaps of thousands of topics
     STALLED = "nothing moved for too long"
 
 

@@ -140,6 +140,19 @@ def test_streams_leave_one_at_a_time() -> None:
     assert drained(backlog) == ["o1", "o2"]
 
 
+def test_what_was_written_is_not_followed_again() -> None:
+    backlog = paused(3)
+    for number in range(1, 4):
+        backlog.stream(LOG, number, frame(f"s{number}"))
+
+    assert texts(backlog.drain(1)) == ["s1"]
+    backlog.pause(101.0)
+    backlog.answer(frame("a1"))
+
+    assert backlog.answer(frame("a2")) == [Follow(LOG, 2)]
+    assert drained(backlog) == ["a1", "a2"]
+
+
 def test_who_left_a_stream_is_not_made_to_follow_it() -> None:
     backlog = paused(2)
 
@@ -172,6 +185,13 @@ def test_one_answer_larger_than_the_budget_is_let_through_and_costs_the_others_n
 
     assert backlog.drain(1) == [giant]
     assert drained(backlog) == ["c1", "a1"]
+    assert [backlog.answer(frame(f"a{number}")) for number in range(3)] == [[], [], [Close(Why.OVERLOADED)]]
+
+
+def test_a_second_answer_larger_than_the_budget_closes_the_connection() -> None:
+    backlog = paused(2)
+    giant = b"g" * (10 * FRAME)
+
     assert backlog.answer(giant) == []
     assert backlog.answer(giant) == [Close(Why.OVERLOADED)]
 
@@ -271,7 +291,7 @@ class AnyReader(RuleBasedStateMachine):
             match effect:
                 case Close(why):
                     assert why is Why.OVERLOADED
-                    assert self.answers_sent - self.answers_seen > 1 or self.backlog.budget < self.largest_answer
+                    assert self.answers_sent > self.answers_seen  # gaps of one era fit
                     self.closed = True
                 case Follow(channel, first):
                     assert channel not in self.following
@@ -356,5 +376,5 @@ class AnyReader(RuleBasedStateMachine):
             assert self.values_seen.get((channel, key)) == number or channel in self.told
 
 
-AnyReader.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+AnyReader.TestCase.settings = settings(max_examples=80, stateful_step_count=80, deadline=None)
 TestAnyReader = AnyReader.TestCase
