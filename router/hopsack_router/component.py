@@ -14,8 +14,6 @@ from autobahn.wamp.types import ComponentConfig
 from twisted.internet.defer import DeferredList
 from twisted.internet.interfaces import IReactorTime
 
-from hopsack_router.routing import links
-
 if TYPE_CHECKING:
     from hopsack_router.routing.router import Router
 
@@ -35,7 +33,7 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         self._clock = clock
 
     def onJoin(self, details: Any) -> Any:
-        self._router.presence.open(self.tell, self._clock.callLater)
+        self._router.presence.open(self.tell, self._clock.callLater, self._router.is_read)
         served: dict[str, Callable[..., Any]] = {
             "hopsack.topics.list": self.topics,
             "hopsack.procedures.list": self.procedures,
@@ -84,7 +82,7 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         return listed
 
     def sessions(self, *_: Any) -> list[dict[str, Any]]:
-        return [links.details_of(one) | {"peer": one.peer, "agent": one.agent} for one in self._clients()]
+        return [one.member.facts() | {"peer": one.peer, "agent": one.agent} for one in self._clients()]
 
     def services(self, *_: Any) -> list[dict[str, Any]]:
         instances: dict[str, list[Any]] = defaultdict(list)
@@ -112,7 +110,7 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
 
     def _clients(self) -> list[Any]:
         everybody = self._router._session_id_to_session.values()
-        return [session for session in everybody if getattr(session, "door", None)]
+        return [session for session in everybody if getattr(session, "member", None) is not None]
 
 
 def _sessions_by_contract(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+Family = CounterMetricFamily | GaugeMetricFamily
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)  # CPU seconds, resident memory, open files: what says that a core is full
@@ -22,10 +24,18 @@ class Tally:
 
 
 class Tallies(Collector):
-    """A counter with one label whose values are :class:`Tally`."""
+    """A metric with one label whose values are :class:`Tally`: a counter, or a gauge."""
 
-    def __init__(self, name: str, documentation: str, label: str, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        label: str,
+        registry: CollectorRegistry,
+        family: type[Family] = CounterMetricFamily,
+    ) -> None:
         self._head = (name, documentation, label)
+        self._family = family
         self._tallies: dict[str, Tally] = {}
         registry.register(self)
 
@@ -33,16 +43,16 @@ class Tallies(Collector):
         """The tally of one value of the label, the same each time."""
         return self._tallies.setdefault(value, Tally())
 
-    def collect(self) -> Iterator[CounterMetricFamily]:
+    def collect(self) -> Iterator[Family]:
         name, documentation, label = self._head
-        family = CounterMetricFamily(name, documentation, labels=[label])
+        family = self._family(name, documentation, labels=[label])
         for value, tally in self._tallies.items():
             family.add_metric([value], tally.n)
         yield family
 
 
-sessions = Gauge("hopsack_sessions", "Sessions in the realm", ["door"], registry=REGISTRY)
-joins = Counter("hopsack_joins", "Sessions that joined", ["door"], registry=REGISTRY)
+sessions = Tallies("hopsack_sessions", "Sessions in the realm", "door", REGISTRY, GaugeMetricFamily)
+joins = Tallies("hopsack_joins", "Sessions that joined", "door", REGISTRY)
 messages = Tallies("hopsack_messages", "WAMP messages received, by type", "type", REGISTRY)
 deliveries = Counter("hopsack_deliveries", "Events queued for a subscriber", registry=REGISTRY)
 refusals = Counter("hopsack_refusals", "Messages refused, by error code", ["code"], registry=REGISTRY)

@@ -215,17 +215,6 @@ class DoorLink(Link):
             joining.callback(details)
 
 
-def details_of(session: Any) -> dict[str, Any]:
-    """The public facts of a session: what the session list, presence and the meta events show of it."""
-    return {
-        "session": session._session_id,
-        "authid": session._authid,
-        "role": session._authrole,
-        "door": session.door,
-        "since": session.since,
-    }
-
-
 def now() -> float:
     """Seconds since the epoch, for ``since``; a place to turn in tests."""
     return time.time()

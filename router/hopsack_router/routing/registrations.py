@@ -31,8 +31,16 @@ REPLACED = "wamp.error.unregistered"
 """The reason that a callee is given whose registration another one took over; stock Crossbar's."""
 
 
+NONE: frozenset[Any] = frozenset()
+"""The registrations of a session that has none."""
+
+
 class Registrations(CrossbarDealer):  # type: ignore[misc]
     """The registrations of one realm."""
+
+    def attach(self, session: NodeSession) -> None:
+        """A session that registers nothing has no set of its own."""
+        self._session_to_registrations[session] = NONE
 
     def registrations_of(self, session: NodeSession) -> frozenset[Any]:
         """What it serves: each has its ``uri``, which may be a pattern, and its ``match``."""
@@ -66,12 +74,17 @@ class Registrations(CrossbarDealer):  # type: ignore[misc]
             RegistrationExtra(register.invoke),
             RegistrationCalleeExtra(register.concurrency),
         )
-        self._session_to_registrations[session].add(registration)
+        (self._session_to_registrations[session] or self._begin(session)).add(registration)
         self._router.send(session, message.Registered(register.request, registration.id))
         if is_new:
             self._announce("on_create", registration, session, _facts(registration))
         if not was_registered:
             self._announce("on_register", registration, session, registration.id)
+
+    def _begin(self, session: NodeSession) -> set[Any]:
+        begun: set[Any] = set()
+        self._session_to_registrations[session] = begun
+        return begun
 
     def removeCallee(self, registration: Any, session: NodeSession, reason: str | None = None) -> tuple[bool, bool]:
         """Take a registration away from one of its callees, and tell it.
@@ -98,7 +111,7 @@ class Registrations(CrossbarDealer):  # type: ignore[misc]
         registrations = self._session_to_registrations.get(session)
         if registrations is None:
             raise NotAttached(f"session {session._session_id} is not attached")
-        for registration in list(registrations):
+        for registration in tuple(registrations):
             self._unregister(registration, session)
         del self._session_to_registrations[session]
 

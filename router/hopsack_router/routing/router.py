@@ -26,8 +26,8 @@ from hopsack.contracts import PERMISSIVE, Catalogue, Violation
 from hopsack.errors import BrokenResult, Denied, Overloaded, RemoteError, to_wamp
 from hopsack.wamp.codec import Malformed
 from hopsack_router import metrics
-from hopsack_router.presence import Presence
-from hopsack_router.routing import unread
+from hopsack_router.presence import Member, Presence
+from hopsack_router.routing import joining, unread
 from hopsack_router.routing.admission import Admission
 from hopsack_router.routing.broker import Broker
 from hopsack_router.routing.dealer import Dealer
@@ -66,7 +66,10 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self.turns = Turns()
         self._announcements: list[tuple[Any, ...]] = []
         super().__init__(factory, *args, **kwargs)
+        self._authid_to_sessions = Namesakes()
         self._routes = self._all_routes()
+        self._role_features = {"broker": self._broker._role_features, "dealer": self._dealer._role_features}
+        self.announced = joining.announced(self._role_features)
 
     # ---- sessions ------------------------------------------------------------------------------------------------
 
@@ -77,7 +80,22 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self._broker.attach(session)
         self._dealer.attach(session)
         self._attached += 1
-        return {"broker": self._broker._role_features, "dealer": self._dealer._role_features}
+        return self._role_features
+
+    def _session_joined(self, session: NodeSession, details: Any) -> None:
+        self._authid_to_sessions.add(details.authid, session)
+        self._authrole_to_sessions.setdefault(details.authrole, set()).add(session)
+        if self._store:
+            self._store.store_session_joined(session, details)
+
+    def _session_left(self, session: NodeSession, member: Member, details: Any) -> None:
+        self._authid_to_sessions.discard(member.authid, session)
+        self._authrole_to_sessions[member.role].discard(session)
+        if self._store:
+            self._store.store_session_left(session, details)
+
+    def has_role(self, uri: str) -> bool:
+        return uri in self._roles
 
     def detach(self, session: NodeSession | None = None) -> list[int]:
         sessions = list(self._session_id_to_session.values()) if session is None else [session]
@@ -149,17 +167,38 @@ class Router(CrossbarRouter):  # type: ignore[misc]
     def validate(self, *args: Any, **kwargs: Any) -> None:
         """Admission has checked the payload."""
 
+    def is_read(self, topic: str) -> bool:
+        """Whether anybody would get an event of the node's own: else there is no need to make it."""
+        return bool(self._broker.is_read(topic))
+
+    def tell(self, topic: str, fact: Callable[[], Any]) -> None:
+        """Publish a meta event (WAMP advanced profile, section 16) now, if anybody would get it."""
+        service = self._meta_service(topic)
+        if service is not None:
+            service.publish(topic, fact())
+
+    def _meta_service(self, topic: str) -> Any:
+        """The session that publishes meta events; ``None`` if nobody would get this one.
+
+        It may show them outside the realm too (Crossbar's ``bridge_meta_api``), where nobody can be asked.
+        """
+        service = self._realm.session if self._realm else None
+        if service is None:
+            return None
+        is_bridged = len(getattr(service, "_expose_on_sessions", ())) > 1
+        return service if is_bridged or self._broker.is_read(topic) else None
+
     def announce(self, topic: str, *facts: Any) -> None:
-        """Publish a meta event (WAMP advanced profile, section 16) when this turn is over."""
+        """The same for what happens in the middle of a message: when this turn is over."""
         if not self._announcements:
             self._factory._reactor.callLater(0, self._publish_announcements)
         self._announcements.append((topic, *facts))
 
     def _publish_announcements(self) -> None:
         announcements, self._announcements = self._announcements, []
-        service = self._realm.session if self._realm else None
-        if service is not None:
-            for topic, *facts in announcements:
+        for topic, *facts in announcements:
+            service = self._meta_service(topic)
+            if service is not None:
                 service.publish(topic, *facts)
 
     # ---- messages ------------------------------------------------------------------------------------------------
@@ -317,6 +356,39 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         if session.door == "raw" or (session.agent and session.agent.startswith(REPORTS_TO)):
             uri, args, kwargs = to_wamp(report)
             self.send(session, YieldError(request, uri, args, kwargs))
+
+
+class Namesakes:
+    """The sessions by authid. Most have one of their own: they are kept without a set around each."""
+
+    __slots__ = ("_by_authid",)
+
+    def __init__(self) -> None:
+        self._by_authid: dict[str, Any] = {}
+
+    def add(self, authid: str, session: NodeSession) -> None:
+        known = self._by_authid.setdefault(authid, session)
+        if type(known) is set:
+            known.add(session)
+        elif known is not session:
+            self._by_authid[authid] = {known, session}
+
+    def discard(self, authid: str, session: NodeSession) -> None:
+        known = self._by_authid.get(authid)
+        if type(known) is set:
+            known.discard(session)
+        if known is session or known == set():
+            del self._by_authid[authid]
+
+    def get(self, authid: str, default: Any = frozenset()) -> Any:
+        """A set of them; the default if there is none."""
+        known = self._by_authid.get(authid)
+        return default if known is None else known if type(known) is set else {known}
+
+    __getitem__ = get
+
+    def __contains__(self, authid: object) -> bool:
+        return authid in self._by_authid
 
 
 class _Route:

@@ -1,92 +1,243 @@
 """The realm session behind every connection, whatever its door.
 
-Crossbar's ``RouterSession`` with three things changed: it takes any :class:`~hopsack_router.routing.links.Link` as
-transport, joining formats, logs and copies nothing that nobody asked for, and the meta events carry public facts only
-(stock Crossbar publishes the client's HTTP headers, cookies included).
+Crossbar's ``RouterSession`` with these things changed: it takes any :class:`~hopsack_router.routing.links.Link` as
+transport; joining and leaving format, log and copy nothing that nobody asked for (what a client is answered stands in
+:mod:`hopsack_router.routing.joining`); and the meta events carry public facts only (stock Crossbar publishes the
+client's HTTP headers, cookies included).
+
+An idle session is what there is ten thousand of. An instance has the attributes that differ from its class's and no
+others, and nothing is left of how it joined.
 """
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from autobahn.wamp import message
-from autobahn.wamp.exception import TransportLost
-from autobahn.wamp.types import Accept, CloseDetails, SessionDetails
+from autobahn.wamp.exception import ProtocolError, TransportLost
+from autobahn.wamp.types import Accept, Challenge, CloseDetails, Deny, HelloDetails, SessionDetails, TransportDetails
+from crossbar.router.auth import AUTHMETHOD_MAP
 from crossbar.router.service import RouterServiceAgent
 from crossbar.router.session import RouterSession, RouterSessionFactory
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from hopsack_router import metrics
-from hopsack_router.routing import links
+from hopsack_router.presence import Member
+from hopsack_router.routing import joining, links
 from hopsack_router.routing.kills import KILL, Kills
 
 if TYPE_CHECKING:
+    from hopsack_router.routing.joining import Answer, Proof
     from hopsack_router.routing.links import Link
+    from hopsack_router.routing.router import Router
 
 
 LOG = Logger()
 
 
 class NodeSession(RouterSession):  # type: ignore[misc]
-    """One client of the realm."""
+    """One client of the realm.
+
+    :ivar member: what everybody may know of it, from WELCOME until it leaves.
+    :ivar agent: the program that it says it is.
+    """
 
     door: str = "node"
-    since: float = 0.0
-    agent: str | None = None
     peer: str | None = None
+    agent: str | None = None
+    member: Member | None = None
 
-    _transport: Link | None
-    _authrole: str | None
-    _goodbye_sent: bool
+    _transport: Link | None = None
+    _router: Router | None = None
+    _realm: str | None = None
+    _session_id: int | None = None
+    _previous_session_id: int | None = None
+    _session_roles: dict[str, Any] | None = None
+    _authid: str | None = None
+    _authrole: str | None = None
+    _authmethod: str | None = None
+    _authprovider: str | None = None
+    _authextra: dict[str, Any] | None = None
+    _goodbye_sent: bool = False
     _grace: IDelayedCall | None = None
+    _wills: dict[str, list[message.Publish]] | None = None
+
+    _pending_session_id: int | None = None
+    """The number it will have; there is one from HELLO to WELCOME or ABORT."""
+    _pending_auth: Proof | None = None
+    """What was asked to be proved, from CHALLENGE to AUTHENTICATE."""
+
+    _payload_codec = _service_session = None
+
+    def __init__(self, router_factory: Any) -> None:
+        # Not RouterSession's, nor BaseSession's: they make a logger, two lists and four dicts for each session.
+        self._router_factory = router_factory
 
     def onOpen(self, transport: Link) -> None:
         self._transport = transport
-        config = getattr(getattr(transport, "factory", None), "_config", None) or {}
-        self._transport_config = {"auth": links.AUTHENTICATION, **config}
-        self._pending_session_id = self._previous_session_id = self._session_id = None
-        self._realm = self._session_roles = self._session_details = self._pending_auth = None
-        self._authid = self._authrole = self._authmethod = self._authprovider = self._authextra = None
-        self._service_session = None
         self.door, self.peer = transport.door, transport.peer
 
-    def onHello(self, realm: str, details: Any) -> Any:
-        extra = details.authextra
-        if isinstance(extra, dict) and isinstance(extra.get("agent"), str):
-            self.agent = extra["agent"][:100]
-        answer = super().onHello(realm, details)
-        if isinstance(answer, Accept) and answer.authmethod == "anonymous":
-            answer.authid = f"guest-{secrets.token_hex(4)}"
-        return answer
+    def onMessage(self, msg: message.Message) -> None:
+        """Route a message; anything but the handshake and GOODBYE goes to the router in one hop.
+
+        :raises ProtocolError: no client may say this now; the connection cannot go on.
+        """
+        kind = type(msg)
+        if self._session_id is not None and kind not in _SESSION_MESSAGES:
+            self._router.process(self, msg)  # type: ignore[union-attr]
+        elif self._grace is not None:
+            pass  # ended by force: nothing that this connection says counts
+        elif self._session_id is None:
+            self._join(kind, msg)
+        elif kind is message.Goodbye:
+            router: Any = self._router
+            if not router.after_held(self, lambda: self._say_goodbye(msg)):
+                self._say_goodbye(msg)
+
+    # ---- joining ----------------------------------------------------------------------------------------------------
+
+    def _join(self, kind: type, msg: Any) -> None:
+        if kind is message.Hello:
+            if self._pending_session_id is not None:
+                raise ProtocolError("HELLO while an earlier one is being answered")
+            self._pending_session_id = joining.new_session_id()
+            self._session_roles = msg.roles
+            extra = msg.authextra
+            if extra and isinstance(extra.get("agent"), str):
+                self.agent = extra["agent"][:100]
+            self._answer_with(self._greeted, msg)
+        elif kind is message.Authenticate:
+            self._answer_with(self._proved, msg.signature)
+        elif kind is message.Abort:
+            self._pending_session_id = self._pending_auth = None
+
+    def _greeted(self, hello: message.Hello) -> Any:
+        """What a HELLO is answered: an answer, or a Deferred of one."""
+        transport: Any = self._transport
+        configured = self._transport_config["auth"]
+        known = getattr(transport, "_authid", None) is not None or getattr(transport, "_authrealm", None)
+        if known or not configured:
+            return self.onHello(hello.realm, self._details_of(hello))
+        worker = self._router_factory._worker
+        extra = worker.personality.EXTRA_AUTH_METHODS if worker is not None else {}
+        method = joining.choose(hello.authmethods, configured, extra)
+        if not isinstance(method, str):
+            return method
+        if method == "cookie":
+            return self.onHello(hello.realm, self._details_of(hello))
+        proof = joining.own_proof(method, configured[method], self._router_factory)
+        if proof is not None:
+            self._pending_auth = proof
+            return proof.hello(hello.realm, None)
+        make: Any = AUTHMETHOD_MAP.get(method) or extra[method]
+        proof = make(self._pending_session_id, transport.transport_details, worker, configured[method])
+        self._pending_auth = proof
+        return proof.hello(hello.realm, self._details_of(hello))
+
+    def _proved(self, signature: str) -> Any:
+        proof, self._pending_auth = self._pending_auth, None
+        return joining.UNASKED if proof is None else proof.authenticate(signature)
+
+    def _answer_with(self, step: Callable[[Any], Any], said: Any) -> None:
+        """Answer the client with what a step of the conversation returns, now or when it has been found out."""
+        try:
+            answer = step(said)
+        except Exception:
+            answer = self._not_known(Failure())
+        if isinstance(answer, Deferred):
+            answer.addErrback(self._not_known).addCallback(self._late, self._pending_session_id)
+            answer.addErrback(lambda failure: LOG.failure("the node failed to let {peer} in", failure, peer=self.peer))
+        else:
+            self._answer(answer)
+
+    def _not_known(self, failure: Failure) -> Deny:
+        LOG.failure("the node failed to authenticate {peer}", failure, peer=self.peer)
+        return joining.FAILED
+
+    def _late(self, answer: Answer, asked_for: int | None) -> None:
+        if self._transport is not None and self._pending_session_id == asked_for:
+            self._answer(answer)
+
+    def _answer(self, answer: Answer) -> None:
+        assert self._transport is not None
+        match answer:
+            case Accept():
+                self._welcome(answer)
+            case Challenge(method=method, extra=extra):
+                self._transport.send(message.Challenge(method, extra))
+            case Deny(reason=reason, message=why):
+                self._pending_session_id = self._pending_auth = None
+                self._transport.send(message.Abort(reason, why))
+
+    def _welcome(self, accept: Accept) -> None:
+        router = self._router_factory.get(accept.realm)
+        session_id, self._pending_session_id = self._pending_session_id, None
+        assert session_id is not None
+        self._router, self._realm, self._session_id = router, accept.realm, session_id
+        self._authid, self._authrole = accept.authid, accept.authrole
+        self._authmethod, self._authprovider = accept.authmethod, accept.authprovider
+        if accept.authextra:
+            self._authextra = accept.authextra
+        if self._pending_auth is not None:
+            self._pending_auth = None
+        if self._goodbye_sent:
+            self._goodbye_sent = False  # it comes back over a connection on which it had left
+        roles = router.attach(self)
+        assert self._transport is not None
+        self._transport.send(joining.Welcome(session_id, accept, roles, router.announced))
+        self.onJoin(self._details())
 
     def onJoin(self, details: SessionDetails) -> None:
-        self._service_session = self._router._realm.session
-        self._session_details = details
-        self._stats_enabled = False
-        self.since = links.now()
-        assert self._transport is not None
-        self._transport.budget = links.BUDGETS.get(self._authrole or "", links.DEFAULT_BUDGET)
-        self._router._session_joined(self, details)
-        metrics.joins.labels(self.door).inc()
-        metrics.sessions.labels(self.door).inc()
-        facts = links.details_of(self)
-        if self._service_session:
-            self._service_session.publish("wamp.session.on_join", meta(self, facts))
-        self._router.presence.joined(facts)
-        joined = getattr(self._transport, "joined", None)
+        transport, router = self._transport, self._router
+        assert transport is not None
+        assert router is not None
+        self.member = Member(details.session, details.authid, details.authrole, self.door, links.now())
+        transport.budget = links.BUDGETS.get(details.authrole, links.DEFAULT_BUDGET)
+        router._session_joined(self, details)
+        metrics.joins.tally(self.door).n += 1
+        metrics.sessions.tally(self.door).n += 1
+        router.tell("wamp.session.on_join", self._facts)
+        router.presence.joined(self.member)
+        joined = getattr(transport, "joined", None)
         if joined is not None:
             joined(details)
 
+    # ---- leaving ----------------------------------------------------------------------------------------------------
+
+    def _say_goodbye(self, msg: message.Goodbye) -> None:
+        if not self._goodbye_sent and self._transport is not None:
+            self._transport.send(message.Goodbye(GOODBYE_AND_OUT))
+            self._goodbye_sent = True
+        self._depart(CloseDetails(msg.reason, msg.message))
+
+    def _depart(self, details: CloseDetails) -> None:
+        """Be out of the realm at once, with the connection still there: from here on nothing may be sent to it."""
+        router: Any = self._router
+        router.detach(self)
+        self._previous_session_id, self._session_id = self._session_id, None
+        router.tell("wamp.session.on_leave", lambda: self._previous_session_id)
+        self.onLeave(details)
+
     def onLeave(self, details: CloseDetails) -> None:
-        was_in = self._session_details is not None
-        facts = links.details_of(self) | {"session": self._session_id or self._previous_session_id}
-        super().onLeave(details)
-        if was_in:
-            metrics.sessions.labels(self.door).dec()
-            self._router.presence.left(facts)
+        """The last of a session: its testaments, and others are told. Does nothing the second time."""
+        member, self.member = self.member, None
+        if member is None:
+            return
+        router: Any = self._router
+        wills, self._wills = self._wills, None
+        for scope in ("detached", "destroyed") if wills else ():
+            for will in wills[scope]:  # type: ignore[index]
+                router.process(self, will)
+        router._session_left(self, member, details)
+        if self._session_id is not None:  # else it has been told
+            router.tell("wamp.session.on_leave", lambda: member.session)
+        metrics.sessions.tally(self.door).n -= 1
+        router.presence.left(member.session)
 
     def onClose(self, wasClean: bool) -> None:
         """The connection is gone: leave the realm, keep nothing (``ITransportHandler.onClose``)."""
@@ -97,8 +248,8 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             try:
                 self.onLeave(CloseDetails())
             finally:
-                self._router.detach(self)
-        self._session_id = self._previous_session_id = self._pending_session_id = None
+                self._router.detach(self)  # type: ignore[union-attr]
+        self._session_id = self._previous_session_id = self._pending_session_id = self._pending_auth = None
         self._authid = self._authrole = self._authmethod = self._authprovider = None
 
     def farewell(self, reason: str, message_: str) -> None:
@@ -110,20 +261,15 @@ class NodeSession(RouterSession):  # type: ignore[misc]
 
         What ``wamp.session.kill`` and its relatives do. The client gets GOODBYE and :data:`GRACE` seconds to close.
         """
-        transport, session_id = self._transport, self._session_id
-        if transport is None or session_id is None:
+        if self._transport is None or self._session_id is None:
             return
         if not self._goodbye_sent:
             with suppress(TransportLost):
                 super().leave(reason, message)
         if self._session_id is None:
             return  # a door that closes at once
-        self._router.detach(self)
-        self._previous_session_id, self._session_id = session_id, None
-        if self._service_session:
-            self._service_session.publish("wamp.session.on_leave", session_id)
-        self.onLeave(CloseDetails(reason, message))
-        self._grace = self._router._factory._reactor.callLater(GRACE, self._cut)
+        self._depart(CloseDetails(reason, message))
+        self._grace = self._router._factory._reactor.callLater(GRACE, self._cut)  # type: ignore[union-attr]
 
     def _cut(self) -> None:
         transport: Any = self._transport  # every door's link is an ITransport
@@ -131,22 +277,78 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             LOG.info("{peer} did not close after its session was ended", peer=self.peer)
             transport.abort()
 
-    def onMessage(self, msg: message.Message) -> None:
-        """Route a message; anything but the handshake and GOODBYE goes to the router in one hop."""
-        if self._session_id is not None and type(msg) not in _SESSION_MESSAGES:
-            self._router.process(self, msg)
-        elif self._grace is not None:
-            pass  # ended by force: nothing that this connection says counts
-        elif type(msg) is not message.Goodbye:
-            super().onMessage(msg)
-        elif self._session_id is None or not self._router.after_held(self, lambda: self._say_goodbye(msg)):
-            self._say_goodbye(msg)
+    # ---- what others ask of it ------------------------------------------------------------------------------------
 
-    def _say_goodbye(self, msg: message.Goodbye) -> None:
-        if not self._goodbye_sent and self._transport is not None:
-            self._transport.send(message.Goodbye(GOODBYE_AND_OUT))
-            self._goodbye_sent = True
-        super().onMessage(msg)
+    def _facts(self) -> dict[str, Any]:
+        """The payload of ``wamp.session.on_join`` (WAMP advanced profile, session meta events)."""
+        return {
+            "session": self._session_id,
+            "authid": self._authid,
+            "authrole": self._authrole,
+            "authmethod": self._authmethod,
+            "authprovider": self._authprovider,
+            "transport": {"type": self.door, "peer": self.peer},
+        }
+
+    @property
+    def since(self) -> float:
+        """When it joined, in seconds since the epoch; 0 where it has not."""
+        return self.member.since if self.member is not None else 0.0
+
+    @property
+    def _session_details(self) -> SessionDetails | None:
+        """What Crossbar's meta API shows of it, made when somebody asks; without the headers that its client sent."""
+        if self.member is None:
+            return None
+        there: Any = getattr(self._transport, "transport_details", None)
+        if there is None:
+            return self._details()
+        public = TransportDetails(
+            channel_type=there.channel_type,
+            channel_framing=there.channel_framing,
+            channel_serializer=there.channel_serializer,
+            peer=self.peer,
+            is_server=True,
+            is_secure=there.is_secure,
+        )
+        return self._details(public)
+
+    def _details(self, transport: TransportDetails | None = None) -> SessionDetails:
+        return SessionDetails(
+            realm=self._realm,
+            session=self._session_id,
+            authid=self._authid,
+            authrole=self._authrole,
+            authmethod=self._authmethod,
+            authprovider=self._authprovider,
+            authextra=self._authextra,
+            transport=transport,
+        )
+
+    def _details_of(self, hello: message.Hello) -> HelloDetails:
+        """A HELLO as Crossbar's ways to authenticate take it."""
+        return HelloDetails(
+            realm=hello.realm,
+            authmethods=hello.authmethods,
+            authid=hello.authid,
+            authrole=hello.authrole,
+            authextra=hello.authextra,
+            session_roles=hello.roles,
+            pending_session=self._pending_session_id,
+        )
+
+    @property
+    def _transport_config(self) -> dict[str, Any]:
+        """The configuration of its transport, in Crossbar's format; doors without one authenticate as all others do."""
+        config = getattr(getattr(self._transport, "factory", None), "_config", None) or {}
+        return config if "auth" in config else {"auth": links.AUTHENTICATION, **config}
+
+    @property
+    def _testaments(self) -> dict[str, list[message.Publish]]:
+        """What Crossbar's meta API keeps until the session is gone; there is none before somebody asks."""
+        if self._wills is None:
+            self._wills = {"destroyed": [], "detached": []}
+        return self._wills
 
 
 GRACE = 2.0
@@ -156,18 +358,6 @@ GOODBYE_AND_OUT = "wamp.close.goodbye_and_out"
 """How a GOODBYE is answered (WAMP basic profile, section 4.2.3); stock Crossbar answers ``wamp.close.normal``."""
 
 _SESSION_MESSAGES = frozenset((message.Hello, message.Goodbye, message.Abort, message.Authenticate))
-
-
-def meta(session: NodeSession, facts: dict[str, Any]) -> dict[str, Any]:
-    """The payload of ``wamp.session.on_join`` (WAMP advanced profile, session meta events)."""
-    return {
-        "session": facts["session"],
-        "authid": facts["authid"],
-        "authrole": facts["role"],
-        "authmethod": session._authmethod,
-        "authprovider": session._authprovider,
-        "transport": {"type": facts["door"], "peer": session.peer},
-    }
 
 
 class NodeSessionFactory(RouterSessionFactory):  # type: ignore[misc]

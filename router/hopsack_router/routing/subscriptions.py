@@ -23,8 +23,24 @@ if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
 
 
+NONE: frozenset[Any] = frozenset()
+"""The subscriptions of a session that has none."""
+
+
 class Subscriptions(CrossbarBroker):  # type: ignore[misc]
     """The subscriptions of one realm."""
+
+    def attach(self, session: NodeSession) -> None:
+        """A session that subscribes to nothing has no set of its own."""
+        self._session_to_subscriptions[session] = NONE
+
+    def is_read(self, topic: str) -> bool:
+        """Whether anybody reads a topic, by its URI or by a pattern: asked before an event of the node's is made."""
+        map_ = self._subscription_map
+        if topic in map_._observations_exact:
+            return True
+        has_patterns = len(map_._observation_id_to_observation) > len(map_._observations_exact)
+        return has_patterns and bool(map_.match_observations(topic))
 
     def processSubscribe(self, session: NodeSession, subscribe: message.Subscribe) -> None:
         refusal = uris.check_pattern(subscribe.topic, subscribe.match, where="topic")
@@ -39,7 +55,7 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
         subscription, was_subscribed, is_new = self._subscription_map.add_observer(
             session, subscribe.topic, subscribe.match, extra=SubscriptionExtra()
         )
-        self._session_to_subscriptions[session].add(subscription)
+        (self._session_to_subscriptions[session] or self._begin(session)).add(subscription)
         self._router.send(session, message.Subscribed(subscribe.request, subscription.id))
         if is_new:
             self._announce("on_create", subscription, session, _facts(subscription))
@@ -47,6 +63,11 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
             self._announce("on_subscribe", subscription, session, subscription.id)
         if subscribe.get_retained:
             self.show_retained(session, subscription)
+
+    def _begin(self, session: NodeSession) -> set[Any]:
+        begun: set[Any] = set()
+        self._session_to_subscriptions[session] = begun
+        return begun
 
     def show_retained(self, session: NodeSession, subscription: Any) -> None:
         raise NotImplementedError
@@ -66,7 +87,7 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
         subscriptions = self._session_to_subscriptions.get(session)
         if subscriptions is None:
             raise NotAttached(f"session {session._session_id} is not attached")
-        for subscription in list(subscriptions):
+        for subscription in tuple(subscriptions):
             self._unsubscribe(subscription, session)
         del self._session_to_subscriptions[session]
 

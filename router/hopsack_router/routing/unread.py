@@ -18,6 +18,7 @@ from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import Codec
 from hopsack.wamp.messages import ABSENT
 from hopsack_router.routing import binary
+from hopsack_router.routing.joining import read_hello
 
 Values = tuple[list[Any] | None, dict[str, Any] | None]
 
@@ -142,9 +143,11 @@ _BOOL = (bool, type(None))
 def read(codec: Codec, data: bytes) -> message.Message | None:
     """One of the frequent messages in its plain form; ``None`` for anything else, which Autobahn then reads.
 
+    Those that join a realm are among them: when a node comes back, they are all there is.
+
     :raises hopsack.wamp.codec.Malformed: the bytes are no message at all.
     """
-    msg = codec.decode(data)
+    msg: Any = codec.decode(data)
     kind = type(msg)
     if kind is lean.Call:
         return _read_call(codec, msg)
@@ -152,6 +155,10 @@ def read(codec: Codec, data: bytes) -> message.Message | None:
         return _read_yield(codec, msg)
     if kind is lean.Publish:
         return _read_publish(codec, msg)
+    if kind is lean.Hello:
+        return None if rb"\u0000" in data else read_hello(msg.realm, msg.details)  # which JSON writes bytes with
+    if kind is lean.Authenticate:
+        return message.Authenticate(msg.signature, msg.extra)
     return None
 
 
@@ -188,8 +195,9 @@ def _read_publish(codec: Codec, msg: Any) -> Publish | None:
     return Publish(msg.request, msg.topic, bool(acknowledge), exclude_me, Carried(codec, msg.args, msg.kwargs))
 
 
-_FREQUENT_NUMBERS = frozenset((lean.Publish.number(), lean.Call.number(), lean.Yield.number()))
-_FREQUENT_JSON = frozenset(b"[%d," % number for number in _FREQUENT_NUMBERS)
+_FREQUENT = (lean.Publish, lean.Call, lean.Yield, lean.Hello, lean.Authenticate)
+_FREQUENT_NUMBERS = frozenset(kind.number() for kind in _FREQUENT)
+_FREQUENT_JSON = frozenset((b"[%d,%c" % (number, behind))[:4] for number in _FREQUENT_NUMBERS for behind in b'" ')
 
 
 def is_frequent(codec: Codec, data: bytes) -> bool:
