@@ -361,8 +361,10 @@ class Connection(Requests):
                 carrier = self._keeper.carrier
                 assert carrier is not None
                 self._serving.begin(effect, self._standing.registration(effect.registration), carrier)
-            case on.Resolve(ticket, payload):
-                settle(ticket, payload)  # type: ignore[arg-type]
+            case on.Resolve():
+                caller: asyncio.Future[Any] = effect.ticket  # type: ignore[assignment]
+                if not caller.done():
+                    caller.set_result(effect.payload)
             case on.Confirm(ticket, number):
                 if isinstance(ticket, (Feed, Registration)):
                     self._standing.confirm(ticket, number)
@@ -403,15 +405,13 @@ async def _finish(tasks: Callable[[], set[asyncio.Task[Any]]], ends: float) -> N
     """Wait for ``tasks``, and those that they leave their work to; what still runs when time ``ends`` is cancelled."""
     loop, me = asyncio.get_running_loop(), {asyncio.current_task()}
     while running := tasks() - me:
-        seconds = ends - loop.time()
-        if seconds <= 0:
-            break
-        await asyncio.wait(running, timeout=seconds)
-    if running:
-        log.warning("%d calls or events were still in hand when their time was over and are cancelled", len(running))
-        for task in running:
-            task.cancel()
-        await asyncio.wait(running, timeout=1.0)
+        _, late = await asyncio.wait(running, timeout=max(0.0, ends - loop.time()))
+        if late:
+            log.warning("%d calls or events were still in hand when their time was over and are cancelled", len(late))
+            for task in late:
+                task.cancel()
+            await asyncio.wait(late, timeout=1.0)
+            return
 
 
 # ---- connect ---------------------------------------------------------------------------------------------------------

@@ -210,6 +210,7 @@ class Keeper:
             return _Life(lost.result(), carrier.retry_after, final=carrier.refusal)
         since = self._loop.time()
         self.carrier = carrier
+        carrier.obeyed_by(self._kept.obey)
         try:
             self._kept.joined(carrier)
             join = verdict.result()

@@ -36,7 +36,7 @@ Obey = Callable[[on.Effect], None]
 class Carrier(ABC):
     """A session and the way its messages travel: a socket's :class:`Link`, or a node in the same process.
 
-    :param obey: told every effect but Send and Close.
+    :param obey: told every effect but Send and Close, until :meth:`obeyed_by` names somebody else.
     :param lost: told once, with the reason, when the way is closed from either end.
     :ivar retry_after: seconds that the node asked to stay away, if it did.
     :ivar refusal: what the transport itself was refused with, if trying again cannot help.
@@ -62,6 +62,10 @@ class Carrier(ABC):
                 self.close(effect.reason)
             else:
                 self._obey(effect)
+
+    def obeyed_by(self, obey: Obey) -> None:
+        """The session has joined: from now on its effects are for the connection, without a hop between."""
+        self._obey = obey
 
     @abstractmethod
     def check_room(self, what: str) -> None:

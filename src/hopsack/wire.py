@@ -85,8 +85,8 @@ class RawSocketWire:
     def receive(self, data: bytes) -> list[Signal]:
         signals: list[Signal] = []
         for output in self._machine.receive(data):
-            if type(output) is rawsocket.MessageReceived:
-                signals.append(Received(output.data))
+            if type(output) is Received:
+                signals.append(output)
             elif (signal := _signal(output)) is not None:
                 signals.append(signal)
         return signals
@@ -103,8 +103,8 @@ class RawSocketWire:
 
 def _signal(output: rawsocket.Output) -> Signal | None:
     match output:
-        case rawsocket.MessageReceived(data):
-            return Received(data)
+        case Received():
+            return output
         case rawsocket.Shaken(_, limit):
             return Opened(limit)
         case rawsocket.Pinged(answer):

@@ -19,11 +19,11 @@ from typing import Literal
 import msgspec
 
 from hopsack.errors import UsageError
+from hopsack.session import Received
 
 __all__ = [
     "LARGEST",
     "Broken",
-    "MessageReceived",
     "Output",
     "Pinged",
     "Ponged",
@@ -54,10 +54,6 @@ class Shaken(msgspec.Struct, frozen=True):
     limit: int
 
 
-class MessageReceived(msgspec.Struct, frozen=True):
-    data: bytes
-
-
 class Pinged(msgspec.Struct, frozen=True):
     """The peer wants these bytes back: write ``answer``."""
 
@@ -75,7 +71,7 @@ class Broken(msgspec.Struct, frozen=True):
     answer: bytes = b""
 
 
-Output = Shaken | MessageReceived | Pinged | Ponged | Broken
+Output = Shaken | Received | Pinged | Ponged | Broken
 
 
 class State(Enum):
@@ -150,7 +146,7 @@ class RawSocket:
                 self._needed = 4 + length
                 break
             start = body + length
-            outputs.append(MessageReceived(data[body:start]) if kind == MESSAGE else _control(kind, data[body:start]))
+            outputs.append(Received(data[body:start]) if kind == MESSAGE else _control(kind, data[body:start]))
         return data[start:]
 
     def _break(self, kind: int, length: int) -> Broken:

@@ -25,7 +25,7 @@ from hopsack.raw import RawSession
 from hopsack.testing.loop import HandTurnedLoop
 from hopsack.wamp import messages as wamp
 from hopsack.wamp.codec import JSON, MSGPACK
-from hopsack.wamp.rawsocket import PING, PONG, MessageReceived, Pinged, Ponged, RawSocket, Shaken, frame
+from hopsack.wamp.rawsocket import PING, PONG, Pinged, Ponged, RawSocket, Shaken, frame
 from hopsack.wamp.session import WampSession
 from hopsack.wire import RawSocketWire, WebSocketWire
 
@@ -224,7 +224,7 @@ async def rawsocket_peer(reader: asyncio.StreamReader, writer: asyncio.StreamWri
                 case Shaken(serializer):
                     codec = JSON if serializer == 1 else MSGPACK
                     writer.write(machine.hello(serializer) + frame(b"ping", PING))
-                case MessageReceived(body):
+                case on.Received(body):
                     for reply in await answer(codec.decode(body)):
                         writer.write(frame(codec.encode(reply)))
                 case Pinged(pong):

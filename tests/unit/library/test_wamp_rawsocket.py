@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hopsack.errors import UsageError
+from hopsack.session import Received
 from hopsack.wamp.rawsocket import (
     LARGEST,
     Broken,
-    MessageReceived,
     Output,
     Pinged,
     Ponged,
@@ -64,7 +64,7 @@ def test_messages_arrive_whole_however_the_bytes_are_cut(messages: list[bytes], 
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         outputs += machine.receive(stream[start:end])
 
-    assert outputs == [Shaken(2, LARGEST), *map(MessageReceived, messages)]
+    assert outputs == [Shaken(2, LARGEST), *map(Received, messages)]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_frame_that_is_too_long_is_refused_before_it_is_collected() -> None:
     outputs = machine.receive(frame(b"x" * 512) + b"\x00\x00\x02\x01")
 
     assert outputs == [
-        MessageReceived(b"x" * 512),
+        Received(b"x" * 512),
         Broken("a frame of 513 bytes, and at most 512 were agreed"),
     ]
 
