@@ -17,9 +17,8 @@ from typing import Any, cast
 
 from crossbar.common.checkconfig import InvalidConfigException
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
@@ -197,8 +196,8 @@ class DoorProtocol(Protocol):
         if not self.congested():
             write_straight(self.transport, _PING)
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
-        self.state = CLOSED
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.state, self.connected = CLOSED, 0
         self._stop.discard(self)
         self.arrived()
         if self._limit is not None and self._limit.active():
@@ -229,10 +228,10 @@ class DoorProtocol(Protocol):
 
     def drop(self) -> None:
         """End the connection without a word."""
-        if self.connected:
-            self.state = CLOSED
-            self.transport.unregisterProducer()
-            self.transport.abortConnection()
+        if not self.connected:
+            return
+        self._read_no_more()
+        self.transport.abortConnection()
 
     def _say(self, code: int | None, reason: str) -> None:
         payload = b"" if code is None else code.to_bytes(2, "big") + clip(reason).encode()
@@ -244,8 +243,7 @@ class DoorProtocol(Protocol):
         self._said = reason_in(payload)
         if self.state == OPEN:
             self._say(*self._said)
-        self.state = CLOSED
-        self.transport.unregisterProducer()
+        self._read_no_more()
         self.transport.loseConnection()
 
     def _fail(self, violation: Violation) -> None:
@@ -253,12 +251,16 @@ class DoorProtocol(Protocol):
         self._told(str(violation))
         if self.state == OPEN:
             self._say(violation.code, str(violation))
-        self.state = CLOSED
-        self.transport.unregisterProducer()
+        self._read_no_more()
         if isinstance(self.transport, FileDescriptor):
             self.transport.loseWriteConnection()
         else:
             self.transport.loseConnection()
+
+    def _read_no_more(self) -> None:
+        if self.state != CLOSED:
+            self.state = CLOSED
+            self.transport.unregisterProducer()  # a transport with one does not end
 
     def _told(self, why: str) -> None:
         LOG.info("closing {peer}: {why}", peer=self.peer, why=why)

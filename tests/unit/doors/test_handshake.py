@@ -68,7 +68,7 @@ def test_nothing_is_told_that_was_not_chosen() -> None:
 )
 def test_what_is_no_opening(field: str, value: bytes | list[bytes] | None) -> None:
     with pytest.raises(BadRequest) as refused:
-        opening(**{field: value})
+        opening(EVERYBODY, **{field: value})
 
     assert refused.value.where in (field.replace("_", "-"), "Connection")
 
