@@ -27,6 +27,7 @@ from hopsack.settings import Settings
 from hopsack_router.access import tickets
 from hopsack_router.access.secret import Secret
 from hopsack_router.component import AUTHID, NodeComponent
+from hopsack_router.doors.sockets import send_all
 from hopsack_router.nesting import bound_nesting
 from hopsack_router.routing.fanout import Outbox
 from hopsack_router.routing.router import RouterFactory
@@ -49,7 +50,7 @@ class NodeController(RouterController):  # type: ignore[misc]
         super().__init__(config=config, reactor=reactor, personality=personality)
         bound_nesting()
         self.settings = Settings.from_environ(os.environ)
-        self.outbox = Outbox(partial(reactor.callLater, 0))
+        self.outbox = Outbox(partial(reactor.callLater, 0), send_all)
         self.ready = False
         self._router_session_factory = NodeSessionFactory(self._router_factory)
         tickets.use_secret(Secret.of(self.settings))

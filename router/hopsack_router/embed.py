@@ -24,7 +24,7 @@ from hopsack.contracts import Catalogue
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.configuration import REALM, ROLES
 from hopsack_router.doors.wamp import WampFormat, _unframed, received, wamp_format
-from hopsack_router.routing.fanout import Outbox
+from hopsack_router.routing.fanout import Outbox, Outlet
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.router import RouterFactory
 from hopsack_router.routing.session import NodeSession, NodeSessionFactory
@@ -90,7 +90,7 @@ class EmbeddedLink(Link):
         self, node: EmbeddedNode, receive: Callable[[bytes], None], role: str, authid: str, max_size: int
     ) -> None:
         self._max_size = max_size
-        self.outbox = node.outbox
+        self.outlet = Outlet(self, node.outbox, max_size)
         self._clock = node.clock
         self.format = wamp_format("msgpack", _unframed)
         self._serializer = MsgPackSerializer()
@@ -129,17 +129,13 @@ class EmbeddedLink(Link):
     def carry(self, number: int, head: tuple[Any, ...], carried: Carried) -> None:
         self.queue(self._fitting(self.format.message((number, *head), carried)))
 
-    def offer(self, frame: bytes, publication: int) -> None:
-        super().offer(self._fitting(frame), publication)
-
     def _fitting(self, payload: bytes) -> bytes:
         if len(payload) > self._max_size:
             raise PayloadExceededError(f"message of {len(payload)} bytes, the client takes {self._max_size}")
         return payload
 
     def flush(self) -> None:
-        pending, self._pending = self._pending, None
-        for payload in pending or ():
+        for payload in self.take():
             self._receive(payload)
 
     def write(self, data: bytes) -> None:

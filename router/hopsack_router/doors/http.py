@@ -38,6 +38,7 @@ from hopsack_router.doors.requests import (
     set_headers,
 )
 from hopsack_router.routing import uris
+from hopsack_router.routing.fanout import Outlet
 from hopsack_router.routing.links import DoorLink
 
 ONLY = 1
@@ -94,7 +95,7 @@ class Exchange(DoorLink):
     format = FORMAT  # never used: this session subscribes to nothing
 
     def __init__(self, request: Request, host: Host, asked: message.Message, where: str) -> None:
-        self.outbox = host.outbox
+        self.outlet = Outlet(self, host.outbox)
         self.peer = peer_of(request)
         self.agent = request.getHeader("user-agent")
         self._request = request

@@ -43,7 +43,7 @@ from hopsack_router.doors.websockets import (
     Framing,
     WebSocketOptions,
 )
-from hopsack_router.routing.fanout import Delivery, Format
+from hopsack_router.routing.fanout import Delivery, Format, Outlet
 from hopsack_router.routing.links import DoorLink
 
 SERVER = f"hopsack/{version('hopsack')}"
@@ -78,7 +78,7 @@ class RawLink(DoorLink):
     format = FORMAT
 
     def __init__(self, protocol: RawProtocol, machine: jsonrpc.Connection | reading.Reader) -> None:
-        self.outbox = protocol.factory.host.outbox
+        self.outlet = Outlet(self, protocol.factory.host.outbox)
         self.peer = protocol.peer
         self.agent = protocol.agent
         self._protocol = protocol
@@ -157,7 +157,7 @@ class RawLink(DoorLink):
 
     def write(self, data: bytes) -> None:
         if self.isOpen():
-            write_straight(self._protocol.transport, data)
+            self.outlet.socket = write_straight(self._protocol.transport, data)
 
     def overflow(self) -> None:
         self._protocol.end(NO_PROGRESS.number, "This connection reads too slowly.")
@@ -203,6 +203,10 @@ class RawProtocol(DoorProtocol):
 
     def congested(self) -> bool:
         return self.link is not None and self.link.paused
+
+    def bend(self) -> None:
+        if self.link is not None:
+            self.link.bend()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         if self.link is not None:

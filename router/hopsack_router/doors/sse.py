@@ -12,7 +12,7 @@ proxies keep it and a dead reader is noticed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
 from autobahn.wamp import message
@@ -33,7 +33,8 @@ from hopsack_router.doors.payloads import value_of
 from hopsack_router.doors.problems import answer_problem, not_allowed
 from hopsack_router.doors.reading import Dismiss, Refuse, Start
 from hopsack_router.doors.requests import abort, check_options, peer_of, query_of, refusal_of, set_headers
-from hopsack_router.routing.fanout import Delivery, Format
+from hopsack_router.doors.sockets import write_straight
+from hopsack_router.routing.fanout import Delivery, Format, Outlet
 from hopsack_router.routing.links import DoorLink
 
 HEARTBEAT = 15.0
@@ -43,28 +44,49 @@ RETRY = (1000, 5000)
 """Milliseconds to a reader's next try, drawn per stream: readers of one node do not come back all at once."""
 
 
+def chunk(body: bytes) -> bytes:
+    """One chunk of a response whose length is not known (RFC 9112, section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(body), body)
+
+
+def as_it_is(body: bytes) -> bytes:
+    return body
+
+
 class SseFormat(Format):
-    """An event as one server-sent event."""
+    """An event as one server-sent event.
+
+    :param frame: puts around it what the version of HTTP puts around a part of a response.
+    """
 
     per_subscription = False
 
+    def __init__(self, frame: Callable[[bytes], bytes]) -> None:
+        self.frame = frame
+
     def event(self, delivery: Delivery) -> bytes:
         identity = f"id: {delivery.position}\n" if delivery.position else ""
-        return f"event: {delivery.topic}\n{identity}data: ".encode() + envelopes.encode(value_of(delivery)) + b"\n\n"
+        head = f"event: {delivery.topic}\n{identity}data: ".encode()
+        return self.frame(head + envelopes.encode(value_of(delivery)) + b"\n\n")
 
 
-FORMAT = SseFormat()
+CHUNKED = SseFormat(chunk)
+"""HTTP/1.1: framed here, once for all readers, and written to the connection past Twisted's response."""
+
+PLAIN = SseFormat(as_it_is)
+"""HTTP/1.0 has no frames; HTTP/2 has its own, which Twisted makes for each stream."""
 
 
 class EventStream(DoorLink):
     """One reader: a machine, a session and an HTTP response that does not end."""
 
     door = "sse"
-    format = FORMAT
+    format: SseFormat
     _paused = True  # until the headers are out, events wait here
 
     def __init__(self, request: Request, host: Host, reader: reading.Reader) -> None:
-        self.outbox = host.outbox
+        self.outlet = Outlet(self, host.outbox)
+        self.format = CHUNKED if request.clientproto == b"HTTP/1.1" else PLAIN
         self.peer = peer_of(request)
         self.agent = request.getHeader("user-agent")
         self._request = request
@@ -131,7 +153,7 @@ class EventStream(DoorLink):
         self._heartbeat = self._host.clock.callLater(HEARTBEAT, self._beat)
 
     def _beat(self) -> None:
-        self.queue(b":\n")
+        self.queue(self.format.frame(b":\n"))
         self._wait_for_silence()
 
     def _end_with(self, error: RemoteError) -> None:
@@ -142,6 +164,7 @@ class EventStream(DoorLink):
             self._request.write(answer_problem(self._request, error))
         else:
             self.flush()
+            self.bend()
             self._request.unregisterProducer()
         self._request.finish()
 
@@ -152,7 +175,11 @@ class EventStream(DoorLink):
     # ---- the transport -------------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        if self._open:
+        if not self._open:
+            return
+        if self.format is CHUNKED:
+            self.outlet.socket = write_straight(self._request.channel.transport, data)
+        else:
             self._request.write(data)
 
     def overflow(self) -> None:

@@ -40,12 +40,14 @@ from hopsack_router.doors.websockets import OPEN, DoorFactory, DoorProtocol, Doo
 from hopsack_router.routing import uris
 from hopsack_router.routing.broker import to_message
 from hopsack_router.routing.deadlines import Deadlines, Lane
-from hopsack_router.routing.fanout import Delivery, Format, Outbox
+from hopsack_router.routing.fanout import Delivery, Format, Outbox, Outlet
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.unread import Carried, is_frequent, read
 
 LOG = Logger()
 EVENT = lean.Event.number()
+LARGEST_HEAD = 10
+"""Bytes that a WebSocket frame has before its payload, at most (RFC 6455, section 5.2; a server masks nothing)."""
 RUNTIME_ERROR = "wamp.error.runtime_error"
 
 LIVENESS = {
@@ -227,7 +229,8 @@ class WebSocketLink(Link, DoorProtocol):
         raise BadRequest("WAMP needs a subprotocol", where="Sec-WebSocket-Protocol", advice=f"offer one of {known}")
 
     def onOpen(self) -> None:
-        self.outbox = self.factory.outbox
+        limit = self.factory.options.max_message_size
+        self.outlet = Outlet(self, self.factory.outbox, limit + LARGEST_HEAD)
         self.format = wamp_format(self._serializer.SERIALIZER_ID, self.framing)
         self.transport.registerProducer(self, True)
         self.await_arrival()
@@ -275,19 +278,14 @@ class WebSocketLink(Link, DoorProtocol):
             super().carry(number, head, carried)
             return
         frame = self.format.message((number, *head), carried)
-        limit = self.factory.options.max_message_size
-        if len(frame) - 10 > limit:
+        if len(frame) > self.outlet.most:
+            limit = self.factory.options.max_message_size
             raise PayloadExceededError(f"message of {len(frame)} bytes, {self.door} takes {limit}")
-        self.queue(frame)
-
-    def offer(self, frame: bytes, publication: int) -> None:
-        if len(frame) - 10 > self.factory.options.max_message_size:
-            raise PayloadExceededError
         self.queue(frame)
 
     def write(self, data: bytes) -> None:
         if self.state == OPEN:
-            write_straight(self.transport, data)
+            self.outlet.socket = write_straight(self.transport, data)
 
     def end(self, code: int, reason: str) -> None:
         self.flush()
@@ -410,7 +408,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         self.abort()
 
     def _on_handshake_complete(self) -> None:
-        self.outbox = self.factory.outbox
+        self.outlet = Outlet(self, self.factory.outbox, self._max_len_send + 4)
         self.format = wamp_format(self._serializer.SERIALIZER_ID, rawsocket_frame)
         self.transport.registerProducer(self, True)
         keep_alive(self.transport)
@@ -458,18 +456,13 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
             super().carry(number, head, carried)
             return
         frame = self.format.message((number, *head), carried)
-        if len(frame) - 4 > self._max_len_send:
+        if len(frame) > self.outlet.most:
             raise PayloadExceededError(f"message of {len(frame)} bytes, the client takes {self._max_len_send}")
-        self.queue(frame)
-
-    def offer(self, frame: bytes, publication: int) -> None:
-        if len(frame) - 4 > self._max_len_send:
-            raise PayloadExceededError
         self.queue(frame)
 
     def write(self, data: bytes) -> None:
         if self.transport is not None:
-            write_straight(self.transport, data)
+            self.outlet.socket = write_straight(self.transport, data)
 
     def close(self) -> None:
         self.flush()

@@ -149,6 +149,9 @@ class DoorProtocol(Protocol):
         """Whether the transport holds more than it can send."""
         return False
 
+    def bend(self) -> None:
+        """The transport holds something, or the connection is no longer open: nothing may be sent past either."""
+
     # ---- inputs --------------------------------------------------------------------------------------------------
 
     def begin(self, transport: Any, opening: Opening, subprotocol: str | None) -> None:
@@ -176,7 +179,7 @@ class DoorProtocol(Protocol):
                         self.onMessage(payload, kind == BINARY)
                 elif kind == PING:
                     if self.state == OPEN and not self.congested():
-                        write_straight(self.transport, control_frame(PONG, payload))
+                        self._control(control_frame(PONG, payload))
                 elif kind == CLOSE:
                     self._farewell(payload)
                 if self.state == CLOSED:
@@ -194,7 +197,7 @@ class DoorProtocol(Protocol):
             return
         self._unanswered += 1
         if not self.congested():
-            write_straight(self.transport, _PING)
+            self._control(_PING)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.state, self.connected = CLOSED, 0
@@ -224,7 +227,7 @@ class DoorProtocol(Protocol):
         """Start the closing handshake (section 7.1.2)."""
         if self.state == OPEN:
             self._say(code, reason)
-            self.state = CLOSING
+            self._leave(CLOSING)
 
     def drop(self) -> None:
         """End the connection without a word."""
@@ -233,9 +236,17 @@ class DoorProtocol(Protocol):
         self._read_no_more()
         self.transport.abortConnection()
 
+    def _leave(self, state: str) -> None:
+        self.state = state
+        self.bend()
+
+    def _control(self, frame: bytes) -> None:
+        if write_straight(self.transport, frame) is None:
+            self.bend()
+
     def _say(self, code: int | None, reason: str) -> None:
         payload = b"" if code is None else code.to_bytes(2, "big") + clip(reason).encode()
-        write_straight(self.transport, control_frame(CLOSE, payload))
+        self._control(control_frame(CLOSE, payload))
         self._limit = self.factory.clock.callLater(self.factory.options.close_timeout, self.drop)
 
     def _farewell(self, payload: bytes) -> None:
@@ -259,7 +270,7 @@ class DoorProtocol(Protocol):
 
     def _read_no_more(self) -> None:
         if self.state != CLOSED:
-            self.state = CLOSED
+            self._leave(CLOSED)
             self.transport.unregisterProducer()  # a transport with one does not end
 
     def _told(self, why: str) -> None:

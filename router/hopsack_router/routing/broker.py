@@ -10,12 +10,10 @@ Retained events take the same way out, to the one subscriber that asks for them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autobahn import util
-from autobahn.exception import PayloadExceededError
 from autobahn.wamp import message
 from msgspec.structs import replace
 from twisted.logger import Logger
@@ -23,10 +21,10 @@ from twisted.logger import Logger
 from hopsack.wamp.codec import MSGPACK
 from hopsack_router import metrics
 from hopsack_router.routing import uris
-from hopsack_router.routing.fanout import Delivery, Format
+from hopsack_router.routing.fanout import Audience, Delivery, Format, Outlet
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.retained import Kept, Retained, is_addressed, is_for_nobody
-from hopsack_router.routing.subscriptions import Subscriptions
+from hopsack_router.routing.subscriptions import Subscriptions, audience_of, readers_of
 from hopsack_router.routing.unread import Carried, carried_by
 
 if TYPE_CHECKING:
@@ -68,54 +66,54 @@ class Broker(Subscriptions):
         addressed = is_addressed(publish)
         if addressed and is_for_nobody(publish):
             return
-        shared: dict[Format, bytes] = {}
-        for subscription in self._subscription_map.match_observations(publish.topic):
-            if publish.topic.startswith("wamp.") and not subscription.uri.startswith("wamp."):
-                continue  # a pattern that merely covers the meta topics has not been granted them
-            receivers = subscription.observers
+        skip = None if publish.exclude_me is False else session
+        matching = self._matching(publish.topic)
+        sent: Sent | None = {} if len(matching) > 1 else None
+        for subscription in matching:
             if addressed:
-                receivers = self._filter_publish_receivers(receivers, publish)
-            if receivers:
-                skip = None if publish.exclude_me is False else session
-                delivery = _delivery(subscription, publication, publish, carried, disclosed)
-                self._deliver(delivery, receivers, skip, shared)
+                audience = audience_of(self._filter_publish_receivers(subscription.observers, publish))
+            else:
+                audience = readers_of(subscription)
+            delivery = _delivery(subscription, publication, publish, carried, disclosed)
+            self._deliver(delivery, audience, skip, sent)
+
+    def _matching(self, topic: str) -> list[Any]:
+        matching: list[Any] = self._subscription_map.match_observations(topic)
+        if topic.startswith("wamp."):  # a pattern that merely covers the meta topics has not been granted them
+            return [subscription for subscription in matching if subscription.uri.startswith("wamp.")]
+        return matching
 
     def _deliver(
-        self,
-        delivery: Delivery,
-        receivers: Iterable[NodeSession],
-        skip: NodeSession | None,
-        shared: dict[Format, bytes],
+        self, delivery: Delivery, audience: Audience, skip: NodeSession | None = None, sent: Sent | None = None
     ) -> None:
-        """The inner loop: its body runs once per reader.
+        """Hand one event to the readers of one subscription. What runs once per reader is ``Outbox.share``.
 
-        :param shared: frames of this publication that do not differ between its subscriptions.
+        :param skip: the session that does not get it.
+        :param sent: what other subscriptions have brought of this publication; ``None`` if there is only one.
         """
-        frames: dict[Format, bytes] = {}
-        publication = 0 if delivery.retained else delivery.publication
-        count = 0
-        for receiver in tuple(receivers):  # a component of the node that takes the event may end a session
-            link = receiver._transport
-            if receiver is skip or link is None:
-                continue
-            if not isinstance(link, Link):  # a component inside the node takes the message itself
-                link.send(to_message(delivery))
-                continue
-            fmt = link.format
-            known = frames if fmt.per_subscription else shared
-            frame = known.get(fmt)
+        skipped = _outlet_of(skip)
+        for fmt, outbox, outlets in audience.groups:
+            frame, receivers = self._frame_for(fmt, delivery, outlets, sent)
             if not frame:
-                frame = known[fmt] = _frame(fmt, delivery)
-                if not frame:
-                    continue
-            try:
-                link.offer(frame, publication)
-            except PayloadExceededError:
-                _tell_of_dropped(link, delivery, len(frame))
                 continue
-            count += 1
-        if count:
-            metrics.deliveries.inc(count)
+            for outlet in outbox.share(frame, receivers, skipped):
+                _tell_of_dropped(outlet, delivery, len(frame))
+            metrics.deliveries.inc(len(receivers))
+        # They come last, since one of them may end the sessions of others.
+        for component in audience.components:
+            if component is not skip and component._transport is not None:
+                component._transport.send(to_message(delivery))
+
+    def _frame_for(
+        self, fmt: Format, delivery: Delivery, outlets: Sequence[Outlet], sent: Sent | None
+    ) -> tuple[bytes, Sequence[Outlet]]:
+        """The frame, and who still needs it: bytes that name no subscription go to each connection once."""
+        if sent is None or fmt.per_subscription:
+            return _frame(fmt, delivery), outlets
+        frame, reached = sent.setdefault(fmt, (_frame(fmt, delivery), set()))
+        receivers = [outlet for outlet in outlets if outlet not in reached]
+        reached.update(receivers)
+        return frame, receivers
 
     # ---- retained events ------------------------------------------------------------------------------------------
 
@@ -129,7 +127,16 @@ class Broker(Subscriptions):
     def show_retained(self, session: NodeSession, subscription: Any) -> None:
         for kept in self._retained.shown_to(session, subscription.uri, subscription.match):
             event = replace(kept.content, subscription=subscription.id, match=subscription.match, retained=True)
-            self._deliver(event, (session,), None, {})
+            self._deliver(event, audience_of((session,)))
+
+
+Sent: TypeAlias = dict[Format, tuple[bytes, set[Outlet]]]
+"""The frames of one publication that do not differ between its subscriptions, and who has got them."""
+
+
+def _outlet_of(session: NodeSession | None) -> Outlet | None:
+    transport = session and session._transport
+    return transport.outlet if isinstance(transport, Link) else None
 
 
 def _frame(fmt: Format, delivery: Delivery) -> bytes:
@@ -141,8 +148,9 @@ def _frame(fmt: Format, delivery: Delivery) -> bytes:
         return fmt.notice(delivery, "unreadable", 0)
 
 
-def _tell_of_dropped(link: Link, delivery: Delivery, size: int) -> None:
+def _tell_of_dropped(outlet: Outlet, delivery: Delivery, size: int) -> None:
     """The reader does not take messages as large as this event: tell it that there was one."""
+    link = outlet.link
     metrics.oversized.labels(link.door).inc()
     link.oversized += 1
     if link.oversized == 1:  # the first one is enough to know
@@ -153,9 +161,8 @@ def _tell_of_dropped(link: Link, delivery: Delivery, size: int) -> None:
             peer=link.peer,
         )
     notice = link.format.notice(delivery, "too_large", size)
-    if notice:
-        with suppress(PayloadExceededError):
-            link.offer(notice, delivery.publication)
+    if notice and len(notice) <= outlet.most:
+        link.queue(notice)
 
 
 def _delivery(

@@ -1,25 +1,48 @@
 """Encode an event once, frame it once, share the bytes, write once per connection and reactor turn.
 
 Theory of operation. The broker turns one PUBLISH into one :class:`Delivery` per matching subscription. Every link
-that can read the same bytes has the same :class:`Format` *instance*, so the bytes of a delivery are looked up by that
-instance: one encoding per format and event, however many readers there are. A link that is offered a frame puts it
-on its own queue and marks itself dirty at the :class:`Outbox`; the outbox flushes all dirty links once per reactor
-turn. Events that arrive in one turn leave in one write, and a lone event waits for nothing but the end of its turn.
+that can read the same bytes has the same :class:`Format` *instance*, so the readers of a subscription fall into groups
+of one format (:class:`Audience`, kept until who reads changes), and a group is given one frame in one loop. What waits
+for a connection stands at its :class:`Outlet`; the :class:`Outbox` knows which outlets have something and writes them
+once per reactor turn. Events that arrive in one turn leave in one write, and a lone event waits for nothing but the
+end of its turn.
 
-Who calls: ``Broker.processPublish`` → ``Format.event`` → ``Link.offer`` → ``Outbox`` → ``Link.flush``.
+    Broker → Audience → Outbox.share ─→ (straight) Outlet ───────→ Outbox.flush → send_all: one call for all of them
+                                     └→ (any other) Link.queue ──→ Outbox.flush → Link.flush → the door's write
+
+A connection is straight while its transport is a plain socket with nothing waiting in it: its outlet then holds the
+socket. All others, and what the kernel does not take at once, go through the transport with its back-pressure.
+
+This loop is measured per reader in tenths of a microsecond. That is why :meth:`Outbox.share` and :meth:`Outbox.flush`
+look into outlets themselves; nobody else may, but the outlet's own link.
 """
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
+from twisted.logger import Logger
 
 if TYPE_CHECKING:
     from hopsack_router.routing.links import Link
+    from hopsack_router.routing.session import NodeSession
     from hopsack_router.routing.unread import Carried
+
+LOG = Logger()
+
+Waiting: TypeAlias = "bytes | tuple[Any, bytes] | None"
+"""What waits for a connection: nothing, one frame, or what waited before and one more frame.
+
+Frames are never added to what is there: readers that wait for the same things share one value, which is joined once.
+"""
+
+SendAll: TypeAlias = Callable[[list[Any], list[bytes]], Sequence[tuple[int, int]] | None]
+"""Sends ``chunks[i]`` to ``sockets[i]``, none of which may block. What was not wholly taken: its index, and how many
+bytes were, or minus the error's number."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -72,23 +95,150 @@ class Format(ABC):
         return b""
 
 
-class Outbox:
-    """The links that have something to write, flushed once per reactor turn.
+class Outlet:
+    """What waits for one connection, and whether it may be sent straight.
 
-    :param later: schedules a function for the end of this turn (``partial(reactor.callLater, 0)``).
+    :ivar link: whose it is.
+    :ivar outbox: writes it at the end of the turn.
+    :ivar most: bytes of the largest frame that the peer takes.
+    :ivar socket: the connection's socket object while the connection is straight, else ``None``. Never a descriptor's
+        number: a closed socket object knows that it is closed, a number is given to the next connection.
+    :ivar waiting: what waits.
     """
 
-    def __init__(self, later: Callable[[Callable[[], None]], object]) -> None:
-        self._later = later
-        self._dirty: list[Link] = []
+    __slots__ = ("link", "most", "outbox", "socket", "waiting")
 
-    def mark(self, link: Link) -> None:
-        """Called by a link when its queue goes from empty to not empty."""
-        if not self._dirty:
+    def __init__(self, link: Link, outbox: Outbox, most: int = sys.maxsize) -> None:
+        self.link = link
+        self.outbox = outbox
+        self.most = most
+        self.socket: Any = None
+        self.waiting: Waiting = None
+
+
+def frames_of(waiting: Waiting) -> list[bytes]:
+    """The frames that wait, oldest first."""
+    frames: list[bytes] = []
+    while type(waiting) is tuple:
+        waiting, frame = waiting
+        frames.append(frame)
+    if waiting is not None:
+        frames.append(waiting)  # type: ignore[arg-type]
+    frames.reverse()
+    return frames
+
+
+class Audience:
+    """Who reads a subscription, in groups that take the same bytes from the same outbox.
+
+    :ivar groups: the outlets of each format.
+    :ivar components: sessions inside the node, which take the message itself.
+    """
+
+    __slots__ = ("components", "groups")
+
+    def __init__(self, sessions: Iterable[NodeSession], is_link: Callable[[Any], bool]) -> None:
+        grouped: dict[tuple[Format, Outbox], list[Outlet]] = {}
+        self.components: list[NodeSession] = []
+        for session in sessions:
+            link = session._transport
+            if link is None:
+                continue
+            if is_link(link):
+                grouped.setdefault((link.format, link.outlet.outbox), []).append(link.outlet)
+            else:
+                self.components.append(session)
+        self.groups = [(fmt, outbox, outlets) for (fmt, outbox), outlets in grouped.items()]
+
+
+def _none_sent(sockets: list[Any], chunks: list[bytes]) -> Sequence[tuple[int, int]]:
+    """For an outbox whose links have no sockets."""
+    return [(index, 0) for index in range(len(chunks))]
+
+
+class Outbox:
+    """The outlets that have something to write, written once per reactor turn.
+
+    :param later: schedules a function for the end of this turn (``partial(reactor.callLater, 0)``).
+    :param send_all: writes to sockets.
+    """
+
+    def __init__(self, later: Callable[[Callable[[], None]], object], send_all: SendAll = _none_sent) -> None:
+        self._later = later
+        self._send_all = send_all
+        self._dirty: list[Outlet] = []
+        self._due = False
+
+    def mark(self, outlet: Outlet) -> None:
+        """Called when what waits at an outlet goes from nothing to something."""
+        if not self._due:
+            self._due = True
             self._later(self.flush)
-        self._dirty.append(link)
+        self._dirty.append(outlet)
+
+    def share(self, frame: bytes, outlets: Sequence[Outlet], skip: Outlet | None = None) -> Sequence[Outlet]:
+        """Queue one frame at many outlets: the inner loop, its body runs once per reader.
+
+        :param skip: the outlet that does not get it.
+        :returns: those whose peers do not take a frame so large; it is not queued there.
+        """
+        if not self._due:
+            self._due = True
+            self._later(self.flush)
+        dirty, size = self._dirty, len(frame)
+        too_small: list[Outlet] = []
+        before: Waiting = None
+        after: Waiting = None
+        for outlet in outlets:
+            if outlet is skip:
+                continue
+            if size > outlet.most:
+                too_small.append(outlet)
+            elif outlet.socket is None:
+                outlet.link.queue(frame)
+            elif (waiting := outlet.waiting) is None:
+                outlet.waiting = frame
+                dirty.append(outlet)
+            elif waiting is before:
+                outlet.waiting = after
+            else:
+                before = waiting
+                outlet.waiting = after = (waiting, frame)
+        return too_small
 
     def flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
-        for link in dirty:
+        """Write everything. A connection that fails at it does not keep the others from their bytes."""
+        dirty, self._dirty, self._due = self._dirty, [], False
+        straight: list[Outlet] = []
+        sockets: list[Any] = []
+        chunks: list[bytes] = []
+        others: list[Outlet] = []
+        last: Waiting = None
+        chunk = b""
+        for outlet in dirty:
+            socket, waiting = outlet.socket, outlet.waiting
+            if socket is None:
+                others.append(outlet)
+            elif waiting is not None:  # nothing waits at an outlet that was flushed before its time
+                outlet.waiting = None
+                if waiting is not last:
+                    last = waiting
+                    chunk = waiting if type(waiting) is bytes else b"".join(frames_of(waiting))
+                straight.append(outlet)
+                sockets.append(socket)
+                chunks.append(chunk)
+        # No code of anybody's may run between here and the last byte: it might close one of these sockets.
+        unsent = self._send_all(sockets, chunks) if chunks else None
+        for index, sent in unsent or ():
+            self._guarded(straight[index].link, chunks[index][max(sent, 0) :])
+        for outlet in others:
+            self._guarded(outlet.link)
+
+    def _guarded(self, link: Link, rest: bytes = b"") -> None:
+        try:
+            if rest:
+                link.outlet.socket = None
+                link.write(rest)
             link.flush()
+        except Exception:
+            LOG.failure("{peer} cannot be written to", peer=link.peer)

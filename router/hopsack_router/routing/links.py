@@ -24,9 +24,9 @@ from twisted.internet.defer import Deferred
 
 from hopsack.errors import LoginRequired
 from hopsack_router import metrics
+from hopsack_router.routing.fanout import Format, Outlet, frames_of
 
 if TYPE_CHECKING:
-    from hopsack_router.routing.fanout import Format, Outbox
     from hopsack_router.routing.session import NodeSession
     from hopsack_router.routing.unread import Carried
 
@@ -51,24 +51,22 @@ CLIENT_ROLES = {
 
 
 class Link:
-    """Base of all links. Subclasses set ``format``, ``peer`` and ``outbox`` before the session is opened.
+    """Base of all links. Subclasses set ``format``, ``peer`` and ``outlet`` before the session is opened.
 
     Not an ``ABC``: the broker asks for each reader whether it has a link, and an ABC takes seven times as long to say.
     """
 
     door: ClassVar[str]
     format: Format
-    outbox: Outbox
+    outlet: Outlet
     peer: str | None = None
     agent: str | None = None
     budget: int = DEFAULT_BUDGET
     oversized: int = 0
     """Events so far that were larger than the peer takes."""
 
-    _pending: list[bytes] | None = None
-    _waiting: int = 0
+    _held: int = 0
     _paused: bool = False
-    _last_publication: int = 0
 
     # ---- what a door says ---------------------------------------------------------------------------------------
 
@@ -97,59 +95,63 @@ class Link:
 
     # ---- the queue ----------------------------------------------------------------------------------------------
 
-    def offer(self, frame: bytes, publication: int) -> None:
-        """Queue an event. A format whose bytes are not per subscription sends one publication once.
-
-        :param publication: the event's id; 0: send it whatever was sent before.
-        :raises PayloadExceededError: the peer does not take messages as large as this.
-        """
-        if not self.format.per_subscription:
-            if publication == self._last_publication and publication:
-                return
-            self._last_publication = publication
-        self.queue(frame)
-
     def queue(self, frame: bytes) -> None:
-        pending = self._pending
-        if pending is None:
-            self._pending = [frame]
-            if not self._paused:
-                self.outbox.mark(self)
-        else:
-            pending.append(frame)
+        """Let a frame leave at the end of this turn. Events to straight connections come by ``Outbox.share``."""
+        outlet = self.outlet
+        waiting = outlet.waiting
+        outlet.waiting = frame if waiting is None else (waiting, frame)
         if self._paused:
-            self._waiting += len(frame)
-            if self._waiting > self.budget and self._waiting > len(frame):
+            self._held += len(frame)
+            if self._held > self.budget and waiting is not None:
                 metrics.overflows.labels(self.door).inc()
-                self._pending, self._waiting = None, 0
+                self._drop()
                 self.overflow()
+        elif waiting is None:
+            outlet.outbox.mark(outlet)
 
     def flush(self) -> None:
         """Write what is queued, unless the transport's buffer is full."""
-        pending = self._pending
-        if pending is None or self._paused:
-            return
-        self._pending, self._waiting = None, 0
-        self.write(pending[0] if len(pending) == 1 else b"".join(pending))
+        frames = self.take()
+        if frames:
+            self.write(frames[0] if len(frames) == 1 else b"".join(frames))
+
+    def take(self) -> list[bytes]:
+        """Take what may be written now out of the queue."""
+        outlet = self.outlet
+        if outlet.waiting is None or self._paused:
+            return []
+        frames = frames_of(outlet.waiting)
+        outlet.waiting = None
+        return frames
+
+    def bend(self) -> None:
+        """Send nothing past the door's ``write``: the transport holds something, or the connection is closing."""
+        self.outlet.socket = None
 
     @property
     def unsent(self) -> int:
         """Bytes that wait here because the transport's buffer is full."""
-        return self._waiting
+        return self._held
+
+    def _drop(self) -> None:
+        self.outlet.waiting, self._held = None, 0
 
     # ---- IPushProducer: the transport's buffer calls these --------------------------------------------------------
 
     def pauseProducing(self) -> None:
         self._paused = True
-        self._waiting = sum(map(len, self._pending or ()))
+        self.outlet.socket = None
+        self._held = sum(map(len, frames_of(self.outlet.waiting)))
 
     def resumeProducing(self) -> None:
         self._paused = False
+        self._held = 0
         self.flush()
 
     def stopProducing(self) -> None:
         self._paused = True
-        self._pending, self._waiting = None, 0
+        self.outlet.socket = None
+        self._drop()
 
 
 class DoorLink(Link):

@@ -10,6 +10,7 @@ The meta events say what happened, with the session it happened to.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from autobahn.wamp import message
@@ -18,6 +19,8 @@ from crossbar.router.broker import Broker as CrossbarBroker
 from crossbar.router.broker import SubscriptionExtra
 
 from hopsack_router.routing import uris
+from hopsack_router.routing.fanout import Audience
+from hopsack_router.routing.links import Link
 
 if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
@@ -25,6 +28,34 @@ if TYPE_CHECKING:
 
 NONE: frozenset[Any] = frozenset()
 """The subscriptions of a session that has none."""
+
+
+class Readers(SubscriptionExtra):  # type: ignore[misc]
+    """What we keep with a subscription: its readers as the broker wants them, until who reads changes."""
+
+    __slots__ = ("audience",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.audience: Audience | None = None
+
+
+def audience_of(sessions: Iterable[NodeSession]) -> Audience:
+    return Audience(sessions, is_link)
+
+
+def is_link(transport: object) -> bool:
+    """Whether this is a client's; a component of the node has another kind of transport."""
+    return isinstance(transport, Link)
+
+
+def readers_of(subscription: Any) -> Audience:
+    """The audience of everybody who subscribed."""
+    extra: Readers = subscription.extra
+    audience = extra.audience
+    if audience is None:
+        audience = extra.audience = audience_of(subscription.observers)
+    return audience
 
 
 class Subscriptions(CrossbarBroker):  # type: ignore[misc]
@@ -53,8 +84,9 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
 
     def _subscribe(self, session: NodeSession, subscribe: message.Subscribe) -> None:
         subscription, was_subscribed, is_new = self._subscription_map.add_observer(
-            session, subscribe.topic, subscribe.match, extra=SubscriptionExtra()
+            session, subscribe.topic, subscribe.match, extra=Readers()
         )
+        subscription.extra.audience = None
         (self._session_to_subscriptions[session] or self._begin(session)).add(subscription)
         self._router.send(session, message.Subscribed(subscribe.request, subscription.id))
         if is_new:
@@ -76,6 +108,7 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
         """Where a subscription ends; Crossbar's ``processUnsubscribe`` and ``removeSubscriber`` come here."""
         was_subscribed, was_last = self._subscription_map.drop_observer(session, subscription)
         if was_subscribed:
+            subscription.extra.audience = None
             self._session_to_subscriptions[session].discard(subscription)
             self._announce("on_unsubscribe", subscription, session, subscription.id)
         if was_last:

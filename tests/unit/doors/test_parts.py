@@ -118,7 +118,7 @@ def test_the_bytes_of_an_event() -> None:
     body = '{"jsonrpc":"2.0","method":"event","params":{"topic":"demo.news","data":"grüße\\n","position":"e1:7"}}'
 
     assert raw.FORMAT.event(delivery) == websocket_frame(body.encode(), binary=False)
-    assert sse.FORMAT.event(delivery) == 'event: demo.news\nid: e1:7\ndata: "grüße\\n"\n\n'.encode()
+    assert sse.PLAIN.event(delivery) == 'event: demo.news\nid: e1:7\ndata: "grüße\\n"\n\n'.encode()
 
 
 @pytest.mark.parametrize("length", [0, 125, 126, 65535, 65536])

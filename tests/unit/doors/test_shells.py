@@ -48,7 +48,8 @@ class Session:
 
     def publish(self, topic: str, value: Any, publication: int = 1) -> None:
         delivery = Delivery(topic, 71, "exact", publication, Carried(None, [value], None))
-        self.link.offer(self.link.format.event(delivery), publication)
+        outlet = self.link.outlet
+        outlet.outbox.share(self.link.format.event(delivery), [outlet])
 
 
 class World:
@@ -139,7 +140,7 @@ def test_events_of_one_turn_leave_in_one_write(world: World) -> None:
     chunk = world.turn()
 
     assert nothing_yet == b""
-    assert chunk.count(b"\r\n") == 2  # one chunk: its length, its data
+    assert chunk.count(b"event: demo.news\n") == 2
 
 
 def test_a_reader_that_stops_is_cut_off_past_its_budget(world: World) -> None:

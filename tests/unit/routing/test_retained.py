@@ -9,7 +9,7 @@ import pytest
 from autobahn.wamp import message
 
 from hopsack_router.doors.raw import FORMAT as RAW
-from hopsack_router.doors.sse import FORMAT as SSE
+from hopsack_router.doors.sse import PLAIN as SSE
 from hopsack_router.doors.wamp import WampFormat
 from hopsack_router.embed import EmbeddedLink
 from hopsack_router.routing import retained
@@ -228,7 +228,7 @@ def test_wamp_formats_mark_retained_events_in_every_serializer(open_realm: Realm
         open_realm.turn()
 
         fmt: Any = reader.format
-        (decoded,) = fmt._serializer._serializer.unserialize(reader.frames[-1])
+        (decoded,) = fmt.serializer._serializer.unserialize(reader.frames[-1])
         assert decoded[3] == {"retained": True}
         assert decoded[4] == [21]
 

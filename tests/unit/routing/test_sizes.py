@@ -143,7 +143,7 @@ def test_an_event_that_one_serializer_cannot_write_reaches_the_others(open_realm
 
     (notice,) = packed.take()
     assert notice[3:] == [{"x_hopsack_dropped": "unreadable", "x_hopsack_size": 0}]
-    (event,) = cbor._link.format._serializer._serializer.unserialize(frames[0])
+    (event,) = cbor._link.format.serializer._serializer.unserialize(frames[0])
     assert event[4] == [WIDE]
 
 
