@@ -238,7 +238,7 @@ class Hall:
         for link in (protocol.link for protocol in self.protocols):
             if link.format not in made:
                 made[link.format] = link.format.event(delivery)
-            link.offer(made[link.format], 1)
+            link.outlet.outbox.share(made[link.format], [link.outlet])
         self.worlds[0].clock.advance(0)
         return [one.turn() for one in self.worlds]
 
