@@ -18,7 +18,7 @@ from hopsack_router.doors.deflate import inflate
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _DATA, _CONTROL = (CONTINUATION, TEXT, BINARY), (CLOSE, PING, PONG)
-_FIN, _COMPRESSED, _RESERVED, _MASKED = 0x80, 0x40, 0x70, 0x80
+FIN, _COMPRESSED, _RESERVED, _MASKED = 0x80, 0x40, 0x70, 0x80
 
 PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1002, 1007, 1009
 """Close codes of what a peer may not send (section 7.4.1)."""
@@ -40,17 +40,17 @@ class Violation(Exception):
 
 def websocket_frame(payload: bytes, binary: bool) -> bytes:
     """One unfragmented, unmasked data frame (section 5.2)."""
-    return frame(_FIN | BINARY if binary else _FIN | TEXT, payload)
+    return frame(FIN | BINARY if binary else FIN | TEXT, payload)
 
 
 def compressed_frame(payload: bytes, binary: bool) -> bytes:
     """The same for a payload that permessage-deflate has compressed (RFC 7692, section 6)."""
-    return frame(_FIN | _COMPRESSED | (BINARY if binary else TEXT), payload)
+    return frame(FIN | _COMPRESSED | (BINARY if binary else TEXT), payload)
 
 
 def control_frame(opcode: int, payload: bytes = b"") -> bytes:
     """A CLOSE, PING or PONG; its payload is at most 125 bytes long."""
-    return bytes((_FIN | opcode, len(payload))) + payload
+    return bytes((FIN | opcode, len(payload))) + payload
 
 
 def frame(first: int, payload: bytes) -> bytes:
@@ -173,7 +173,7 @@ class Incoming:
     def _check(self, first: int, second: int) -> None:
         opcode, reserved, within = first & 0x0F, first & _RESERVED, self._kind != CONTINUATION
         if opcode in _CONTROL:
-            wrong = "a fragmented control frame" if not first & _FIN else None
+            wrong = "a fragmented control frame" if not first & FIN else None
             if second & 0x7F > 125:
                 wrong = "a control frame of more than 125 bytes"
         elif opcode in _DATA:
@@ -194,7 +194,7 @@ class Incoming:
         return number
 
     def _begin(self, first: int, opcode: int, length: int) -> None:
-        self._fin = bool(first & _FIN)
+        self._fin = bool(first & FIN)
         self._size += length
         if opcode != CONTINUATION:
             self._kind = opcode
