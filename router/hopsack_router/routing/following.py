@@ -1,0 +1,305 @@
+"""One reader of one stream that reads the journal at its own pace, and goes live without a race.
+
+    asked(after, …)     a subscription       -> Answer; then live, or reading
+    fell_behind(first)  Backlog said Follow  -> reading, from that event
+    room                                     -> Read, Deliver what is in hand, or the next part of the snapshot
+    full                                     the page that is under way will wait in hand
+    page                                     -> Deliver, where there is room; GoLive, where it reached the head
+    committed(p)                             the head is there now; GoLive, where the reader was ahead of it
+    failed                                   -> GiveUp
+    lost                                     the reader is gone, or has unsubscribed
+
+Why there is no race. The journal announces each commit to the reactor, in order, and the broker hands each to this
+machine or to the live path, never to both: to the machine until it says GoLive, to the live path from the next commit
+on. So ``head`` is what has been announced, and a reader goes live when the last event it was given is exactly that. A
+page may run ahead of the announcements, because it is read on another thread: such a reader waits until they have
+caught up with it, and what they announce meanwhile it has already.
+
+What the journal has dropped before it was read is told (TellGap), with the number of events, and reading goes on with
+the oldest that is there. So is a new epoch, with which everything before it is lost.
+
+A core without I/O. Bounds: one ``room`` is one page, of :data:`PAGE_EVENTS` events and :data:`PAGE_BYTES` at most;
+nothing is read without it, and one page at most is in hand. The snapshot is the journal's own objects.
+
+Who calls: the link, which has a machine for each stream that it does not read live, and drops it with GoLive.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hopsack_router.streams.events import Found, Gone, Page, Stored
+from hopsack_router.streams.position import Position
+
+PAGE_EVENTS = 256
+PAGE_BYTES = 64 << 10
+
+Reason = Literal["epoch", "trimmed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer the subscription, before anything else.
+
+    :ivar position: the event after this one is the first that follows.
+    :ivar recovered: a position was given, and everything after it follows.
+    :ivar reason: why not, where one was given.
+    :ivar snapshot: so many newest values come first; ``None``: the topic keeps none, or they are not needed.
+    """
+
+    position: Position
+    recovered: bool = False
+    reason: Reason | None = None
+    snapshot: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Ask ``Journal.read`` for the next page, then call :meth:`Following.page` or :meth:`Following.failed`."""
+
+    after: Position
+    limit: int = PAGE_EVENTS
+    max_bytes: int = PAGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Write these events, in this order."""
+
+    events: Sequence[Stored]
+
+
+@dataclass(frozen=True, slots=True)
+class TellGap:
+    """Tell the reader that events before the next one are lost. :ivar missed: how many; ``None``: nobody knows."""
+
+    reason: Reason
+    missed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class GoLive:
+    """From the next commit on the reader is one of all: drop this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The journal cannot be read: end the connection, so that the reader comes back and resumes."""
+
+
+Effect = Answer | Read | Deliver | TellGap | GoLive | GiveUp
+
+
+class State(enum.Enum):
+    NEW = "new"
+    WAITING_FOR_ROOM = "waiting for room"
+    WAITING_FOR_PAGE = "waiting for a page"
+    AHEAD = "ahead of the announcements"
+    LIVE = "live"
+    ENDED = "ended"
+
+
+class Following:
+    """One reader of one stream.
+
+    :param head: the newest event that was announced, at this moment. Not one that is committed and will be announced
+        later in this turn: it would come twice.
+    """
+
+    def __init__(self, head: Position) -> None:
+        self.state = State.NEW
+        self.last = head
+        """The last event that the reader was given or told it cannot have."""
+        self.head = head
+        self._room = False
+        self._hand: Page | None = None
+        self._snapshot: deque[Stored] = deque()
+        self._asked_after = self._asked_head = head  # as they were when the page was asked for
+
+    # ---- inputs --------------------------------------------------------------------------------------------------
+
+    def asked(self, after: Position | None, found: Found | None, newest: Sequence[Stored] | None) -> list[Effect]:
+        """A reader subscribes. All that is passed is of one moment.
+
+        :param after: the position it gave, if it did. For one that did not, reading begins with what comes now.
+        :param found: what the journal says to that: ``Journal.where(topic, after)``.
+        :param newest: the snapshot of a ``latest`` topic; ``None``: it is none.
+        """
+        return _TABLE[self.state, "asked"](self, after, found, newest)
+
+    def fell_behind(self, first: Position) -> list[Effect]:
+        """A live reader is too slow: ``first`` is the first event that it was not given."""
+        return _TABLE[self.state, "fell_behind"](self, first)
+
+    def room(self) -> list[Effect]:
+        """The transport takes a page; :class:`Deliver` uses this up."""
+        return _TABLE[self.state, "room"](self)
+
+    def full(self) -> list[Effect]:
+        """The transport does not take a page any more."""
+        return _TABLE[self.state, "full"](self)
+
+    def page(self, page: Page) -> list[Effect]:
+        return _TABLE[self.state, "page"](self, page)
+
+    def committed(self, position: Position) -> list[Effect]:
+        """An event of the stream is announced. It is this machine's, whatever it answers: not for the live path."""
+        return _TABLE[self.state, "committed"](self, position)
+
+    def failed(self) -> list[Effect]:
+        """The page that was asked for will not come."""
+        return _TABLE[self.state, "failed"](self)
+
+    def lost(self) -> None:
+        self.state = State.ENDED
+        self._hand = None
+        self._snapshot.clear()
+
+    # ---- how it begins -------------------------------------------------------------------------------------------
+
+    def _begin(self, after: Position | None, found: Found | None, newest: Sequence[Stored] | None) -> list[Effect]:
+        reason = found.reason if isinstance(found, Gone) else None
+        if after is not None and reason is None:
+            self.last = after
+            answer = Answer(after, recovered=True)
+        elif newest is not None:
+            self._snapshot.extend(newest)
+            answer = Answer(self.head, reason=reason, snapshot=len(newest))
+        else:
+            if isinstance(found, Gone) and found.oldest is not None:
+                self.last = Position(found.oldest.epoch, found.oldest.offset - 1)
+            answer = Answer(self.last, reason=reason)
+        return [answer, *self._settle()]
+
+    def _follow(self, first: Position) -> list[Effect]:
+        self.last = Position(first.epoch, first.offset - 1)
+        return [*self._enter(self.head.epoch), *self._settle()]
+
+    # ---- how it goes on ------------------------------------------------------------------------------------------
+
+    def _receive(self, page: Page) -> list[Effect]:
+        if self._asked_after != self.last:
+            return self._settle()  # a new epoch has begun meanwhile, and this is of the one before
+        if self._room:
+            return self._take(page)
+        self._hand = page
+        self.state = State.WAITING_FOR_ROOM
+        return []
+
+    def _take(self, page: Page) -> list[Effect]:
+        """Give a page to the reader, after what it has to be told about the events before."""
+        self._hand = None
+        effects = [*self._enter(page.last.epoch), *self._skip(page)]
+        if page.events:
+            effects.append(Deliver(page.events))
+            self.last = page.last
+            self._room = False
+        return [*effects, *self._settle()]
+
+    def _skip(self, page: Page) -> list[Effect]:
+        """What the journal has dropped before this page. If it has nothing, that is all there was when it was asked."""
+        if page.events:
+            reached = page.events[0].offset - 1
+        elif self._asked_head.epoch == self.last.epoch:
+            reached = self._asked_head.offset
+        else:
+            return []
+        missed = reached - self.last.offset
+        if missed <= 0:
+            return []
+        self.last = Position(self.last.epoch, reached)
+        return [TellGap("trimmed", missed)]
+
+    def _enter(self, epoch: str) -> list[Effect]:
+        """Begin a new epoch, if this is one."""
+        if epoch == self.last.epoch:
+            return []
+        self._hand = None
+        self.last = Position(epoch, 0)
+        if self.head.epoch != epoch:
+            self.head = self.last
+        return [TellGap("epoch", None)]
+
+    def _settle(self) -> list[Effect]:
+        """What is next, now that there is nothing more to be done with what was read."""
+        if self._snapshot or self.last.offset < self.head.offset:
+            self.state = State.WAITING_FOR_ROOM
+            return self._use_room() if self._room else []
+        if self.last.offset > self.head.offset:
+            self.state = State.AHEAD
+            return []
+        self.state = State.LIVE
+        return [GoLive()]
+
+    def _use_room(self) -> list[Effect]:
+        self._room = True
+        if self._snapshot:
+            self._room = False
+            return [Deliver(_part(self._snapshot)), *self._settle()]
+        if self._hand is not None:
+            return self._take(self._hand)
+        self.state = State.WAITING_FOR_PAGE
+        self._asked_after, self._asked_head = self.last, self.head
+        return [Read(self.last)]
+
+    def _advance(self, position: Position) -> list[Effect]:
+        self.head = position
+        return self._enter(position.epoch)
+
+    def _catch_up(self, position: Position) -> list[Effect]:
+        return [*self._advance(position), *self._settle()]
+
+    def _note_room(self) -> list[Effect]:
+        self._room = True
+        return []
+
+    def _note_full(self) -> list[Effect]:
+        self._room = False
+        return []
+
+    def _give_up(self) -> list[Effect]:
+        self.lost()
+        return [GiveUp()]
+
+
+def _part(events: deque[Stored]) -> list[Stored]:
+    """Take as much as a page holds, one event at least."""
+    part: list[Stored] = []
+    size = 0
+    while events and len(part) < PAGE_EVENTS and (not part or size + events[0].size <= PAGE_BYTES):
+        size += events[0].size
+        part.append(events.popleft())
+    return part
+
+
+def _ignore(*_: Any) -> list[Effect]:
+    return []
+
+
+_TABLE: dict[tuple[State, str], Callable[..., list[Effect]]] = {
+    (State.NEW, "asked"): Following._begin,
+    (State.NEW, "fell_behind"): Following._follow,
+    (State.WAITING_FOR_ROOM, "room"): Following._use_room,
+    (State.WAITING_FOR_ROOM, "full"): _ignore,
+    (State.WAITING_FOR_ROOM, "committed"): Following._advance,
+    (State.WAITING_FOR_PAGE, "room"): Following._note_room,
+    (State.WAITING_FOR_PAGE, "full"): Following._note_full,
+    (State.WAITING_FOR_PAGE, "page"): Following._receive,
+    (State.WAITING_FOR_PAGE, "committed"): Following._advance,
+    (State.WAITING_FOR_PAGE, "failed"): Following._give_up,
+    (State.AHEAD, "room"): Following._note_room,
+    (State.AHEAD, "full"): Following._note_full,
+    (State.AHEAD, "committed"): Following._catch_up,
+    (State.LIVE, "room"): _ignore,  # the shell has GoLive in its hands, and writes what came before it
+    (State.LIVE, "full"): _ignore,
+    (State.ENDED, "room"): _ignore,
+    (State.ENDED, "full"): _ignore,
+    (State.ENDED, "page"): _ignore,
+    (State.ENDED, "committed"): _ignore,
+    (State.ENDED, "failed"): _ignore,
+}
+"""What is not listed cannot happen: a ``KeyError`` here is a defect of the shell."""
