@@ -30,6 +30,7 @@ from twisted.web.server import Request
 from hopsack.errors import BadRequest, to_wamp
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
+from hopsack.wamp.messages import ABSENT
 from hopsack_router.doors.closing import NO_PROGRESS, NORMAL
 from hopsack_router.doors.frames import PING, REGULAR, Frames, Unacceptable, pong
 from hopsack_router.doors.handshake import Opening
@@ -41,6 +42,7 @@ from hopsack_router.routing import uris
 from hopsack_router.routing.broker import to_message
 from hopsack_router.routing.deadlines import Deadlines, Lane
 from hopsack_router.routing.fanout import Delivery, Format, Outbox, Outlet
+from hopsack_router.routing.joining import Welcome
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.unread import Carried, is_frequent, read
 
@@ -80,18 +82,19 @@ class WampFormat(Format):
     :ivar codec: reads and writes the frequent messages without touching their payload; ``None`` for serializations
         that only Autobahn has.
     :ivar serializer: Autobahn's, for all other messages.
+    :ivar binary: whether its messages are binary ones.
     """
 
     def __init__(self, serializer: Any, frame: Any) -> None:
         self.codec = CODECS.get(serializer.SERIALIZER_ID)
         self.serializer = serializer
-        self._binary = serializer._serializer.BINARY
+        self.binary = serializer._serializer.BINARY
         self._frame = frame
 
     def event(self, delivery: Delivery) -> bytes:
         if self.codec is None or delivery.payload is not None or delivery.forward_for:
             payload, _ = self.serializer.serialize(to_message(delivery))
-            return self._frame(payload, self._binary)  # type: ignore[no-any-return]
+            return self._frame(payload, self.binary)  # type: ignore[no-any-return]
         details: dict[str, Any] = {}
         if delivery.retained:
             details["retained"] = True
@@ -109,12 +112,29 @@ class WampFormat(Format):
         if delivery.match != "exact":
             details["topic"] = delivery.topic
         event = [EVENT, delivery.subscription, delivery.publication, details]
-        return self._frame(self.serializer._serializer.serialize(event), self._binary)  # type: ignore[no-any-return]
+        return self._frame(self.serializer._serializer.serialize(event), self.binary)  # type: ignore[no-any-return]
+
+    def written(self, msg: message.Message) -> bytes:
+        """Any other message, without its frame; those with nothing of an application's in them take the short way."""
+        if self.codec is not None and type(msg) in _BARE and not getattr(msg, _BARE[type(msg)], None):
+            return self.codec.envelope(tuple(msg.marshal()), ABSENT, ABSENT)
+        payload: bytes = self.serializer.serialize(msg)[0]
+        return payload
 
     def message(self, head: tuple[Any, ...], carried: Carried) -> bytes:
         """The frame of a message whose payload is passed through."""
         assert self.codec is not None
-        return self._frame(self.codec.envelope(head, *carried.encoded(self.codec)), self._binary)  # type: ignore[no-any-return]
+        return self._frame(self.codec.envelope(head, *carried.encoded(self.codec)), self.binary)  # type: ignore[no-any-return]
+
+
+_BARE = {
+    Welcome: "authextra",
+    message.Challenge: "extra",
+    message.Subscribed: "",
+    message.Registered: "",
+    message.Published: "",
+}
+"""Messages that any codec writes as they are, unless this attribute of theirs has something of an application in it."""
 
 
 @cache
@@ -176,23 +196,6 @@ _WITH_URI = {
     message.Call: "procedure",
     message.Register: "procedure",
 }
-
-
-def public(msg: message.Message) -> message.Message:
-    """What a client may be told: Crossbar's WELCOME names the node's process, its parts, and the client's address."""
-    if not isinstance(msg, message.Welcome):
-        return msg
-    extra = {name: value for name, value in (msg.authextra or {}).items() if not name.startswith("x_cb_")}
-    return message.Welcome(
-        msg.session,
-        msg.roles,
-        realm=msg.realm,
-        authid=msg.authid,
-        authrole=msg.authrole,
-        authmethod=msg.authmethod,
-        authprovider=msg.authprovider,
-        authextra=extra or None,
-    )
 
 
 class WebSocketLink(Link, DoorProtocol):
@@ -267,11 +270,11 @@ class WebSocketLink(Link, DoorProtocol):
     def send(self, msg: message.Message) -> None:
         if not self.isOpen():
             raise TransportLost()
-        payload, binary = self._serializer.serialize(public(msg))
+        payload = self.format.written(msg)
         limit = self.factory.options.max_message_size
         if len(payload) > limit:
             raise PayloadExceededError(f"message of {len(payload)} bytes, the connection takes {limit}")
-        self.queue(self.framing(payload, binary))
+        self.queue(self.framing(payload, self.format.binary))
 
     def carry(self, number: int, head: tuple[Any, ...], carried: Carried) -> None:
         if self.format.codec is None:
@@ -446,7 +449,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
     def send(self, msg: message.Message) -> None:
         if not self.isOpen():
             raise TransportLost()
-        payload, _ = self._serializer.serialize(public(msg))
+        payload = self.format.written(msg)
         if len(payload) > self._max_len_send:
             raise PayloadExceededError(f"message of {len(payload)} bytes, the connection takes {self._max_len_send}")
         self.queue(rawsocket_frame(payload, True))

@@ -200,7 +200,8 @@ class DoorLink(Link):
             return False
         match msg:
             case message.Challenge():
-                self.session.onMessage(message.Authenticate(self._ticket or "", {}))
+                ticket, self._ticket = self._ticket, None
+                self.session.onMessage(message.Authenticate(ticket or "", {}))
             case message.Welcome():
                 pass  # the session calls joined() once its details are complete
             case message.Abort():

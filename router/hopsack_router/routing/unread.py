@@ -197,11 +197,12 @@ def _read_publish(codec: Codec, msg: Any) -> Publish | None:
 
 _FREQUENT = (lean.Publish, lean.Call, lean.Yield, lean.Hello, lean.Authenticate)
 _FREQUENT_NUMBERS = frozenset(kind.number() for kind in _FREQUENT)
-_FREQUENT_JSON = frozenset((b"[%d,%c" % (number, behind))[:4] for number in _FREQUENT_NUMBERS for behind in b'" ')
+_FREQUENT_JSON = frozenset((b'[%d,"' % number)[:4] for number in _FREQUENT_NUMBERS)
+_NIL = 0xC0  # a HELLO may leave it open which realm; Autobahn reads those
 
 
 def is_frequent(codec: Codec, data: bytes) -> bool:
     """Whether :func:`read` may know this message: a look at its first bytes, which may err towards no."""
     if codec.is_binary:
-        return len(data) > 1 and data[0] & 0xF0 == 0x90 and data[1] in _FREQUENT_NUMBERS
+        return len(data) > 2 and data[0] & 0xF0 == 0x90 and data[1] in _FREQUENT_NUMBERS and data[2] != _NIL
     return data[:4] in _FREQUENT_JSON

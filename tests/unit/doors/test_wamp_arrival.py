@@ -7,13 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from autobahn.wamp import message
-from autobahn.wamp.role import RoleBrokerFeatures
 from crossbar.router.protocol import WampRawSocketServerFactory
 
 from hopsack_router.doors.closing import NO_PROGRESS
 from hopsack_router.doors.site import ARRIVAL
-from hopsack_router.doors.wamp import WampFactory, public, with_links
+from hopsack_router.doors.wamp import WampFactory, with_links
 
 from .test_shells import World, open_websocket, world
 
@@ -95,23 +93,3 @@ def test_a_websocket_client_that_joins_may_be_silent(world: World) -> None:
     link.onMessage(HELLO, False)
 
     assert world.turn(ARRIVAL * 10) == b""
-
-
-def test_a_welcome_says_nothing_of_the_node() -> None:
-    inside = {"x_cb_node": "n", "x_cb_worker": "w", "x_cb_peer": "tcp4:192.0.2.7:1", "x_cb_pid": 7}
-    welcome = message.Welcome(
-        11,
-        {"broker": RoleBrokerFeatures()},
-        realm="hopsack",
-        authid="ann",
-        authrole="user",
-        authextra=inside | {"team": "a"},
-        custom=inside,
-    )
-
-    said = public(welcome).marshal()
-
-    assert "x_cb" not in json.dumps(said)
-    assert said[1] == 11
-    assert (said[2]["authid"], said[2]["authrole"], said[2]["authextra"]) == ("ann", "user", {"team": "a"})
-    assert inside["x_cb_pid"] == 7
