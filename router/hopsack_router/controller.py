@@ -7,11 +7,13 @@ worker process of a full Crossbar node, which finds it through the personality.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, assert_never
 
 from autobahn import wamp
 from autobahn.wamp.types import ComponentConfig
@@ -21,6 +23,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
 from hopsack.contracts import load
 from hopsack.settings import Settings
@@ -28,13 +31,17 @@ from hopsack_router.access import tickets
 from hopsack_router.access.secret import Secret
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.doors.sockets import send_all
+from hopsack_router.drain import LOOK, Drain, Effect, EndCalls, Part, State, TurnAway, spread
 from hopsack_router.nesting import bound_nesting
+from hopsack_router.routing.departure import Departure, Hint, turn_away
 from hopsack_router.routing.fanout import Outbox
 from hopsack_router.routing.router import RouterFactory
 from hopsack_router.routing.session import NodeSessionFactory
 
-FAREWELL = 1.0
-"""Seconds for clients to take their goodbye when the node stops."""
+LOG = Logger()
+
+Closer = Callable[[], Deferred[Any]]
+"""Writes what somebody keeps, when nobody is there any more who could add to it."""
 
 
 class NodeController(RouterController):  # type: ignore[misc]
@@ -42,6 +49,8 @@ class NodeController(RouterController):  # type: ignore[misc]
 
     :ivar outbox: where every link of this worker queues what it has to write.
     :ivar ready: whether the node takes traffic; ``/readyz`` tells it.
+    :ivar closers: called one after the other before the node ends.
+    :ivar random: spreads what should not happen all at once.
     """
 
     router_factory_class = RouterFactory
@@ -52,6 +61,9 @@ class NodeController(RouterController):  # type: ignore[misc]
         self.settings = Settings.from_environ(os.environ)
         self.outbox = Outbox(partial(reactor.callLater, 0), send_all)
         self.ready = False
+        self.closers: list[Closer] = []
+        self.random = Random()  # noqa: S311 (for delays)
+        self._is_stopping = False
         self._router_session_factory = NodeSessionFactory(self._router_factory)
         tickets.use_secret(Secret.of(self.settings))
 
@@ -70,6 +82,71 @@ class NodeController(RouterController):  # type: ignore[misc]
         self._router_session_factory.add(component, router, authid=AUTHID, authrole="trusted")
         self.ready = True
         return started
+
+    # ---- the end -----------------------------------------------------------------------------------------------------
+
+    @wamp.register(None)  # type: ignore[untyped-decorator]
+    @inlineCallbacks
+    def shutdown(self, details: Any = None) -> Any:
+        """What Crossbar's controller asks of its worker, with SIGTERM too: let everybody go first."""
+        if self._is_stopping:
+            return
+        turn: Deferred[None] = Deferred()
+        self._reactor.callFromThread(turn.callback, None)  # a signal may have come into the middle of anything
+        yield turn
+        yield self.stop()
+        yield super().shutdown(details)
+
+    @inlineCallbacks
+    def stop(self) -> Any:
+        """Let everybody go, then write what is kept (:mod:`hopsack_router.drain`); the process is about to end.
+
+        :returns: fires with whether all of it was done as it should be.
+        """
+        self._is_stopping = True
+        hint = self._spread()
+        departures = [Departure(realm.router, hint) for realm in self.realms.values()]
+        drain = Drain(self.settings.drain)
+        effects = drain.asked(self._reactor.seconds())
+        while drain.state is not State.CLOSING:
+            self._obey(effects, departures, hint)
+            clients, calls = sum(one.clients for one in departures), sum(one.calls for one in departures)
+            effects = drain.looked(self._reactor.seconds(), clients, calls)
+            yield deferLater(self._reactor, LOOK)
+        return (yield self._close())
+
+    def _obey(self, effects: list[Effect], departures: list[Departure], hint: Hint) -> None:
+        for effect in effects:
+            match effect:
+                case TurnAway():
+                    self.ready = False
+                    turn_away(self._router_session_factory, hint)
+                case EndCalls():
+                    for one in departures:
+                        one.end_calls()
+                case Part(everybody):
+                    for one in departures:
+                        one.part(everybody)
+                case _:
+                    assert_never(effect)
+
+    def _spread(self) -> Hint:
+        sessions = sum(len(realm.router._session_id_to_session) for realm in self.realms.values())
+        return lambda: spread(sessions, self.random.random())
+
+    @inlineCallbacks
+    def _close(self) -> Any:
+        well = True
+        for transport in self.transports.values():
+            if transport.port is not None:
+                yield transport.stop()
+        for closer in self.closers:
+            try:
+                yield closer()
+            except Exception:
+                LOG.failure("the node could not keep what it should")
+                well = False
+        return well
 
 
 class SoloController(NodeController):
@@ -120,25 +197,3 @@ class SoloController(NodeController):
                     yield self.start_web_transport_service(transport["id"], path, service)
             ports[transport["id"]] = listener.port
         return ports
-
-    @inlineCallbacks
-    def stop(self) -> Any:
-        """Take no new connections; the process is about to end."""
-        self.ready = False
-        for transport in self.transports.values():
-            if transport.port is not None:
-                yield transport.stop()
-        for realm in self.realms.values():
-            realm.router.say_goodbye()
-        self.outbox.flush()
-        yield self._farewells()
-
-    @inlineCallbacks
-    def _farewells(self) -> Any:
-        """Let the goodbyes out: until every client has left, at most :data:`FAREWELL` seconds."""
-        deadline = self._reactor.seconds() + FAREWELL
-        while True:
-            yield deferLater(self._reactor, 0.02)
-            realms = (realm.router for realm in self.realms.values())
-            if not any(router.has_clients() for router in realms) or self._reactor.seconds() > deadline:
-                return

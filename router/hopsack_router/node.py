@@ -5,6 +5,7 @@ Crossbar node with ``--controller``, for people who operate Crossbar nodes: the 
 the personality.
 
     settings -> contracts checked -> ports open -> one ready line on stdout -> SIGTERM or SIGINT -> goodbyes -> exit 0
+                                                                            a second one         -> the end, at once
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from types import FrameType
 from typing import Any, TextIO
 
 from hopsack.contracts import ContractsInvalid, load
@@ -93,10 +95,34 @@ def _run_solo(settings: Settings, as_json: bool) -> int:
         started = solo.start(configuration.worker(settings))
         started.addCallback(lambda ports: announce(_addresses(settings, ports), sys.stdout, as_json)).addErrback(failed)
 
+    def stopped(well: bool) -> None:
+        if not well:
+            ended["code"] = FAILURE
+
+    reactor.callWhenRunning(_watch_signals)
     reactor.callWhenRunning(start)
-    reactor.addSystemEventTrigger("before", "shutdown", solo.stop)
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: solo.stop().addCallback(stopped))
     reactor.run()
     return ended["code"]
+
+
+def _watch_signals(told: Callable[[], object] = lambda: None) -> None:
+    """The first signal does what the reactor has it do; from then on the kernel ends the process, however busy it is.
+
+    :param told: called at the first.
+    """
+    ours = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def first(number: int, frame: FrameType | None) -> None:
+        for one in ours:
+            signal.signal(one, signal.SIG_DFL)
+        told()
+        before = ours[signal.Signals(number)]
+        if callable(before):
+            before(number, frame)
+
+    for number in ours:
+        signal.signal(number, first)
 
 
 def _reason(failure: Any, settings: Settings) -> str:
@@ -159,18 +185,11 @@ def _run_crossbar(settings: Settings, as_json: bool) -> int:
         announce(_fixed_addresses(settings), out, as_json)
         return result
 
-    def watch_signals() -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before = signal.getsignal(number)
-
-            def stop(*args: Any, before: Any = before) -> None:
-                told["to_stop"] = True
-                before(*args)
-
-            signal.signal(number, stop)
+    def asked() -> None:
+        told["to_stop"] = True
 
     Personality.Node = Node
-    reactor.callWhenRunning(watch_signals)
+    reactor.callWhenRunning(_watch_signals, asked)
     level = "warn" if settings.log == "warning" else settings.log
     argv = ["start", "--cbdir", str(folder), "--loglevel", level, "--color", "false"]
     try:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -76,6 +77,7 @@ _ROWS = (
     Variable("HOPSACK_DATA", "data", "The folder for the secret, logs and state.", ".hopsack"),
     Variable("HOPSACK_SCHEMAS", "schemas", "The folder of the contracts.", "schemas"),
     Variable("HOPSACK_WEB", "web", "The folder served at `/`.", "web_client/dist"),
+    Variable("HOPSACK_DRAIN", "drain", "Seconds that a node which stops gives the calls in flight to end.", "5"),
     Variable("HOPSACK_LOG", "log", "How much is logged: `debug`, `info` or `warning`.", "info"),
     Variable("HOPSACK_TOKEN", "token", "The token to log in with."),
     Variable("HOPSACK_TOKEN_FILE", "token", "A file that holds the token."),
@@ -103,6 +105,7 @@ class Settings:
     :ivar data: folder for secret, logs, state; made at first use.
     :ivar schemas: folder of the contracts.
     :ivar web: folder served at ``/``.
+    :ivar drain: seconds that a node which stops gives the calls in flight to end.
     :ivar log: log level.
     :ivar token: the token that was given, if any. :meth:`operator_token` is what the command line logs in with.
     :ivar url_is_given: whether ``url`` was said, or follows from the other values.
@@ -119,6 +122,7 @@ class Settings:
     data: Path = Path(".hopsack")
     schemas: Path = Path("schemas")
     web: Path = Path("web_client/dist")
+    drain: float = 5.0
     log: LogLevel = "info"
     token: str | None = field(default=None, repr=False)
     given_secret: str | None = field(default=None, repr=False)
@@ -264,6 +268,12 @@ def _port(name: str, raw: str) -> int:
     )
 
 
+def _seconds(name: str, raw: str) -> float:
+    if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", raw):
+        return float(raw)
+    raise ConfigError(f"{name}={raw} is not a number of seconds", "such as 5 or 0.5")
+
+
 def _one_of(*words: str) -> Callable[[str, str], str]:
     def parse(name: str, raw: str) -> str:
         if raw in words:
@@ -335,6 +345,7 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "data": _path,
     "schemas": _path,
     "web": _path,
+    "drain": _seconds,
     "log": _one_of(*get_args(LogLevel)),
     "token": _token,
     "given_secret": _check_secret,

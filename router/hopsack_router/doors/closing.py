@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hopsack.errors import RemoteError
+from hopsack.backoff import hint_of, with_hint
+from hopsack.errors import RemoteError, Unavailable
 
 MAX_REASON = 123
 """Bytes: a control frame carries 125, the code takes two (RFC 6455, section 5.5.1)."""
@@ -28,11 +29,27 @@ NO_PROGRESS = CloseCode(4408, "Nothing moved for too long.")
 
 
 def reason_of(error: RemoteError) -> str:
-    """The reason that tells an error: its code, then as much of its sentence and advice as fits."""
+    """The reason that tells an error: its code, its sentence and advice, and when to come back, as much as fits."""
     advice = f" ({error.advice})" if error.advice else ""
-    return clip(f"{error.code}: {error.message}{advice}")
+    return reason_with(f"{error.code}: {error.message}{advice}", hint_of(error.data))
+
+
+def reason_with(sentence: str, retry_after: float | None) -> str:
+    """A reason that ends with when to come back, where that is known.
+
+    :param retry_after: seconds.
+    """
+    if retry_after is None:
+        return clip(sentence)
+    hint = with_hint("", retry_after)
+    return sentence.encode()[: MAX_REASON - len(hint)].decode(errors="ignore") + hint
 
 
 def clip(reason: str) -> str:
     """As many whole characters of a reason as a close frame carries."""
     return reason.encode()[:MAX_REASON].decode(errors="ignore")
+
+
+def refused_by(error: RemoteError) -> CloseCode:
+    """Why a session that was not let in is closed."""
+    return GOING_AWAY if isinstance(error, Unavailable) else TOKEN_REFUSED

@@ -21,7 +21,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from hopsack.contracts import payload_of
-from hopsack.errors import BadRequest, BrokenResult, Invalid, Overloaded, RemoteError, from_wamp
+from hopsack.errors import BadRequest, BrokenResult, Invalid, Overloaded, RemoteError, Unavailable, from_wamp
 from hopsack_router.doors import envelopes
 from hopsack_router.doors.bearer import token_of
 from hopsack_router.doors.effects import REALM
@@ -39,6 +39,7 @@ from hopsack_router.doors.requests import (
 )
 from hopsack_router.routing import uris
 from hopsack_router.routing.fanout import Outlet
+from hopsack_router.routing.farewell import Farewell
 from hopsack_router.routing.links import DoorLink
 
 ONLY = 1
@@ -142,6 +143,8 @@ class Exchange(DoorLink):
                 error = from_wamp(msg.error, msg.args, msg.kwargs)
                 error.where = error.where or self._where
                 self._fail(error)
+            case Farewell():
+                self._fail(Unavailable(where=self._where, data={"retry_after": msg.retry_after}))
             case message.Goodbye():
                 self.close()
 

@@ -36,10 +36,20 @@ from autobahn.wamp import message
 from hopsack.contracts import payload_of
 from hopsack.errors import BadRequest, BrokenResult, Canceled, Invalid, Overloaded, RemoteError, from_wamp, to_wamp
 from hopsack_router.doors import envelopes
-from hopsack_router.doors.closing import GOING_AWAY, KICKED, NO_PROGRESS, TOKEN_REFUSED, CloseCode, clip, reason_of
+from hopsack_router.doors.closing import (
+    GOING_AWAY,
+    KICKED,
+    NO_PROGRESS,
+    CloseCode,
+    clip,
+    reason_of,
+    reason_with,
+    refused_by,
+)
 from hopsack_router.doors.effects import REALM, Join, Route
 from hopsack_router.doors.envelopes import ABSENT, Absent, Id, Malformed, Request, Response
 from hopsack_router.routing import uris
+from hopsack_router.routing.farewell import Farewell
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +333,7 @@ class Connection:
         waiting, self._waiting = self._waiting, _Waiting()
         slots = [waiting.hello] if waiting.hello is not None else []
         effects = _flat(slot.fail(error) for slot in (*slots, *(slot for slot, _ in waiting.requests)))
-        return effects + self._close(TOKEN_REFUSED, reason_of(error))
+        return effects + self._close(refused_by(error), reason_of(error))
 
     def _carry_out(self, slot: _Slot, request: Request) -> list[Effect]:
         method = _METHODS.get(request.method, Connection._call)
@@ -454,8 +464,9 @@ class Connection:
         return pending.slot.fail(error)
 
     def _dismissed(self, msg: message.Goodbye) -> list[Effect]:
-        code = GOING_AWAY if msg.reason == "wamp.close.system_shutdown" else KICKED
-        return self._close(code, msg.message or code.meaning)
+        if isinstance(msg, Farewell):
+            return self._close(GOING_AWAY, reason_with(GOING_AWAY.meaning, msg.retry_after))
+        return self._close(KICKED, msg.message or KICKED.meaning)
 
     def _close(self, code: CloseCode, reason: str) -> list[Effect]:
         self.state = State.CLOSED

@@ -139,7 +139,7 @@ class RawLink(DoorLink):
                 case Refuse(code, error):
                     self._close(code.number, reason_of(error))
                 case Dismiss(code):
-                    self._close(code.number, code.meaning)
+                    self._close(code.number, effect.reason)
                 case Start():
                     pass  # every event that was queued by now is a subscribed one
                 case _:

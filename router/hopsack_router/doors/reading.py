@@ -19,10 +19,11 @@ from typing import Any
 from autobahn.wamp import message
 
 from hopsack.errors import RemoteError, from_wamp
-from hopsack_router.doors.closing import DENIED, GOING_AWAY, KICKED, TOKEN_REFUSED, UNKNOWN, CloseCode
+from hopsack_router.doors.closing import DENIED, GOING_AWAY, KICKED, UNKNOWN, CloseCode, reason_with, refused_by
 from hopsack_router.doors.effects import Join, Route
 from hopsack_router.doors.patterns import Pattern
 from hopsack_router.routing import uris
+from hopsack_router.routing.farewell import Farewell
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,17 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Dismiss:
-    """The node ends the session: close."""
+    """The node ends the session: close.
+
+    :ivar retry_after: seconds after which the reader should come back, if it should.
+    """
 
     code: CloseCode
+    retry_after: float | None = None
+
+    @property
+    def reason(self) -> str:
+        return reason_with(self.code.meaning, self.retry_after)
 
 
 Effect = Join | Route | Start | Refuse | Dismiss
@@ -96,7 +105,7 @@ class Reader:
 
     def _turn_away(self, error: RemoteError) -> list[Effect]:
         self.state = State.CLOSED
-        return [Refuse(TOKEN_REFUSED, error)]
+        return [Refuse(refused_by(error), error)]
 
     def _subscribed(self, msg: message.Message) -> list[Effect]:
         match msg:
@@ -123,7 +132,7 @@ class Reader:
         if not isinstance(msg, message.Goodbye):
             return []
         self.state = State.CLOSED
-        return [Dismiss(GOING_AWAY if msg.reason == "wamp.close.system_shutdown" else KICKED)]
+        return [Dismiss(GOING_AWAY, msg.retry_after) if isinstance(msg, Farewell) else Dismiss(KICKED)]
 
 
 _NO_TOPIC = frozenset(("hopsack.undeclared", "hopsack.invalid_uri"))

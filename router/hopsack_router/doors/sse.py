@@ -5,9 +5,10 @@ is the topic, ``id:`` the position, ``data:`` the payload as JSON on one line (J
 so one line is always enough). An event is framed once for all readers.
 
 Nothing is written before every subscription stands: what is refused is a problem document with its status, and an
-``EventSource`` that gets one does not try again. Bounds: what waits for a reader that does not read is the link's
-budget (1 MiB), past it the connection is cut; every stream carries a comment each :data:`HEARTBEAT` seconds, so that
-proxies keep it and a dead reader is noticed.
+``EventSource`` that gets one does not try again. So a browser that comes while the node stops gets an empty stream that
+tells it when to come back, and a stream that the node ends has that for its last field. Bounds: what waits for a reader
+that does not read is the link's budget (1 MiB), past it the connection is cut; every stream carries a comment each
+:data:`HEARTBEAT` seconds, so that proxies keep it and a dead reader is noticed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from hopsack.errors import BadRequest, Overloaded, RemoteError
+from hopsack.backoff import hint_of
+from hopsack.errors import BadRequest, Overloaded, RemoteError, Unavailable
 from hopsack_router.doors import envelopes, reading
 from hopsack_router.doors.bearer import token_of
 from hopsack_router.doors.effects import REALM, Join, Route
@@ -136,8 +138,10 @@ class EventStream(DoorLink):
                     self._start()
                 case Refuse(_, error):
                     self._end_with(error)
-                case Dismiss(code):
+                case Dismiss(code, None):
                     self._end_with(Overloaded(code.meaning, data={"retry_after": 1}))
+                case Dismiss(code, retry_after):
+                    self._end_with(Unavailable(code.meaning, data={"retry_after": retry_after}))
                 case _:
                     assert_never(effect)
 
@@ -160,12 +164,16 @@ class EventStream(DoorLink):
         """Say why, where the response has not begun; a stream that runs just ends, and its reader comes back."""
         if not self._open:
             return
-        if self._heartbeat is None:
-            self._request.write(answer_problem(self._request, error))
-        else:
+        if self._heartbeat is not None:
             self.flush()
             self.bend()
             self._request.unregisterProducer()
+            self._request.write(_come_back(error))
+        elif isinstance(error, Unavailable) and _is_event_source(self._request):
+            set_headers(self._request, STREAM_HEADERS)
+            self._request.write(_come_back(error))
+        else:
+            self._request.write(answer_problem(self._request, error))
         self._request.finish()
 
     def _failed(self, failure: Failure) -> None:
@@ -201,6 +209,17 @@ STREAM_HEADERS = {
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",  # nginx holds responses back otherwise
 }
+
+
+def _come_back(error: RemoteError) -> bytes:
+    """The field that tells the reader of a node that stops when to try again, in milliseconds."""
+    wait = hint_of(error.data) if isinstance(error, Unavailable) else None
+    return b"" if wait is None else b"retry: %d\n" % round(wait * 1000)
+
+
+def _is_event_source(request: Request) -> bool:
+    """Whether a status other than 200 would end this reader for good (HTML, section 9.2.3): a browser says so."""
+    return "text/event-stream" in (request.getHeader("accept") or "")
 
 
 class EventsResource(Resource):

@@ -215,6 +215,19 @@ class Dealer(Registrations):
     def _expire(self, in_flight: InvocationRequest, timeout: int) -> None:
         self._end(in_flight, EXPIRED, f"no answer within {timeout} ms")
 
+    def end_all(self) -> None:
+        """The node ends: nobody's call goes on."""
+        for in_flight in list(self._invocations.values()):
+            self._end(in_flight, NODE_STOPS)
+
+    def is_at_work(self, session: NodeSession) -> bool:
+        """Whether it has been asked something that it has not answered, and somebody waits for the answer."""
+        return session in self._callee_to_invocations
+
+    def is_concerned(self, session: NodeSession) -> bool:
+        """Whether it calls or is called."""
+        return session in self._callee_to_invocations or session in self._caller_to_invocations
+
     def detach(self, session: NodeSession) -> None:
         for in_flight in list(self._caller_to_invocations.get(session, ())):
             self._end(in_flight, CALLER_LEFT if in_flight.callee is not session else BOTH_LEFT)
@@ -270,6 +283,10 @@ def _deserted(call: message.Call, _: str) -> RemoteError:
     return Canceled("the callee disconnected before it answered", where=call.procedure)
 
 
+def _stopped(call: message.Call, _: str) -> RemoteError:
+    return Canceled("the node stopped before the callee answered", where=call.procedure)
+
+
 def _late(call: message.Call, facts: str) -> RemoteError:
     return Deadline(facts, where=call.procedure)
 
@@ -289,6 +306,7 @@ EXPIRED            = End(_late,      interrupts=True,  frees=False)  # the timeo
 CALLER_LEFT        = End(None,       interrupts=True,  frees=False)
 CALLEE_LEFT        = End(_deserted,  interrupts=False, frees=True)
 BOTH_LEFT          = End(None,       interrupts=False, frees=True)   # a session that called itself
+NODE_STOPS         = End(_stopped,   interrupts=True,  frees=False)
 CALL_TOO_LARGE     = End(_too_large, interrupts=False, frees=True)   # for the callee: it was never asked
 RESULT_TOO_LARGE   = End(_too_large, interrupts=False, frees=True)   # for the caller
 PROGRESS_TOO_LARGE = End(_too_large, interrupts=True,  frees=False)

@@ -22,9 +22,10 @@ from autobahn.wamp import message, role
 from autobahn.wamp.types import SessionDetails, TransportDetails
 from twisted.internet.defer import Deferred
 
-from hopsack.errors import LoginRequired
+from hopsack.errors import LoginRequired, RemoteError, Unavailable
 from hopsack_router import metrics
 from hopsack_router.routing.fanout import Format, Outlet, frames_of
+from hopsack_router.routing.farewell import STOPPING, NotNow
 
 if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
@@ -183,7 +184,8 @@ class DoorLink(Link):
     def join(self, session: NodeSession, realm: str, token: str | None = None) -> Deferred[SessionDetails]:
         """Open ``session`` over this link and join ``realm``, with a token or as a guest.
 
-        :returns: fires with the session's details; fails with :exc:`hopsack.errors.LoginRequired`.
+        :returns: fires with the session's details; fails with :exc:`hopsack.errors.LoginRequired`, or
+            :exc:`hopsack.errors.Unavailable` when the node is stopping.
         """
         self.session, self._ticket = session, token
         joining: Deferred[SessionDetails] = Deferred()
@@ -206,7 +208,7 @@ class DoorLink(Link):
                 pass  # the session calls joined() once its details are complete
             case message.Abort():
                 joining, self._joining = self._joining, None
-                joining.errback(LoginRequired(msg.message or "", advice="get a new token, or send none"))
+                joining.errback(_refusal(msg))
             case _:
                 return False
         return True
@@ -216,6 +218,12 @@ class DoorLink(Link):
         if self._joining is not None:
             joining, self._joining = self._joining, None
             joining.callback(details)
+
+
+def _refusal(abort: message.Abort) -> RemoteError:
+    if isinstance(abort, NotNow):
+        return Unavailable(STOPPING, data={"retry_after": abort.retry_after})
+    return LoginRequired(abort.message or "", advice="get a new token, or send none")
 
 
 def now() -> float:

@@ -103,16 +103,6 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             self.turns.drop(one)
         return [self._detach(one) for one in sessions]
 
-    def say_goodbye(self) -> None:
-        """Tell every client that the node ends (WAMP basic profile, section 4.2.3)."""
-        for session in list(self._session_id_to_session.values()):
-            if getattr(session, "door", None) and session._transport is not None:
-                session.farewell("wamp.close.system_shutdown", "the node is stopping")
-
-    def has_clients(self) -> bool:
-        """Whether anybody is in the realm who came by a door."""
-        return any(hasattr(session, "door") for session in self._session_id_to_session.values())
-
     def serves(self, procedure: str) -> bool:
         return self._dealer._registration_map.get_observation(procedure) is not None
 
@@ -278,6 +268,14 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         if msg.payload is None:
             return self._judged(session, msg, self.admission.call(session, msg.procedure, msg.args, msg.kwargs))
         return self._judged(session, msg, self.admission.call_opaque(session, msg.procedure))
+
+    def admit_calls(self, may: Callable[[NodeSession, message.Call], bool]) -> None:
+        """From now on ask this first about every call of a client's; it answers what it does not let pass."""
+
+        def admit(session: NodeSession, msg: message.Call) -> message.Message | None:
+            return self._admit_call(session, msg) if may(session, msg) else None
+
+        self._routes[message.Call].admit = admit
 
     def _admit_subscribe(self, session: NodeSession, msg: message.Subscribe) -> message.Message | None:
         return self._judged(session, msg, self.admission.subscribe(session, msg.topic, msg.match or "exact"))

@@ -252,10 +252,6 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         self._session_id = self._previous_session_id = self._pending_session_id = self._pending_auth = None
         self._authid = self._authrole = self._authmethod = self._authprovider = None
 
-    def farewell(self, reason: str, message_: str) -> None:
-        """Ask the client to leave: it stays in the realm until it does."""
-        super().leave(reason, message_)
-
     def leave(self, reason: str | None = None, message: str | None = None) -> None:
         """End this session by force: it is out of the realm at once, its connection is closed soon.
 

@@ -18,6 +18,7 @@ from hopsack_router.doors.jsonrpc import Close, Joined, Send
 from hopsack_router.doors.patterns import patterns_of
 from hopsack_router.doors.reading import Dismiss, Refuse, Start
 from hopsack_router.routing.fanout import Delivery
+from hopsack_router.routing.farewell import Farewell
 from hopsack_router.routing.router import YieldError
 from hopsack_router.routing.unread import Carried
 
@@ -43,6 +44,8 @@ _MESSAGES = {
 def _message(wamp: list[Any]) -> message.Message:
     if wamp[:2] == [message.Error.MESSAGE_TYPE, message.Yield.MESSAGE_TYPE]:  # not in WAMP, so not in Autobahn
         return YieldError(wamp[2], wamp[4], wamp[5], wamp[6])
+    if wamp[0] == message.Goodbye.MESSAGE_TYPE and "retry_after" in wamp[1]:
+        return Farewell(wamp[1]["retry_after"])
     return _MESSAGES[wamp[0]].parse(wamp)
 
 
@@ -101,7 +104,7 @@ class Replay:
                     close = {"code": code.number, "reason": reason_of(error)}
                     self.seen.append({"from": "server", "close": close})
                 case Dismiss(code):
-                    self.seen.append({"from": "server", "close": {"code": code.number, "reason": code.meaning}})
+                    self.seen.append({"from": "server", "close": {"code": code.number, "reason": effect.reason}})
                 case Start():
                     pass
 

@@ -10,7 +10,7 @@ from autobahn.wamp import message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hopsack.errors import LoginRequired
+from hopsack.errors import LoginRequired, Unavailable
 from hopsack_router.doors.effects import Join, Route
 from hopsack_router.doors.jsonrpc import Close, Connection, Joined, Limits, Send, State
 from hopsack_router.nesting import bound_nesting
@@ -148,6 +148,16 @@ def test_a_refused_guest_takes_the_queued_requests_along() -> None:
     assert codes(effects) == ["hopsack.login_required"] * 2
     assert effects[-1] == Close(4401, "hopsack.login_required: guests are not welcome here")
     assert say(machine, "demo.add", id=3) == []
+
+
+def test_who_comes_while_the_node_stops_is_told_when_to_come_back() -> None:
+    machine = connection(joined=False)
+    say(machine, "hopsack.hello", id=1)
+
+    effects = machine.refused(Unavailable("the node is stopping", data={"retry_after": 2.3}))
+
+    assert codes(effects) == ["hopsack.unavailable"]
+    assert effects[-1] == Close(1001, "hopsack.unavailable: the node is stopping (retry_after=2.3)")
 
 
 def test_nothing_is_said_after_the_connection_is_gone() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from crossbar.common.checkconfig import InvalidConfigException
 
-from hopsack.errors import BadRequest, Denied, LoginRequired, Overloaded, RemoteError
+from hopsack.errors import BadRequest, Denied, LoginRequired, Overloaded, RemoteError, Unavailable
 from hopsack_router.doors import PATHS, SERVICES, raw, sse
 from hopsack_router.doors.bearer import token_of
 from hopsack_router.doors.closing import MAX_REASON, clip, reason_of
@@ -68,6 +68,9 @@ def test_bearer_tokens() -> None:
 
 def test_close_reasons_fit() -> None:
     assert reason_of(Denied("no", advice="ask")) == "hopsack.denied: no (ask)"
+    long = reason_of(Unavailable("ü" * 200, data={"retry_after": 2.3}))
+    assert long.endswith("ü (retry_after=2.3)")
+    assert MAX_REASON - 1 <= len(long.encode()) <= MAX_REASON
     assert len(clip("ü" * 200).encode()) == MAX_REASON - 1
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from autobahn.wamp import message
 
-from hopsack.errors import LoginRequired
+from hopsack.errors import LoginRequired, Unavailable
 from hopsack_router.doors.closing import DENIED, GOING_AWAY, KICKED, TOKEN_REFUSED, UNKNOWN
 from hopsack_router.doors.effects import Join, Route
 from hopsack_router.doors.patterns import Pattern
 from hopsack_router.doors.reading import Dismiss, Reader, Refuse, Start
+from hopsack_router.routing.farewell import Farewell
 
 BOTH = (Pattern("demo.news", "exact"), Pattern("demo.", "prefix"))
 
@@ -62,14 +63,21 @@ def test_a_token_that_is_refused() -> None:
     assert Reader(BOTH, "old").refused(error) == [Refuse(TOKEN_REFUSED, error)]
 
 
+def test_a_node_that_stops_is_no_matter_of_the_token() -> None:
+    error = Unavailable(data={"retry_after": 2.3})
+
+    assert Reader(BOTH).refused(error) == [Refuse(GOING_AWAY, error)]
+
+
 def test_goodbye_at_any_time() -> None:
-    shutdown, kick = message.Goodbye("wamp.close.system_shutdown"), message.Goodbye("wamp.close.killed")
+    shutdown, kick = Farewell(2.3), message.Goodbye("wamp.close.killed")
     early, late = Reader(BOTH), Reader(BOTH[:1])
     early.joined()
     late.joined()
     late.routed(message.Subscribed(1, 71))
 
-    assert early.routed(shutdown) == [Dismiss(GOING_AWAY)]
+    assert early.routed(shutdown) == [Dismiss(GOING_AWAY, 2.3)]
+    assert Dismiss(GOING_AWAY, 2.3).reason == "The node is going away. (retry_after=2.3)"
     assert late.routed(kick) == [Dismiss(KICKED)]
     assert late.routed(kick) == []
 

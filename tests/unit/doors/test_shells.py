@@ -23,6 +23,7 @@ from hopsack_router.doors.site import ARRIVAL, LINGER, MAX_HEAD, bound
 from hopsack_router.doors.sse import HEARTBEAT, EventsResource
 from hopsack_router.doors.websockets import DoorFactory, DoorResource, WebSocketOptions
 from hopsack_router.routing.fanout import Delivery, Outbox
+from hopsack_router.routing.farewell import Farewell, NotNow
 from hopsack_router.routing.unread import Carried
 
 
@@ -50,6 +51,13 @@ class Session:
         delivery = Delivery(topic, 71, "exact", publication, Carried(None, [value], None))
         outlet = self.link.outlet
         outlet.outbox.share(self.link.format.event(delivery), [outlet])
+
+
+class Stopping(Session):
+    """The same when the node stops."""
+
+    def onMessage(self, msg: message.Message) -> None:
+        self.link.send(NotNow(2.3))
 
 
 class World:
@@ -187,10 +195,36 @@ def test_a_stream_ends_with_the_node(world: World) -> None:
     open_stream(world)
     world.turn()
 
-    world.session.link.send(message.Goodbye("wamp.close.system_shutdown"))
+    world.session.link.send(Farewell(2.3))
 
-    assert world.turn().endswith(b"0\r\n\r\n")
+    assert world.turn().endswith(b"\r\nretry: 2300\n\r\n0\r\n\r\n")
     assert world.session.closed == [True]
+
+
+def test_a_stream_that_an_operator_ends_says_nothing_of_returning(world: World) -> None:
+    open_stream(world)
+    world.turn()
+
+    world.session.link.send(message.Goodbye("wamp.close.killed"))
+
+    assert world.turn() == b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
+def test_a_reader_that_comes_while_the_node_stops(world: World, accept: str) -> None:
+    world.session = Stopping()
+    site = bound(Site(EventsResource(world.host), reactor=world.clock))
+
+    world.connect(site, "GET /events?topic=demo.news HTTP/1.1", "Host: test", f"Accept: {accept}")
+    answer = world.turn()
+
+    if accept == "*/*":
+        assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert b"\r\nRetry-After: 3\r\n" in answer
+        assert b'"code":"hopsack.unavailable"' in answer
+    else:  # EventSource takes any other status for the end
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answer.endswith(b"\r\nretry: 2300\n\r\n0\r\n\r\n")
 
 
 def open_http(world: World, sent: bytes) -> Any:
