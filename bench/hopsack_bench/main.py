@@ -21,7 +21,7 @@ from hopsack_bench.stage import Stage
 from hopsack_bench.targets import Verdict, judge
 
 RESULTS = BENCH / "results"
-NEEDS_NO_COMPILER = ("rpc",)
+NEEDS_NO_COMPILER = ("rpc", "sdk")
 
 Say = Callable[[str], None]
 

@@ -1,4 +1,7 @@
-"""Calls from one service through the server to another: the server on one core, both services on the other."""
+"""Calls from one service through the server to another: the server on one core, both services on the other.
+
+:func:`program` and :func:`ask` are for other scenarios too: they run an end of ``load/calls.py``, and talk to it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -19,7 +22,10 @@ from hopsack_bench.samples import Sample
 from hopsack_bench.servers import Broken, Place
 from hopsack_bench.stage import Stage
 
+T = TypeVar("T")
+
 Client = Literal["hopsack", "autobahn", "nats"]
+Role = Literal["serve", "call", "read", "publish"]
 IN_FLIGHT = 64
 WARM_UP_SECONDS = 0.5
 PROGRAM = BENCH / "load" / "calls.py"
@@ -66,13 +72,14 @@ PAIRS: Mapping[str, Pair] = {
 
 
 @contextmanager
-def _program(role: str, pair: Pair, place: Place, core: int) -> Iterator[subprocess.Popen[str]]:
+def program(role: Role, pair: Pair, place: Place, core: int) -> Iterator[subprocess.Popen[str]]:
+    """One end, connected and ready, for as long as it is entered."""
     command = [sys.executable, "-P", str(PROGRAM), role, pair.client, pair.url(place), pair.token(place)]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=machine.on_core(core)
     )
     try:
-        _line(process)
+        _read_line(process)
         yield process
     finally:
         assert process.stdin is not None
@@ -85,7 +92,7 @@ def _program(role: str, pair: Pair, place: Place, core: int) -> Iterator[subproc
         process.stdout.close()
 
 
-def _line(process: subprocess.Popen[str]) -> str:
+def _read_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
@@ -104,11 +111,11 @@ def measure(stage: Stage, name: str, number: int, seconds: float) -> Iterator[Sa
     pair = PAIRS[name]
     place = stage.server(pair.peer)
     core = stage.cores.load
-    with _program("serve", pair, place, core) as callee, _program("call", pair, place, core) as caller:
+    with program("serve", pair, place, core) as callee, program("call", pair, place, core) as caller:
         for in_flight in (IN_FLIGHT, 1):
-            _go(caller, in_flight, min(seconds, WARM_UP_SECONDS))
+            go(caller, in_flight, min(seconds, WARM_UP_SECONDS))
             meter, callee_before = stage.meter(place), machine.cpu_seconds(callee.pid)
-            called = _go(caller, in_flight, seconds)
+            called = go(caller, in_flight, seconds)
             spent, callee_cpu = meter.since(), machine.cpu_seconds(callee.pid) - callee_before
             if not called.calls:
                 raise Broken("no call was answered")
@@ -127,8 +134,17 @@ def measure(stage: Stage, name: str, number: int, seconds: float) -> Iterator[Sa
             yield Sample(words, name, number, figures)
 
 
-def _go(caller: subprocess.Popen[str], in_flight: int, seconds: float) -> Called:
-    assert caller.stdin is not None
-    caller.stdin.write(f"go {in_flight} {seconds}\n")
-    caller.stdin.flush()
-    return msgspec.json.decode(_line(caller), type=Called)
+def go(caller: subprocess.Popen[str], in_flight: int, seconds: float, held: int = 0) -> Called:
+    """:param held: so many more calls wait in the callee meanwhile."""
+    return ask(caller, f"go {in_flight} {seconds} {held}", Called)
+
+
+def ask(process: subprocess.Popen[str], words: str, type_: type[T]) -> T:
+    """Say a line to an end, and wait for its answer.
+
+    :raises Broken: it has failed.
+    """
+    assert process.stdin is not None
+    process.stdin.write(words + "\n")
+    process.stdin.flush()
+    return msgspec.json.decode(_read_line(process), type=type_)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from hopsack_bench import costs, events, joins, rpc
+from hopsack_bench import costs, events, joins, library, rpc
 from hopsack_bench.costs import Crowd
 from hopsack_bench.events import Load
 from hopsack_bench.samples import Figure, Sample
@@ -104,6 +104,7 @@ _CALLS = (
     Figure("callee_us", "callee µs", "us"),
     *_CORE,
 )
+_SIDES = (Figure("cpu_us", "CPU µs", "us"), Figure("per_second", "per second", "count"), *_WAITS[:2])
 _JOINS = (
     Figure("cpu_us", "CPU µs per join", "us"),
     Figure("per_second", "joins/s", "count"),
@@ -160,6 +161,14 @@ _ROWS = (
         {"stock": "stock", "nats": "nats"},
         _pairs("hopsack", "hopsack-autobahn", "stock-sdk", "stock", "nats"),
         lambda size: partial(rpc.measure, seconds=size.seconds),
+    ),
+    Scenario(
+        "sdk",
+        "The library: CPU of a program for a call or event of 200 bytes, at the same node",
+        _SIDES,
+        {"hopsack-autobahn": "Autobahn"},
+        _pairs("hopsack", "hopsack-autobahn"),
+        lambda size: partial(library.measure, seconds=size.seconds),
     ),
     Scenario(
         "connect",

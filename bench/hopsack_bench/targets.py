@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any, Literal
 
 from hopsack_bench.costs import CALLS, CROWD, EVENTS
+from hopsack_bench.library import ALONE, AMONG, SIDES
 from hopsack_bench.samples import Sample
 from hopsack_bench.scenarios import FULL
 
@@ -102,6 +103,16 @@ def _rpc() -> Iterable[Target]:
     yield Target("rpc", "p50 of one call at a time over nats", this, "at most", 1.3, that)
 
 
+def _library() -> Iterable[Target]:
+    for side in SIDES:
+        this, that = At(side, "hopsack", "cpu_us"), At(side, "hopsack-autobahn", "cpu_us")
+        yield Target("sdk", f"{side}: CPU over Autobahn's session", this, "at most", 0.5, that)
+    for figure, limit in (("p50_ms", 1.2), ("p99_ms", 1.5)):
+        this, that = At(AMONG, "hopsack", figure), At(ALONE, "hopsack", figure)
+        words = f"{figure.removesuffix('_ms')} of one call while 1,000 others are in hand, over none"
+        yield Target("sdk", words, this, "at most", limit, that)
+
+
 def _sessions() -> Iterable[Target]:
     for name in ("hopsack-raw", "hopsack-json"):
         yield Target("connect", f"{name}: joins/s", At(f"{FULL.joins:,} joins", name, "per_second"), "at least", 2000)
@@ -121,7 +132,7 @@ def _costs() -> Iterable[Target]:
             yield Target("crowd", f"{name}: {variant.words}, over 100 of each", this, "at most", 1.2, that)
 
 
-TARGETS: Sequence[Target] = (*_fanout(), *_burst(), *_latency(), *_rpc(), *_sessions(), *_costs())
+TARGETS: Sequence[Target] = (*_fanout(), *_burst(), *_latency(), *_rpc(), *_library(), *_sessions(), *_costs())
 
 
 def judge(scenario: str, samples: Sequence[Sample], targets: Iterable[Target] = TARGETS) -> list[Verdict]:

@@ -1,10 +1,14 @@
-"""One end of the calls that are measured: a service that answers, or one that asks, with one of three libraries.
+"""One end of the calls and events that are measured, with one of three libraries.
 
-    calls.py serve CLIENT URL TOKEN
-    calls.py call  CLIENT URL TOKEN
+    calls.py serve   CLIENT URL TOKEN      answers calls
+    calls.py call    CLIENT URL TOKEN      makes them
+    calls.py read    CLIENT URL TOKEN      takes events
+    calls.py publish CLIENT URL TOKEN      publishes them
 
-It prints a JSON line when it is ready. A caller then obeys lines on stdin, ``go IN_FLIGHT SECONDS``, and prints what it
-saw; both end with their stdin. The answer is what was asked, so that only the way there and back is measured.
+It prints a JSON line when it is ready. Then it obeys lines on stdin and answers each with what it saw, and ends with
+its stdin. A caller takes ``go IN_FLIGHT SECONDS HELD``, where HELD more calls wait in the service all the time, a
+publisher ``go SECONDS``, a reader ``until EVENTS``. The answer to a call is what was asked, so that only the way is
+measured.
 """
 
 from __future__ import annotations
@@ -13,66 +17,156 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hopsack_bench import wire
 
-PROCEDURE = "bench.echo"
+ECHO = "bench.echo"
+HOLD = "bench.hold"
+RELEASE = "bench.release"
+TOPIC = "bench.event"
 PAYLOAD_BYTES = 200
 REALM = "hopsack"
-
-Call = Callable[[], Awaitable[Any]]
-Use = Callable[[Call], Awaitable[None]]
-
-
-# ---- the three libraries: each connects, serves if it must, and hands on how to call ---------------------------------
+HELD_SECONDS = 120
+BURST = 64
+"""Events that are published before the publisher waits for the acknowledgement of the last, lest they pile up."""
 
 
-async def with_hopsack(url: str, token: str, serves: bool, use: Use) -> None:
+# ---- the three libraries ---------------------------------------------------------------------------------------------
+
+
+class Client(Protocol):
+    """What each library is asked to do, as its users would do it."""
+
+    async def serve(self) -> None:
+        """Answer calls from now on."""
+
+    def call(self) -> Awaitable[Any]: ...
+
+    def hold(self) -> Awaitable[Any]:
+        """Call what is answered only when :meth:`release` is called."""
+        ...
+
+    def release(self) -> Awaitable[Any]: ...
+
+    async def read(self, took: Callable[[], None]) -> None:
+        """Subscribe; ``took`` is called for each event from now on."""
+
+    async def publish(self, *, acknowledge: bool) -> None: ...
+
+
+class Gate:
+    """Where held calls wait."""
+
+    def __init__(self) -> None:
+        self._opened = asyncio.Event()
+
+    async def wait(self) -> None:
+        await self._opened.wait()
+
+    def open(self) -> None:
+        self._opened.set()
+        self._opened = asyncio.Event()
+
+
+class Hopsack:
+    def __init__(self, fabric: Any) -> None:
+        self._fabric = fabric
+        self._payload = wire.event(PAYLOAD_BYTES)
+
+    async def serve(self) -> None:
+        gate = Gate()
+
+        async def echo(query: Any) -> Any:
+            return query
+
+        async def hold() -> None:
+            await gate.wait()
+
+        async def release() -> None:
+            gate.open()
+
+        for procedure, handler in ((ECHO, echo), (HOLD, hold), (RELEASE, release)):
+            await self._fabric.register(procedure, handler)
+
+    def call(self) -> Awaitable[Any]:
+        return self._fabric.call(ECHO, self._payload)  # type: ignore[no-any-return]
+
+    def hold(self) -> Awaitable[Any]:
+        return self._fabric.call(HOLD, timeout=HELD_SECONDS)  # type: ignore[no-any-return]
+
+    def release(self) -> Awaitable[Any]:
+        return self._fabric.call(RELEASE)  # type: ignore[no-any-return]
+
+    async def read(self, took: Callable[[], None]) -> None:
+        async def on_event(_: Any) -> None:
+            took()
+
+        await self._fabric.subscribe(TOPIC, on_event)
+
+    async def publish(self, *, acknowledge: bool) -> None:
+        await self._fabric.publish(TOPIC, self._payload, acknowledge=acknowledge)
+
+
+@asynccontextmanager
+async def with_hopsack(url: str, token: str) -> AsyncIterator[Client]:
     from hopsack import connect
 
-    payload = wire.event(PAYLOAD_BYTES)
-
-    async def echo(query: Any) -> Any:
-        return query
-
     async with connect(url, token or None, realm=REALM) as fabric:
-        if serves:
-            await fabric.register(PROCEDURE, echo)
-        await use(lambda: fabric.call(PROCEDURE, payload))
+        yield Hopsack(fabric)
 
 
-async def with_nats(url: str, token: str, serves: bool, use: Use) -> None:
-    import nats
-    from nats.aio.msg import Msg
+class Autobahn:
+    def __init__(self, session: Any) -> None:
+        from autobahn.wamp.types import PublishOptions
 
-    # Bytes go through as they are: no JSON is read or written, which favours this peer.
-    payload = json.dumps(wire.event(PAYLOAD_BYTES), separators=(",", ":")).encode()
+        self._session = session
+        self._payload = wire.event(PAYLOAD_BYTES)
+        self._acknowledged = PublishOptions(acknowledge=True)
 
-    async def echo(message: Msg) -> None:
-        await message.respond(message.data)
+    async def serve(self) -> None:
+        gate = Gate()
 
-    client = await nats.connect(url)
-    if serves:
-        await client.subscribe(PROCEDURE, cb=echo)
-        await client.flush()
-    await use(lambda: client.request(PROCEDURE, payload, timeout=10))
-    await client.close()
+        async def hold() -> None:
+            await gate.wait()
+
+        await self._session.register(lambda query: query, ECHO)
+        await self._session.register(hold, HOLD)
+        await self._session.register(gate.open, RELEASE)
+
+    def call(self) -> Awaitable[Any]:
+        return self._session.call(ECHO, self._payload)  # type: ignore[no-any-return]
+
+    def hold(self) -> Awaitable[Any]:
+        return self._session.call(HOLD)  # type: ignore[no-any-return]
+
+    def release(self) -> Awaitable[Any]:
+        return self._session.call(RELEASE)  # type: ignore[no-any-return]
+
+    async def read(self, took: Callable[[], None]) -> None:
+        await self._session.subscribe(lambda _: took(), TOPIC)
+
+    async def publish(self, *, acknowledge: bool) -> None:
+        if acknowledge:
+            await self._session.publish(TOPIC, self._payload, options=self._acknowledged)
+        else:
+            self._session.publish(TOPIC, self._payload)
 
 
-async def with_autobahn(url: str, token: str, serves: bool, use: Use) -> None:
+@asynccontextmanager
+async def with_autobahn(url: str, token: str) -> AsyncIterator[Client]:
     from autobahn.asyncio.rawsocket import WampRawSocketClientFactory
     from autobahn.asyncio.wamp import ApplicationSession
     from autobahn.wamp.serializer import MsgPackSerializer
 
-    payload = wire.event(PAYLOAD_BYTES)
     joined: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
-    class Client(ApplicationSession):  # type: ignore[misc]
+    class Session(ApplicationSession):  # type: ignore[misc]
         def onConnect(self) -> None:
             self.join(REALM, ["ticket" if token else "anonymous"], "bench" if token else None)
 
@@ -88,43 +182,138 @@ async def with_autobahn(url: str, token: str, serves: bool, use: Use) -> None:
 
     _, _, address = url.partition("//")
     host, _, port = address.partition(":")
-    factory = WampRawSocketClientFactory(Client, serializer=MsgPackSerializer())
+    factory = WampRawSocketClientFactory(Session, serializer=MsgPackSerializer())
     transport, _ = await asyncio.get_running_loop().create_connection(factory, host, int(port))
-    session = await joined
-    if serves:
-        await session.register(lambda query: query, PROCEDURE)
-    await use(lambda: session.call(PROCEDURE, payload))
+    yield Autobahn(await joined)
     transport.close()
+
+
+class Nats:
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        # Bytes go through as they are: no JSON is read or written, which favours this peer.
+        self._payload = json.dumps(wire.event(PAYLOAD_BYTES), separators=(",", ":")).encode()
+
+    async def serve(self) -> None:
+        async def echo(message: Any) -> None:
+            await message.respond(message.data)
+
+        await self._client.subscribe(ECHO, cb=echo)
+        await self._client.flush()
+
+    def call(self) -> Awaitable[Any]:
+        return self._client.request(ECHO, self._payload, timeout=10)  # type: ignore[no-any-return]
+
+    def hold(self) -> Awaitable[Any]:
+        # Its subscriptions take one message after the other: a call that waits holds up those behind it.
+        raise NotImplementedError
+
+    def release(self) -> Awaitable[Any]:
+        raise NotImplementedError
+
+    async def read(self, took: Callable[[], None]) -> None:
+        async def on_event(_: Any) -> None:
+            took()
+
+        await self._client.subscribe(TOPIC, cb=on_event)
+        await self._client.flush()
+
+    async def publish(self, *, acknowledge: bool) -> None:
+        await self._client.publish(TOPIC, self._payload)
+        if acknowledge:
+            await self._client.flush()
+
+
+@asynccontextmanager
+async def with_nats(url: str, token: str) -> AsyncIterator[Client]:
+    import nats
+
+    client = await nats.connect(url)
+    yield Nats(client)
+    await client.close()
 
 
 CLIENTS = {"hopsack": with_hopsack, "nats": with_nats, "autobahn": with_autobahn}
 
 
-# ---- the two roles ---------------------------------------------------------------------------------------------------
+# ---- the four roles --------------------------------------------------------------------------------------------------
 
 
 def say(**facts: Any) -> None:
     print(json.dumps(facts), flush=True)
 
 
-async def next_line() -> str:
-    return await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
-
-
-async def serve(_: Call) -> None:
+async def lines() -> AsyncIterator[list[str]]:
+    """The words of each line of stdin; before the first, the other side is told that this one is ready."""
     say(ready=True)
-    await next_line()
+    while line := await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
+        yield line.split()
 
 
-async def ask(call: Call) -> None:
-    await call()
-    say(ready=True)
-    while line := await next_line():
-        _, in_flight, seconds = line.split()
-        say(**await load(call, int(in_flight), float(seconds)))
+async def serve(client: Client) -> None:
+    await client.serve()
+    async for _ in lines():
+        pass
 
 
-async def load(call: Call, in_flight: int, seconds: float) -> dict[str, Any]:
+async def call(client: Client) -> None:
+    await client.call()
+    async for _, in_flight, seconds, held in lines():
+        say(**await among(client, int(held), load(client.call, int(in_flight), float(seconds))))
+
+
+async def read(client: Client) -> None:
+    events = 0
+    wanted = -1
+    there = asyncio.Event()
+
+    def took() -> None:
+        nonlocal events
+        events += 1
+        if events == wanted:
+            there.set()
+
+    await client.read(took)
+    async for _, number in lines():
+        wanted = int(number)
+        if events < wanted:
+            await there.wait()
+        there.clear()
+        say(events=events)
+
+
+async def publish(client: Client) -> None:
+    async for _, seconds in lines():
+        say(**await publishing(client, float(seconds)))
+
+
+async def among(client: Client, held: int, loading: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    """Load while ``held`` more calls are in the service's hands."""
+    holding = [asyncio.ensure_future(client.hold()) for _ in range(held)]
+    if holding:
+        await client.call()  # once this one is answered, those before it have arrived
+        if any(one.done() for one in holding):
+            raise RuntimeError("a call that should wait was answered")
+    facts = await loading
+    if holding:
+        await client.release()
+        await asyncio.gather(*holding)
+    return facts
+
+
+async def publishing(client: Client, seconds: float) -> dict[str, Any]:
+    """Publish as fast as the server takes it."""
+    clock = time.perf_counter
+    events, began, cpu = 0, clock(), time.process_time()
+    while clock() - began < seconds:
+        for _ in range(BURST - 1):
+            await client.publish(acknowledge=False)
+        await client.publish(acknowledge=True)
+        events += BURST
+    return {"events": events, "seconds": clock() - began, "cpu": time.process_time() - cpu}
+
+
+async def load(call: Callable[[], Awaitable[Any]], in_flight: int, seconds: float) -> dict[str, Any]:
     """Keep ``in_flight`` calls under way for this long."""
     took: list[int] = []
     clock = time.perf_counter_ns
@@ -150,10 +339,18 @@ def _quantile(took: list[int], q: float) -> float:
     return took[min(len(took) - 1, int(q * len(took)))] / 1e3 if took else 0.0
 
 
+ROLES = {"serve": serve, "call": call, "read": read, "publish": publish}
+
+
+async def play(role: str, client: str, url: str, token: str) -> None:
+    async with CLIENTS[client](url, token) as connected:
+        await ROLES[role](connected)
+
+
 def main() -> None:
     role, client, url, token = sys.argv[1:]
     try:
-        asyncio.run(CLIENTS[client](url, token, role == "serve", serve if role == "serve" else ask))
+        asyncio.run(play(role, client, url, token))
     except Exception as error:
         say(error=f"{type(error).__name__}: {error}")
         sys.exit(1)

@@ -37,6 +37,6 @@ class Options:
     ping_timeout: float = 5.0
     buffer: int = 16 << 20
     in_flight: int = 10_000
-    at_once: int = 1_000
+    at_once: int = 10_000
     chance: Callable[[], float] = random.random
     incident: Callable[[], str] = _incident

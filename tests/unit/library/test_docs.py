@@ -32,4 +32,4 @@ def test_the_numbers_are_the_defaults() -> None:
     options = Options()
 
     assert (options.timeout, options.ping_interval + options.ping_timeout) == (10.0, 10.0)
-    assert (options.in_flight, options.at_once, options.buffer) == (10_000, 1_000, 16 << 20)
+    assert (options.in_flight, options.at_once, options.buffer) == (10_000, 10_000, 16 << 20)
