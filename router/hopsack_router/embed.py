@@ -135,7 +135,7 @@ class EmbeddedLink(Link):
         return payload
 
     def flush(self) -> None:
-        for payload in self.take():
+        for payload in self.withdraw():
             self._receive(payload)
 
     def write(self, data: bytes) -> None:

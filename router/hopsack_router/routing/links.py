@@ -112,11 +112,11 @@ class Link:
 
     def flush(self) -> None:
         """Write what is queued, unless the transport's buffer is full."""
-        frames = self.take()
+        frames = self.withdraw()
         if frames:
             self.write(frames[0] if len(frames) == 1 else b"".join(frames))
 
-    def take(self) -> list[bytes]:
+    def withdraw(self) -> list[bytes]:
         """Take what may be written now out of the queue."""
         outlet = self.outlet
         if outlet.waiting is None or self._paused:
