@@ -53,9 +53,9 @@ class Stranger(EmbeddedLink):
 
     def says(self, *said: Any) -> list[Any]:
         self.receive(msgspec.msgpack.encode(said))
-        return self.take()
+        return self.hears()
 
-    def take(self) -> list[Any]:
+    def hears(self) -> list[Any]:
         self._realm.turn()
         taken, self.received = self.received, []
         return taken
@@ -350,7 +350,7 @@ def test_an_answer_that_takes_its_time(open_realm: Realm, knock: type[Knock]) ->
     knock.opened.callback(Accept("hopsack", "joe", "user", "knock", "knocker"))
 
     assert waiting == []
-    assert stranger.take()[0][0] == WELCOME
+    assert stranger.hears()[0][0] == WELCOME
 
 
 @pytest.mark.parametrize("gone", [lambda it: it.lost(), lambda it: it.says(ABORT, {}, "wamp.close.normal")])
@@ -364,7 +364,7 @@ def test_an_answer_that_comes_too_late(
     gone(stranger)
     knock.opened.callback(Accept("hopsack", "joe", "user", "knock", "knocker"))
 
-    assert stranger.take() == []
+    assert stranger.hears() == []
     assert members(open_realm) == 0
 
 
@@ -379,7 +379,7 @@ def test_a_method_that_fails_says_nothing_of_why(open_realm: Realm, knock: type[
     told = stranger.says(AUTHENTICATE, "knock " * 3, {})
     if knock.opened is not None:
         knock.opened.errback(failure)
-        told = stranger.take()
+        told = stranger.hears()
 
     ((kind, details, reason),) = told
     assert (kind, reason) == (ABORT, FAILED)
