@@ -154,7 +154,7 @@ _ROWS = (
     ErrorKind(
         "hopsack.unavailable",
         503,
-        1017,
+        1018,
         None,
         "later",
         "The node is stopping. This was not carried out; connect again after the time given.",

@@ -215,7 +215,7 @@ def test_a_refusal_tells_when_to_come_back() -> None:
     session = RawSession()
     session.take(on.Opened(1 << 20))
     data = {"code": "hopsack.unavailable", "retry": "later", "data": {"retry_after": 2.3}}
-    error = {"code": 1017, "message": "the node is stopping", "data": data}
+    error = {"code": 1018, "message": "the node is stopping", "data": data}
 
     refuse, close = session.take(on.Received(json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode()))
 

@@ -28,7 +28,7 @@ export const ERRORS = {
   "hopsack.internal": { jsonrpc: 1011, wamp: "wamp.error.runtime_error", retry: "later", meaning: "The callee failed in a way its contract does not declare; its log has the incident." },
   "hopsack.too_large": { jsonrpc: 1012, wamp: "wamp.error.payload_size_exceeded", retry: "never", meaning: "The message is larger than this connection may carry." },
   "hopsack.overloaded": { jsonrpc: 1013, wamp: null, retry: "later", meaning: "Too much is queued; try again after the time given." },
-  "hopsack.unavailable": { jsonrpc: 1017, wamp: null, retry: "later", meaning: "The node is stopping. This was not carried out; connect again after the time given." },
+  "hopsack.unavailable": { jsonrpc: 1018, wamp: null, retry: "later", meaning: "The node is stopping. This was not carried out; connect again after the time given." },
   "hopsack.method_not_allowed": { jsonrpc: 1014, wamp: null, retry: "never", meaning: "This path does not take that HTTP method." },
   "hopsack.not_found": { jsonrpc: 1015, wamp: null, retry: "never", meaning: "There is nothing at this path." },
   "hopsack.declared": { jsonrpc: 1016, wamp: null, retry: "never", meaning: "The callee answered with an error that its contract declares; the code is the contract's." },
