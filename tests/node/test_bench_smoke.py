@@ -32,17 +32,27 @@ def test_events_calls_and_joins_are_counted_to_the_last(tmp_path: Path) -> None:
     subjects = ["hopsack", "hopsack-raw", "hopsack-json", "floor"]
     only = [word for name in subjects for word in ("--only", name)]
 
-    ran = bench("fanout", "rpc", "connect", "--quick", "--json", "--name", "smoke", "--into", str(tmp_path), *only)
+    ran = bench(
+        "fanout", "rpc", "sdk", "connect", "--quick", "--json", "--name", "smoke", "--into", str(tmp_path), *only
+    )
 
     assert ran.returncode == 0, ran.stderr
-    fanout, rpc, connect = map(json.loads, ran.stdout.splitlines())
+    fanout, rpc, sdk, connect = map(json.loads, ran.stdout.splitlines())
     assert {one["subject"] for one in fanout["samples"]} == set(subjects[1:])
     assert all(one["figures"]["delivered"] == 1 for one in fanout["samples"])
-    assert all(one["figures"]["cpu_us"] > 0 for one in fanout["samples"] + rpc["samples"] + connect["samples"])
+    assert all(
+        one["figures"]["cpu_us"] > 0 for one in fanout["samples"] + rpc["samples"] + sdk["samples"] + connect["samples"]
+    )
     assert [one["load"] for one in rpc["samples"]] == ["64 in flight", "one at a time"]
+    assert {one["subject"] for one in sdk["samples"]} == {"hopsack"}
+    assert [one["load"] for one in sdk["samples"]] == [
+        *("a call: the caller", "a call: the callee"),
+        *("one call at a time", "one call at a time, 1,000 others in hand"),
+        *("an event: the publisher", "an event: the subscriber"),
+    ]
     assert {one["subject"] for one in connect["samples"]} == {"hopsack-raw", "hopsack-json"}
-    assert all(outcome["remarks"] == [] for outcome in (fanout, rpc, connect))
-    assert_kept(tmp_path, [fanout, rpc, connect])
+    assert all(outcome["remarks"] == [] for outcome in (fanout, rpc, sdk, connect))
+    assert_kept(tmp_path, [fanout, rpc, sdk, connect])
 
 
 def assert_kept(folder: Path, outcomes: list[dict[str, Any]]) -> None:
@@ -66,4 +76,4 @@ def test_the_list_names_every_scenario() -> None:
 
     assert ran.returncode == 0
     names = [json.loads(line)["scenario"] for line in ran.stdout.splitlines()]
-    assert names == ["fanout", "burst", "latency", "rpc", "connect", "memory", "validation", "crowd"]
+    assert names == ["fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "validation", "crowd"]
