@@ -169,6 +169,14 @@ _ROWS = (
         "never",
         "The callee answered with an error that its contract declares; the code is the contract's.",
     ),
+    ErrorKind(
+        "hopsack.store_failed",
+        507,
+        1017,
+        None,
+        "later",
+        "The node's journal cannot be written or read, a full disk perhaps. An event refused so was not kept.",
+    ),
 )
 
 ERRORS: Mapping[str, ErrorKind] = {row.code: row for row in _ROWS}
@@ -303,6 +311,10 @@ class Overloaded(RemoteError):
 
 class Unavailable(RemoteError):
     CODE = "hopsack.unavailable"
+
+
+class StoreFailed(RemoteError):
+    CODE = "hopsack.store_failed"
 
 
 class DeclaredError(RemoteError):

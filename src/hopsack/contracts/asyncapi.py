@@ -68,7 +68,10 @@ def _parameters(params: tuple[str, ...]) -> Json:
 def _topic_channel(topic: TopicContract) -> Json:
     extra: Json = {}
     if topic.stream is not None:
-        extra["x-hopsack-stream"] = {"keep": topic.stream.keep, "seconds": topic.stream.seconds}
+        stream = topic.stream
+        extra["x-hopsack-stream"] = {"keep": stream.keep, "seconds": stream.seconds}
+        if stream.max_bytes is not None:
+            extra["x-hopsack-stream"]["bytes"] = stream.max_bytes
     if topic.keeps_latest:
         extra["x-hopsack-latest"] = list(topic.latest)
     return {

@@ -33,10 +33,12 @@ class Stream:
     """How much of a topic is kept.
 
     :ivar keep: events, at most. :ivar seconds: the age at which an event goes; ``None``: age does not matter.
+    :ivar max_bytes: bytes of all its events, at most; ``None``: the journal's default.
     """
 
     keep: int
     seconds: float | None
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,13 @@ PROCEDURE_KEYS = (
     "call",
 )
 ERROR_KEYS = ("summary", "data")
-STREAM_KEYS = ("keep", "for")
+STREAM_KEYS = ("keep", "for", "bytes")
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(KiB|MiB|GiB)\Z")
+_BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_LEAST_BYTES = 4096
 _CLAIM = re.compile(r"[a-z][a-z0-9_]*:(\{sub\}|[^\s{}]+)\Z")
 """One person of a role: by name, or by the name in the URI."""
 
@@ -114,6 +117,22 @@ class _Section:
             self.wrong((key,), f"`{key}` must be a duration above 0", "write `500ms`, `2s`, `5m`, `1h` or `7d`")
             return None
         return seconds
+
+    def size(self, key: str) -> int | None:
+        """Bytes: a whole number, or one with a unit."""
+        if key not in self.value:
+            return None
+        value = self.value[key]
+        parts = _SIZE.match(value) if isinstance(value, str) else None
+        size = int(float(parts[1]) * _BYTES[parts[2]]) if parts else value
+        if not isinstance(size, int) or isinstance(size, bool) or size < _LEAST_BYTES:
+            self.wrong(
+                (key,),
+                f"`{key}` must be at least {_LEAST_BYTES:,} bytes",
+                "write `65536`, `64 KiB`, `16 MiB` or `1 GiB`",
+            )
+            return None
+        return size
 
     def roles(self, key: str) -> frozenset[str]:
         """Roles are always written down: nobody should have to know a default to know who may do what."""
@@ -215,12 +234,12 @@ def _stream(section: _Section, problems: list[Problem]) -> Stream | None:
     stream = _Section(section.value["stream"], section.origin.at("stream"), problems, STREAM_KEYS)
     if stream.broken:
         return None
-    keep, seconds = stream.value.get("keep"), stream.duration("for")
+    keep, seconds, size = stream.value.get("keep"), stream.duration("for"), stream.size("bytes")
     if not isinstance(keep, int) or isinstance(keep, bool) or keep < 1:
         path = ("keep",) if "keep" in stream.value else ()
         stream.wrong(path, "`keep` must be a number of events, at least 1", "a stream without a bound fills the disk")
         return None
-    return Stream(keep, seconds)
+    return Stream(keep, seconds, size)
 
 
 def _latest(section: _Section) -> tuple[str, ...] | None:

@@ -9,6 +9,7 @@ from textwrap import dedent
 import pytest
 
 from hopsack.contracts import Catalogue, ContractsInvalid, Problem, Source, build, load
+from hopsack.contracts.catalogue import Stream
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
 
@@ -86,6 +87,9 @@ def test_the_good_file_is_good() -> None:
         ("{keep: 10, for: 1h}", "{keep: 0}", 6, "/topics/thing.changed/stream/keep", "at least 1", ""),
         ("{keep: 10, for: 1h}", "{for: 1h}", 6, "/topics/thing.changed/stream", "`keep`", "bound"),
         ("{keep: 10, for: 1h}", "10", 6, "/topics/thing.changed/stream", "must be an object", "`keep`"),
+        ("{keep: 10, for: 1h}", "{keep: 10, bytes: 64 MB}", 6, "/topics/thing.changed/stream/bytes", "bytes", "`64 KiB`"),
+        ("{keep: 10, for: 1h}", "{keep: 10, bytes: 4095}", 6, "/topics/thing.changed/stream/bytes", "4,096", "`65536`"),
+        ("{keep: 10, for: 1h}", "{keep: 10, bytes: true}", 6, "/topics/thing.changed/stream/bytes", "4,096", "`65536`"),
         ("{keep: 10, for: 1h}", "{keep: 10, for: 1w}", 6, "/topics/thing.changed/stream/for", "duration", "`7d`"),
         ("timeout: 500ms", "timeout: 2", 22, "/procedures/thing.get/timeout", "duration", "`2s`"),
         ("timeout: 500ms", "timeout: 0s", 22, "/procedures/thing.get/timeout", "above 0", ""),
@@ -316,3 +320,14 @@ def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ContractsInvalid, match="cannot be read"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("written", "size"), [("65536", 65536), ("64 KiB", 65536), ("1.5MiB", 3 << 19), ("'1 GiB'", 1 << 30)]
+)
+def test_a_stream_may_be_bound_by_bytes(written: str, size: int) -> None:
+    catalogue = _build(thing=GOOD.replace("for: 1h", f"bytes: {written}"))
+
+    topic = catalogue.topics["thing.changed"]
+    assert topic.stream == Stream(10, None, size)
+    assert catalogue.asyncapi()["channels"]["thing.changed"]["x-hopsack-stream"]["bytes"] == size
