@@ -1,0 +1,1 @@
+"""Streams: events with positions that are kept, and can be read back."""

@@ -1,0 +1,391 @@
+"""The journal: events of streams in order, kept, and read back; the newest values of ``latest`` topics.
+
+    append  -> Deferred: the event with its position, when it is committed (and on disk, if it was to be acknowledged)
+    keep    -> the newest value of a key, at once; written behind
+    read    -> Deferred: a page of events behind a position, or that reading cannot go on from there
+    where   -> whether it can
+    newest  -> the snapshot
+
+The shell round :mod:`~hopsack_router.streams.ledger`: it runs the store in its lanes and turns answers into
+Deferreds. They fire in the order of the calls, a whole batch in one turn, and never before the store has the events:
+deliver from there. What the memory tail covers, and everything of a store that never waits, fires before the call
+returns.
+
+Failure: a batch that the store refuses (full disk) refuses its events (``hopsack.store_failed``), and the next batch
+tries afresh. A store that turns out to be torn is put aside; topics then have new epochs. Each is told once in the
+log. Bounds: those of the ledger; :data:`MAX_READS` reads wait for the store, beyond which reads are refused
+(``hopsack.overloaded``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from hopsack import errors
+from hopsack_router.streams.events import MIB, Draft, Found, Gone, Page, Retention, Stored
+from hopsack_router.streams.lanes import Lane, OnTheSpot
+from hopsack_router.streams.ledger import RETRY_AFTER, Bounds, Ledger
+from hopsack_router.streams.position import Position, Randomness, new_epoch
+from hopsack_router.streams.store import Recovered, Span, Store, StoreError, StoreFailed, StoreTorn
+
+LOG = Logger()
+
+MAX_READS = 10_000
+TICK_SECONDS = 1.0
+"""How often the age of events is looked at when none comes, and a store that failed is tried for chores."""
+
+PAGE_EVENTS = 500
+PAGE_BYTES = 1 * MIB
+
+
+class Journal:
+    """The journal of one realm.
+
+    :param store: is used by this journal alone.
+    :param retention: says how much of a topic is kept; asked when the topic gets its first event after the start.
+    :param clock: ``IReactorTime``, whose ``seconds()`` are Unix time.
+    :param random: for epochs.
+    :param lane: makes a lane by its name, for a store that waits: :class:`~hopsack_router.streams.lanes.OnThread`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        retention: Callable[[str], Retention],
+        *,
+        clock: Any,
+        random: Randomness,
+        lane: Callable[[str], Lane] | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        self._store, self._clock = store, clock
+        self._ledger = Ledger(retention, partial(new_epoch, random), bounds)
+        make: Callable[[str], Lane] = lane if lane and not store.is_local else lambda name: OnTheSpot()
+        self._writer, self._reader = make("journal-writer"), make("journal-reader")
+        self._is_busy = self._is_pumping = self._is_failing = False
+        self._torn: StoreTorn | None = None
+        self._reads = 0
+        self._timer: Any = None
+        self._started: Deferred[None] | None = None
+        self._closed: Deferred[None] | None = None
+
+    # ---- life -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> Deferred[None]:
+        """Open the store and take over what it has. Use the journal when this has fired.
+
+        :raises StoreRefused: another process has the store, or it is of a newer version.
+        :raises StoreFailed: it cannot be read or written.
+        """
+        started = self._started = Deferred()
+        self._is_busy = True
+        self._writer.run(self._store.open, self._opened)
+        return started
+
+    def _opened(self, found: Recovered, error: Exception | None) -> None:
+        self._is_busy = False
+        if error is not None:
+            self._tell_started(error)
+            return
+        if found.lost:
+            LOG.error("the journal was lost, all streams begin anew: {lost}", lost=found.lost)
+        if found.doubt:
+            LOG.error("readers of streams cannot resume where they were: {doubt}", doubt=found.doubt)
+        self._ledger.recover(found, self._clock.seconds())
+        self._timer = self._clock.callLater(TICK_SECONDS, self._tick)
+        self._pump()
+
+    def _tell_started(self, error: Exception | None) -> None:
+        started, self._started = self._started, None
+        if started is not None and error is None:
+            started.callback(None)
+        elif started is not None:
+            self._writer.run(self._store.close, lambda _, error: None)
+            self._stop()
+            started.errback(Failure(error))
+
+    def close(self) -> Deferred[None]:
+        """Write what waits, close the store and end its threads. What comes after this is refused."""
+        assert self._closed is None, "a journal is closed once"
+        self._closed = Deferred()
+        closed = self._closed
+        self._pump()
+        return closed
+
+    def _close_when_idle(self) -> None:
+        if self._closed is not None and not self._is_busy and self._ledger.is_idle and not self._reads:
+            self._is_busy = True
+            self._writer.run(self._store.close, self._store_closed)
+
+    def _store_closed(self, _: None, error: Exception | None) -> None:
+        if error is not None:
+            LOG.error("the journal could not be closed: {error}", error=error)
+        self._stop()
+        assert self._closed is not None
+        self._closed.callback(None)
+
+    def _stop(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._reader.stop()
+        self._writer.stop()
+
+    def _tick(self) -> None:
+        self._timer = self._clock.callLater(TICK_SECONDS, self._tick)
+        self._ledger.tick()
+        self._pump()
+
+    # ---- writing ----------------------------------------------------------------------------------------------------
+
+    def append(self, topic: str, draft: Draft, durable: bool = True) -> Deferred[Stored]:
+        """Keep an event. The order of calls is the order of offsets, and of what fires.
+
+        :param durable: fire when it is on disk; else when it is safe from the end of this process.
+        :returns: the event; ``repeated`` if its key was used on this topic in the last 120 s: do not deliver it again.
+        :raises Overloaded: too much waits; ``retry_after`` in its data.
+        :raises hopsack.errors.StoreFailed: it is not kept.
+        """
+        if self._closed is not None:
+            return fail(_refusal(topic, "it is closed"))
+        kept: Deferred[Stored] = Deferred()
+        try:
+            earlier = self._ledger.take(topic, draft, durable, (topic, kept), self._clock.seconds())
+        except errors.RemoteError as error:
+            return fail(error)
+        if earlier is not None:
+            return succeed(earlier)
+        self._pump()
+        return kept
+
+    def keep(self, topic: str, draft: Draft) -> Stored:
+        """Make an event the newest of ``draft.latest``, or take that key away, on a topic that is no stream."""
+        event = self._ledger.keep(topic, draft, self._clock.seconds())
+        self._pump()
+        return event
+
+    def _pump(self) -> None:
+        """Commit until nothing waits, one batch at a time."""
+        if self._is_pumping:
+            return
+        self._is_pumping = True
+        try:
+            if self._torn is not None and not self._is_busy:
+                self._replace(self._torn)
+            while not self._is_busy and (batch := self._ledger.plan(self._clock.seconds())) is not None:
+                self._is_busy = True
+                self._writer.run(partial(self._store.commit, batch), self._committed)
+        finally:
+            self._is_pumping = False
+        self._close_when_idle()
+
+    def _committed(self, _: None, error: Exception | None) -> None:
+        if error is not None:
+            self._refuse(error)
+        else:
+            if self._is_failing:
+                self._is_failing = False
+                LOG.info("the journal can be written again")
+            answers = self._ledger.done(self._clock.seconds())
+            self._tell_started(None)
+            for (_topic, kept), event in answers:
+                kept.callback(event)
+        self._is_busy = False
+        self._pump()
+
+    def _refuse(self, error: Exception) -> None:
+        if isinstance(error, StoreTorn):
+            self._torn = error
+        elif not isinstance(error, StoreError):
+            LOG.failure("the store failed in a way it should not", Failure(error))
+        elif not self._is_failing:
+            LOG.error("the journal cannot be written, publishes to streams are refused: {error}", error=error)
+        self._is_failing = True
+        tickets = self._ledger.failed()
+        self._tell_started(error)
+        for topic, kept in tickets:
+            kept.errback(_refusal(topic, str(error)))
+
+    # ---- a store that is torn ---------------------------------------------------------------------------------------
+
+    def _replace(self, error: StoreTorn) -> None:
+        """Put it aside, between two batches. The writer is busy with that until it is done."""
+        LOG.error("the journal is damaged, all streams begin anew: {error}", error=error)
+        self._torn = None
+        self._is_busy = True
+        self._writer.run(self._store.replace, self._replaced)
+
+    def _replaced(self, what: str, error: Exception | None) -> None:
+        for topic, kept in self._ledger.begin_again():
+            kept.errback(_refusal(topic, "it is damaged and was begun afresh"))
+        if error is not None:
+            LOG.error("the damaged journal cannot be replaced: {error}", error=error)
+        else:
+            LOG.error("{what}", what=what)
+        self._is_busy = False
+        self._pump()
+
+    # ---- reading ----------------------------------------------------------------------------------------------------
+
+    def head(self, topic: str) -> Position:
+        """The newest event's position; offset 0 before the first."""
+        return self._ledger.shelves.head(topic)
+
+    def where(self, topic: str, after: Position | None) -> Found:
+        """Whether reading can go on behind a position; ``None``: from the oldest event on."""
+        return self._ledger.shelves.where(topic, after)
+
+    def newest(self, topic: str) -> tuple[Stored, ...]:
+        """The newest event of each key, in the order of their last change."""
+        return self._ledger.newest(topic)
+
+    def topics(self) -> list[str]:
+        """Topics that have, or had, events or values here; the longest unchanged first."""
+        return self._ledger.shelves.topics()
+
+    def read(
+        self, topic: str, after: Position | None, limit: int = PAGE_EVENTS, max_bytes: int = PAGE_BYTES
+    ) -> Deferred[Page | Gone]:
+        """Events behind a position, in order, without a gap.
+
+        :param after: ``None``: from the oldest event on. :param max_bytes: of payloads, about; one event always comes.
+        :raises Overloaded: too many reads wait. :raises hopsack.errors.StoreFailed: the store cannot be read now.
+        """
+        shelves = self._ledger.shelves
+        found = shelves.where(topic, after)
+        if isinstance(found, Gone):
+            return succeed(found)
+        head = shelves.head(topic)
+        begin = after.offset if after is not None else head.offset - found.missed
+        span = shelves.span(topic, begin + 1, begin + limit)
+        if span is None:
+            return succeed(self._page(topic, [], Position(head.epoch, begin)))
+        events = self._ledger.in_memory(topic, span)
+        if events is not None:
+            return succeed(self._page(topic, _cut(events, max_bytes), Position(head.epoch, begin)))
+        return self._read_store(topic, after, span, Position(head.epoch, begin), max_bytes)
+
+    def _read_store(
+        self, topic: str, after: Position | None, span: Span, begin: Position, max_bytes: int
+    ) -> Deferred[Page | Gone]:
+        if self._reads >= MAX_READS:
+            message = f"{self._reads:,} reads wait for the journal"
+            return fail(errors.Overloaded(message, where=topic, data={"retry_after": RETRY_AFTER}))
+        page: Deferred[Page | Gone] = Deferred()
+
+        def done(events: list[Stored], error: Exception | None) -> None:
+            self._reads -= 1
+            if error is not None:
+                self._read_failed(topic, page, error)
+            elif self.head(topic).epoch == begin.epoch and events and events[0].offset == span.start:
+                page.callback(self._page(topic, events, begin))
+            else:
+                self._read_again(topic, after, span, begin, page)
+            self._close_when_idle()
+
+        self._reads += 1
+        self._reader.run(partial(self._store.read, span, topic, begin.epoch, max_bytes), done)
+        return page
+
+    def _read_again(
+        self, topic: str, after: Position | None, span: Span, begin: Position, page: Deferred[Page | Gone]
+    ) -> None:
+        """What was to be read is not there: it went meanwhile, or the store has lost it."""
+        now = self._ledger.shelves.span(topic, span.start, span.end)
+        if self.head(topic).epoch == begin.epoch and now is not None and now.start == span.start:
+            self._read_failed(topic, page, StoreTorn(f"{topic} {begin.epoch}:{span.start} is missing"))
+        elif after is None:
+            self.read(topic, None).chainDeferred(page)  # fewer are there each time, so this ends
+        else:
+            found = self.where(topic, after)
+            assert isinstance(found, Gone)
+            page.callback(found)
+
+    def _read_failed(self, topic: str, page: Deferred[Any], error: Exception) -> None:
+        if isinstance(error, StoreTorn):
+            self._torn = error
+            self._pump()
+        elif not isinstance(error, StoreFailed):
+            LOG.failure("the store failed in a way it should not", Failure(error))
+        page.errback(_refusal(topic, str(error), "read"))
+
+    def read_back(
+        self,
+        topic: str,
+        *,
+        last: int | None = None,
+        since: float | None = None,
+        limit: int = PAGE_EVENTS,
+        max_bytes: int = PAGE_BYTES,
+    ) -> Deferred[Page | Gone]:
+        """History for its own sake: the first page of the ``last`` events, or of those ``since`` then (Unix seconds).
+
+        Read on with :meth:`read` behind the page's ``last``.
+        """
+        shelves = self._ledger.shelves
+        head, first = shelves.head(topic), shelves.first(topic)
+        begin = head.offset - (min(last, head.offset) if last is not None else 0)
+        if since is not None:
+            begin = shelves.since(topic, since) - 1
+        elif last is None:
+            begin = 0
+        begin = max(begin, first.offset - 1 if first else head.offset)
+        page = self.read(topic, Position(head.epoch, begin), limit, max_bytes)
+        return page.addCallback(_not_before, since) if since is not None else page
+
+    def position_of(self, topic: str, publication: int) -> Deferred[Position | None]:
+        """The position of the event with this publication id; ``None``: it is not there."""
+        event = self._ledger.published(topic, publication)
+        if event is not None:
+            return succeed(event.position)
+        head = self.head(topic)
+        span = self._ledger.shelves.span(topic, 1, head.offset)
+        if span is None:
+            return succeed(None)
+        found: Deferred[Position | None] = Deferred()
+
+        def done(offset: int | None, error: Exception | None) -> None:
+            self._reads -= 1
+            if error is not None:
+                self._read_failed(topic, found, error)
+            else:
+                found.callback(Position(head.epoch, offset) if offset is not None else None)
+            self._close_when_idle()
+
+        self._reads += 1
+        self._reader.run(partial(self._store.find, span, publication), done)
+        return found
+
+    def _page(self, topic: str, events: list[Stored], begin: Position) -> Page:
+        last = Position(begin.epoch, events[-1].offset) if events else begin
+        shelves = self._ledger.shelves
+        return Page(tuple(events), last.offset >= shelves.head(topic).offset, shelves.first(topic), last)
+
+
+def _cut(events: list[Stored], max_bytes: int) -> list[Stored]:
+    """As many as the bytes allow, but one."""
+    for index, event in enumerate(events):
+        max_bytes -= event.size
+        if max_bytes < 0 and index:
+            return events[:index]
+    return events
+
+
+def _not_before(page: Page | Gone, time: float) -> Page | Gone:
+    if isinstance(page, Gone):
+        return page
+    return Page(tuple(event for event in page.events if event.time >= time), page.end, page.first, page.last)
+
+
+def _refusal(topic: str, why: str, verb: str = "written") -> errors.StoreFailed:
+    return errors.StoreFailed(
+        f"the journal cannot be {verb}: {why}",
+        where=topic,
+        advice="try again later; the event was not kept" if verb == "written" else "try again later",
+        data={"retry_after": RETRY_AFTER},
+    )

@@ -1,0 +1,39 @@
+"""Where an event stands in its stream: ``epoch:offset``, opaque to readers.
+
+Offsets count from 1 and are contiguous within an epoch. An epoch ends when the journal of its topic is lost: two events
+with the same position are the same event. Offset 0 stands before the first event.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+_TEXT = re.compile(r"([a-z2-7]{1,32}):(0|[1-9][0-9]{0,15})\Z")
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+EPOCH_LENGTH = 8
+
+Randomness = Callable[[int], bytes]
+"""Gives that many random bytes; :func:`os.urandom` is one."""
+
+
+class Position(NamedTuple):
+    """:ivar epoch: base32 letters. :ivar offset: 0 or above."""
+
+    epoch: str
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.offset}"
+
+
+def parse(text: str) -> Position | None:
+    """Read what :class:`Position` writes; ``None`` if it is not that."""
+    found = _TEXT.match(text)
+    return Position(found[1], int(found[2])) if found else None
+
+
+def new_epoch(random: Randomness) -> str:
+    """40 random bits: that an epoch comes again is for nobody to see."""
+    return "".join(_ALPHABET[byte & 31] for byte in random(EPOCH_LENGTH))
