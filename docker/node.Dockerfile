@@ -21,6 +21,11 @@ RUN if command -v npm >/dev/null; then \
 
 
 FROM ${PYTHON_IMAGE} AS build
+# The router's accelerator is compiled in this stage; the compiler stays here. Debian's own Python has no headers with it.
+RUN headers="$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" \
+ && apt-get update -q \
+ && apt-get install -qq --no-install-recommends gcc libc6-dev $(test -f "$headers" || echo libpython3-dev) \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 ARG PIP_INDEX_URL
 ARG UV_DEFAULT_INDEX
 COPY requirements/bootstrap.txt requirements/build.txt /requirements/

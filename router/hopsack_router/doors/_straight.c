@@ -18,6 +18,10 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#ifndef MSG_NOSIGNAL /* Python ignores the signal anyway */
+#define MSG_NOSIGNAL 0
+#endif
+
 typedef struct {
     PyObject *chunk; /* owned, so that its bytes stay where they are */
     char *bytes;

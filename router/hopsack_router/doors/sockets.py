@@ -16,8 +16,8 @@ the whole turn in one call: in C where the accelerator is built (``_straight.c``
 
 from __future__ import annotations
 
+import socket as kinds
 from errno import EBADF
-from socket import MSG_DONTWAIT, MSG_NOSIGNAL
 from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
@@ -50,12 +50,15 @@ def write_straight(transport: Any, data: bytes) -> Any:
     return None
 
 
+FLAGS = kinds.MSG_DONTWAIT | getattr(kinds, "MSG_NOSIGNAL", 0)  # Python ignores the signal anyway
+
+
 def send_all_in_python(sockets: list[Any], chunks: list[bytes]) -> list[tuple[int, int]] | None:
     """What ``_straight.send_all`` does, for where it is not built."""
     unsent: list[tuple[int, int]] | None = None
     for index, (socket, chunk) in enumerate(zip(sockets, chunks, strict=True)):
         try:
-            sent = socket.send(chunk, MSG_DONTWAIT | MSG_NOSIGNAL)
+            sent = socket.send(chunk, FLAGS)
         except OSError as error:
             sent = -(error.errno or EBADF)
         if sent != len(chunk):

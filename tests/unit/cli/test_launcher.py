@@ -32,6 +32,14 @@ TOOLS = [
     "sort",
     "grep",
 ]
+INSTALLED_FROM = [
+    "requirements/bootstrap.txt",
+    "requirements/dev.txt",
+    "pyproject.toml",
+    "router/pyproject.toml",
+    "router/hatch_build.py",
+    "router/hopsack_router/doors/_straight.c",
+]
 
 PYTHON = """#!/bin/sh
 # $DIARY: what was asked; $FAIL: what fails, and with which words
@@ -82,10 +90,10 @@ class Machine:
         self.bin = folder / "bin"
         self.diary = folder / "diary"
         (self.root / "requirements").mkdir(parents=True)
-        (self.root / "router").mkdir()
+        (self.root / "router" / "hopsack_router" / "doors").mkdir(parents=True)
         self.bin.mkdir()
         shutil.copy(ROOT / "hopsack", self.root)
-        for name in ("requirements/bootstrap.txt", "requirements/dev.txt", "pyproject.toml", "router/pyproject.toml"):
+        for name in INSTALLED_FROM:
             (self.root / name).write_text(name)
         for tool in [*TOOLS, "cp"]:
             (self.bin / tool).symlink_to(str(shutil.which(tool)))
