@@ -68,15 +68,25 @@ export function resolve(address = "/raw", page: string | undefined = globalThis.
   return { url: url.href, door };
 }
 
-/** Calls `wake` when the network is back or somebody looks at the page again. @returns a function that ends it. */
-export function onWakeUp(wake: () => void): () => void {
-  const looked = (): void => {
-    if (document.visibilityState === "visible") wake();
-  };
-  globalThis.addEventListener?.("online", wake);
-  globalThis.document?.addEventListener("visibilitychange", looked);
+/** What is used of a page's document. */
+export interface DocumentLike {
+  readonly visibilityState: string;
+  addEventListener(type: "visibilitychange", listener: () => void): void;
+  removeEventListener(type: "visibilitychange", listener: () => void): void;
+}
+
+/** Calls `online` when the network is back, and `seen` now and whenever the page is hidden or seen. @returns its end. */
+export function onPage(
+  page: DocumentLike | undefined = globalThis.document,
+  online: () => void,
+  seen: (hidden: boolean) => void,
+): () => void {
+  const looked = (): void => seen(page?.visibilityState === "hidden");
+  globalThis.addEventListener?.("online", online);
+  page?.addEventListener("visibilitychange", looked);
+  if (page) looked();
   return () => {
-    globalThis.removeEventListener?.("online", wake);
-    globalThis.document?.removeEventListener("visibilitychange", looked);
+    globalThis.removeEventListener?.("online", online);
+    page?.removeEventListener("visibilitychange", looked);
   };
 }

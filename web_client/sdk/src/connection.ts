@@ -6,7 +6,11 @@
  * Subscriptions and registrations are *interests*: they outlive connections and are asked for again after every join,
  * with a new ticket each time, so an acknowledgement with an old ticket is dropped in one comparison. Several listeners
  * of one topic share an interest. Calls and acknowledged publications are sent once: without a connection they wait for
- * one within their deadlines, and those that were sent when the connection broke end as `hopsack.outcome_unknown`.
+ * one within their deadlines, and those that were sent when the connection broke end as `hopsack.outcome_unknown`. A
+ * publication with a key is sent again instead, for the node drops a second one with the same key.
+ *
+ * What the listeners of a subscription have read is kept by `reading.ts`: it says what to resume from, and when to ask
+ * again on a connection that stands. In a hidden page the subscriptions that may lose events are slowed down.
  *
  * Bounds: 1,000 operations wait for a connection, 10,000 are in flight, 16 MiB wait in the socket, 1,000 invocations run
  * here at a time. What exceeds a bound fails at once with `hopsack.overloaded` and the numbers; nothing is dropped.
@@ -16,8 +20,19 @@
  */
 import { backoff, hintIn } from "./backoff.js";
 import { type HopsackError, LocalError, RemoteError } from "./errors.js";
+import { Reading, type Told } from "./reading.js";
 import { apply, type Rules } from "./rules.js";
-import type { Arrival, Identity, Match, NewSession, Request, Session, Effect as SessionEffect } from "./session.js";
+import {
+  type After,
+  type Gap,
+  type Identity,
+  type Match,
+  type NewSession,
+  type Request,
+  type Session,
+  type Effect as SessionEffect,
+  subjectOf,
+} from "./session.js";
 
 export const WAITING = 1_000;
 export const IN_FLIGHT = 10_000;
@@ -29,8 +44,11 @@ export const TICK = 2_400;
 export const JOIN = 10_000;
 export const STABLE = 10_000;
 
-/** Close codes of the node (docs/protocol.md). */
-const TOKEN_REFUSED = 4401;
+/** How long a node knows the key of a publication: 120 s, less what the way there may take. */
+export const REPEATABLE = 110_000;
+
+/** Close codes of the node (docs/protocol.md) after which coming back is no use. */
+const FINAL: Readonly<Record<number, string>> = { 4401: "hopsack.login_required", 4403: "hopsack.denied" };
 
 /**
  * The connection, as a page shows it. `attempt`: losses in a row. `reason`: of the last loss, for a person, or "".
@@ -79,11 +97,26 @@ export type Input =
       readonly topic: string;
       readonly data: unknown;
       readonly acknowledge: boolean;
+      readonly key: string | undefined;
+      readonly remove: boolean | undefined;
       readonly timeout: number;
       readonly backlog: number;
     }
   | { readonly kind: "cancel"; readonly id: number; readonly error: HopsackError }
-  | { readonly kind: "subscribe"; readonly id: number; readonly topic: string; readonly match: Match }
+  | {
+      readonly kind: "subscribe";
+      readonly id: number;
+      readonly topic: string;
+      readonly match: Match;
+      readonly after: After | undefined;
+      /** Events a second; `undefined`: all of them. */
+      readonly rate: number | undefined;
+      /** It holds the newest values of the topic. */
+      readonly keen: boolean;
+    }
+  | { readonly kind: "limit"; readonly of: number; readonly rate: number | undefined }
+  /** The page is hidden, or seen again. */
+  | { readonly kind: "seen"; readonly hidden: boolean }
   | { readonly kind: "register"; readonly id: number; readonly procedure: string }
   | { readonly kind: "leave"; readonly id: number; readonly of: number }
   | { readonly kind: "answer"; readonly invocation: number; readonly result: unknown }
@@ -99,7 +132,8 @@ export type Effect =
   | { readonly kind: "tell"; readonly state: FabricState }
   | { readonly kind: "settle"; readonly id: number; readonly value: unknown }
   | { readonly kind: "fail"; readonly id: number; readonly error: HopsackError }
-  | { readonly kind: "deliver"; readonly ids: readonly number[]; readonly event: Arrival }
+  | Told
+  | { readonly kind: "skip"; readonly ids: readonly number[]; readonly gap: Gap }
   | {
       readonly kind: "invoke";
       readonly id: number;
@@ -122,19 +156,37 @@ interface Interest {
   /** It was granted once, so a refusal later may be a leftover of our own old session: worth another try. */
   held: boolean;
   tries: number;
+  readonly reading: Reading | undefined;
+  /** What each listener wants. */
+  readonly rates: Map<number, Pace>;
+  /** What the node was told: events a second, `undefined` for all of them. */
+  rate: number | undefined;
+}
+
+interface Pace {
+  /** Events a second; `undefined`: all of them. */
+  readonly rate: number | undefined;
+  /** It may lose events, so that a hidden page may slow it down. */
+  readonly lossy: boolean;
 }
 
 type Aim =
   | { readonly kind: "subscribe"; readonly topic: string; readonly match: Match }
   | { readonly kind: "register"; readonly procedure: string };
 
-type Sent = Extract<Request, { kind: "call" | "publish" | "unsubscribe" | "unregister" }> & { readonly ticket: number };
+type Sent = Extract<Request, { kind: "call" | "publish" | "unsubscribe" | "unregister" }> & {
+  readonly ticket: number;
+  /** When a publication with a key was sent first, epoch milliseconds. */
+  readonly since?: number;
+};
 
 export interface Surroundings {
   /** In [0, 1). */
   readonly random: () => number;
   /** Epoch milliseconds. */
   readonly now: () => number;
+  /** Events a second of what may lose some, while the page is hidden; `undefined`: as many as ever. */
+  readonly hiddenRate?: number | undefined;
 }
 
 interface Core extends Surroundings {
@@ -157,6 +209,11 @@ interface Core extends Surroundings {
   readonly interests: Map<string, Interest>;
   readonly asked: Map<number, Interest>;
   readonly running: Set<number>;
+  hidden: boolean;
+  /** Whether this node takes rate limits, as far as is known. */
+  limits: boolean;
+  /** Rate limits on their way. */
+  readonly limiting: Map<number, Interest>;
 }
 
 export interface Connection {
@@ -165,12 +222,13 @@ export interface Connection {
   ticket(): number;
 }
 
-export function connection(newSession: NewSession, { random, now }: Surroundings): Connection {
+export function connection(newSession: NewSession, { random, now, hiddenRate }: Surroundings): Connection {
   let last = 0;
   const tickets = (): number => ++last;
   const core: Core = {
     random,
     now,
+    hiddenRate,
     phase: "idle",
     newSession,
     tickets,
@@ -187,6 +245,9 @@ export function connection(newSession: NewSession, { random, now }: Surroundings
     interests: new Map(),
     asked: new Map(),
     running: new Set(),
+    hidden: false,
+    limits: false,
+    limiting: new Map(),
   };
   return { take: (input) => take(core, input), ticket: tickets };
 }
@@ -226,6 +287,7 @@ function joined(core: Core, session: Identity): Effect[] {
   core.phase = "open";
   core.heard = true;
   core.quiet = 0;
+  core.limits = core.session?.rates ?? false;
   return [
     { kind: "sleep", timer: "join" },
     { kind: "wake", timer: "tick", after: TICK },
@@ -241,8 +303,8 @@ function joined(core: Core, session: Identity): Effect[] {
 
 function lost(core: Core, { code, reason }: Extract<Input, { kind: "lost" }>): Effect[] {
   const text = reason || words(core.phase, code);
-  if (code === TOKEN_REFUSED) return end(core, new RemoteError("hopsack.login_required", text));
-  return stayAway(core, text, hintIn(reason));
+  const final = FINAL[code];
+  return final ? end(core, new RemoteError(final, text)) : stayAway(core, text, hintIn(reason));
 }
 
 function words(phase: Phase, code: number): string {
@@ -271,23 +333,36 @@ function letGo(core: Core): Effect[] {
   core.socket = 0;
   core.session = undefined;
   const effects: Effect[] = (["join", "tick", "stable"] as const).map((timer) => ({ kind: "sleep", timer }));
-  for (const request of core.flying.values()) effects.push(...unanswered(request));
+  for (const request of core.flying.values()) effects.push(...unanswered(core, request));
   for (const invocation of core.running) effects.push({ kind: "interrupt", invocation });
   for (const interest of core.interests.values()) effects.push(...ground(core, interest));
   core.flying.clear();
   core.running.clear();
   core.asked.clear();
+  core.limiting.clear();
   return effects;
 }
 
-function unanswered(request: Sent): Effect[] {
+function unanswered(core: Core, request: Sent): Effect[] {
   const id = request.ticket;
   if (!outlives(request)) return [{ kind: "settle", id, value: null }];
-  const where = request.kind === "call" ? request.procedure : request.topic;
+  if (core.phase === "waiting" && repeatable(core, request)) {
+    core.waiting.set(id, request);
+    return [];
+  }
   return [
     { kind: "sleep", timer: id },
-    { kind: "fail", id, error: new LocalError("hopsack.outcome_unknown", "", { where }) },
+    { kind: "fail", id, error: outcomeUnknown(request) },
   ];
+}
+
+function outcomeUnknown(request: Request): HopsackError {
+  return new LocalError("hopsack.outcome_unknown", "", { where: subjectOf(request) });
+}
+
+/** The node knows its key still: sent twice, it is done once. */
+function repeatable(core: Core, { since }: Sent): boolean {
+  return since !== undefined && core.now() - since < REPEATABLE;
 }
 
 /** What the connection ends anyway, an unsubscription, is done when the connection is. */
@@ -300,6 +375,8 @@ function ground(core: Core, interest: Interest): Effect[] {
   interest.ticket = 0;
   interest.phase = "absent";
   interest.tries = 0;
+  interest.rate = undefined;
+  interest.reading?.lost();
   if (interest.listeners.size === 0) core.interests.delete(interest.key);
   return timer === 0 ? [] : [{ kind: "sleep", timer }];
 }
@@ -310,7 +387,10 @@ function end(core: Core, error: HopsackError): Effect[] {
   core.error = error;
   core.reason = error.message;
   const effects: Effect[] = [{ kind: "sleep", timer: "retry" }, ...letGo(core), tell(core, { name: "closed", error })];
-  for (const id of core.waiting.keys()) effects.push({ kind: "sleep", timer: id }, { kind: "fail", id, error });
+  for (const [id, request] of core.waiting) {
+    const why = request.since === undefined ? error : outcomeUnknown(request);
+    effects.push({ kind: "sleep", timer: id }, { kind: "fail", id, error: why });
+  }
   for (const interest of core.interests.values()) {
     for (const id of interest.listeners) effects.push({ kind: "fail", id, error });
   }
@@ -374,7 +454,8 @@ function expired(core: Core, id: number): Effect[] {
   if (interest) return pursue(core, interest);
   const request = core.waiting.get(id) ?? core.flying.get(id);
   if (!request || !outlives(request)) return [];
-  const where = request.kind === "call" ? request.procedure : request.topic;
+  if (core.waiting.has(id) && request.since !== undefined) return giveUp(core, id, outcomeUnknown(request));
+  const where = subjectOf(request);
   const advice = core.waiting.has(id) ? "There was no connection in all that time." : undefined;
   return giveUp(core, id, new RemoteError("hopsack.deadline", "", { where, advice }));
 }
@@ -389,15 +470,16 @@ function call(core: Core, input: Extract<Input, { kind: "call" }>): Effect[] {
 }
 
 function publish(core: Core, input: Extract<Input, { kind: "publish" }>): Effect[] {
-  const { id, topic, data, acknowledge, timeout, backlog } = input;
+  const { id, topic, data, acknowledge, key, remove, timeout, backlog } = input;
   const full = overfull(core, backlog, topic);
   if (full) return [{ kind: "fail", id, error: full }];
-  if (acknowledge) return begin(core, { kind: "publish", ticket: id, topic, data }, timeout);
+  const what = { kind: "publish", topic, data, key, remove } as const;
+  if (acknowledge) return begin(core, { ...what, ticket: id }, timeout);
   if (core.phase !== "open") {
     const advice = "Ask for an acknowledgement to have it wait for the connection.";
     return [{ kind: "fail", id, error: new LocalError("hopsack.disconnected", "", { where: topic, advice }) }];
   }
-  return attempt(core, { kind: "publish", ticket: null, topic, data }, id, () => [{ kind: "settle", id, value: null }]);
+  return attempt(core, { ...what, ticket: null }, id, () => [{ kind: "settle", id, value: null }]);
 }
 
 function begin(core: Core, request: Sent, timeout: number): Effect[] {
@@ -409,7 +491,9 @@ function begin(core: Core, request: Sent, timeout: number): Effect[] {
 
 function fly(core: Core, request: Sent): Effect[] {
   const id = request.ticket;
-  core.flying.set(id, request);
+  const keyed = request.kind === "publish" && request.key !== undefined;
+  if (request.since !== undefined && !repeatable(core, request)) return giveUp(core, id, outcomeUnknown(request));
+  core.flying.set(id, keyed ? { since: core.now(), ...request } : request);
   return attempt(core, request, id, () => []);
 }
 
@@ -457,8 +541,13 @@ function refuse(core: Core, { id }: { readonly id: number }): Effect[] {
 
 // ---- interests ---------------------------------------------------------------------------------------------------
 
-function subscribe(core: Core, { id, topic, match }: Extract<Input, { kind: "subscribe" }>): Effect[] {
-  return want(core, id, `${match} ${topic}`, { kind: "subscribe", topic, match });
+function subscribe(core: Core, input: Extract<Input, { kind: "subscribe" }>): Effect[] {
+  const { id, topic, match, after, rate, keen } = input;
+  const key = `${match} ${topic}`;
+  const reading = core.interests.get(key)?.reading ?? new Reading(topic, match);
+  reading.join(id, after, keen);
+  const pace = { rate, lossy: keen || rate !== undefined };
+  return want(core, id, key, { kind: "subscribe", topic, match }, reading, pace);
 }
 
 function register(core: Core, { id, procedure }: Extract<Input, { kind: "register" }>): Effect[] {
@@ -470,30 +559,115 @@ function register(core: Core, { id, procedure }: Extract<Input, { kind: "registe
   return want(core, id, key, { kind: "register", procedure });
 }
 
-function want(core: Core, id: number, key: string, request: Aim): Effect[] {
+function want(core: Core, id: number, key: string, request: Aim, reading?: Reading, pace?: Pace): Effect[] {
   const known = core.interests.get(key);
-  if (known) {
-    known.listeners.add(id);
-    return known.phase === "granted" ? [{ kind: "settle", id, value: null }] : [];
+  const interest = known ?? newInterest(key, request, reading);
+  interest.listeners.add(id);
+  if (pace) interest.rates.set(id, pace);
+  if (known?.phase === "granted") {
+    if (reading?.behind) return askAgain(core, known);
+    return [{ kind: "settle", id, value: null }, ...relimit(core, known)];
   }
-  const listeners = new Set([id]);
-  const interest: Interest = { key, request, listeners, ticket: 0, phase: "absent", held: false, tries: 0 };
   core.interests.set(key, interest);
-  return core.phase === "open" ? pursue(core, interest) : [];
+  return known || core.phase !== "open" ? [] : pursue(core, interest);
+}
+
+function newInterest(key: string, request: Aim, reading: Reading | undefined): Interest {
+  const fresh = { ticket: 0, phase: "absent", held: false, tries: 0, rate: undefined } as const;
+  return { ...fresh, key, request, reading, listeners: new Set(), rates: new Map() };
 }
 
 function pursue(core: Core, interest: Interest): Effect[] {
+  reask(core, interest, "asked");
+  const { request, reading, ticket } = interest;
+  if (!reading || request.kind === "register") return forward(core, { ...request, ticket });
+  interest.rate = core.limits ? paceOf(core, interest) : undefined;
+  reading.thinned = interest.rate !== undefined;
+  return forward(core, { ...request, ...reading.ask(), ticket, rate: interest.rate });
+}
+
+/** Under a new ticket: whatever still comes for the old one is dropped. */
+function reask(core: Core, interest: Interest, phase: "asked" | "pausing"): void {
   core.asked.delete(interest.ticket);
   interest.ticket = core.tickets();
-  interest.phase = "asked";
+  interest.phase = phase;
   core.asked.set(interest.ticket, interest);
-  return forward(core, { ...interest.request, ticket: interest.ticket });
 }
+
+function pause(core: Core, interest: Interest, tries: number): Effect[] {
+  reask(core, interest, "pausing");
+  return [{ kind: "wake", timer: interest.ticket, after: backoff(tries, core.random()) }];
+}
+
+/** On a connection that stands: given back first, for a second subscription need not bring what is missing. */
+function askAgain(core: Core, interest: Interest): Effect[] {
+  const { ticket: of, reading } = interest;
+  const given = forward(core, { kind: "unsubscribe", ticket: core.tickets(), of });
+  const attempts = reading?.attempts ?? 0;
+  return [...given, ...(attempts > 1 ? pause(core, interest, attempts - 2) : pursue(core, interest))];
+}
+
+/** Told to its listeners; and asked for again where that left somebody behind. */
+function told(core: Core, interest: Interest, effects: readonly Told[]): Effect[] {
+  return interest.reading?.behind ? [...effects, ...askAgain(core, interest)] : [...effects];
+}
+
+// ---- rates -------------------------------------------------------------------------------------------------------
+
+/** The fastest listener counts. @returns `undefined`: all events. */
+function paceOf({ hidden, hiddenRate }: Core, { rates }: Interest): number | undefined {
+  const slow = (hidden && hiddenRate) || Number.POSITIVE_INFINITY;
+  const paces = [...rates.values()].map(({ rate = Number.POSITIVE_INFINITY, lossy }) =>
+    lossy ? Math.min(rate, slow) : rate,
+  );
+  const most = Math.max(...paces);
+  return Number.isFinite(most) ? most : undefined;
+}
+
+/** Tells the node, where it was told something else. */
+function relimit(core: Core, interest: Interest): Effect[] {
+  const { reading, phase, ticket: of } = interest;
+  const rate = paceOf(core, interest);
+  if (!reading || phase !== "granted" || !core.limits || rate === interest.rate) return [];
+  interest.rate = rate;
+  reading.thinned = true;
+  const ticket = core.tickets();
+  core.limiting.set(ticket, interest);
+  return forward(core, { kind: "rate", ticket, of, rate: rate ?? null });
+}
+
+/** Until the node has lifted a limit, events may be left out. */
+function relimited(core: Core, ticket: number, interest: Interest, refused: boolean): Effect[] {
+  core.limiting.delete(ticket);
+  if (refused) {
+    core.limits = false;
+    interest.rate = undefined;
+  }
+  if (interest.rate === undefined) interest.reading?.loosen();
+  return [];
+}
+
+function limit(core: Core, { of, rate }: Extract<Input, { kind: "limit" }>): Effect[] {
+  const interest = [...core.interests.values()].find(({ rates }) => rates.has(of));
+  if (!interest) return [];
+  interest.rates.set(of, { rate, lossy: rate !== undefined || interest.rates.get(of)?.lossy === true });
+  return relimit(core, interest);
+}
+
+function seen(core: Core, { hidden }: Extract<Input, { kind: "seen" }>): Effect[] {
+  core.hidden = hidden;
+  return [...core.interests.values()].flatMap((interest) => relimit(core, interest));
+}
+
+// ---- interests are granted, refused, given back ------------------------------------------------------------------
 
 function leave(core: Core, { id, of }: Extract<Input, { kind: "leave" }>): Effect[] {
   const interest = [...core.interests.values()].find(({ listeners }) => listeners.has(of));
   interest?.listeners.delete(of);
-  if (!interest || interest.listeners.size > 0) return [{ kind: "settle", id, value: null }];
+  interest?.rates.delete(of);
+  interest?.reading?.leave(of);
+  if (!interest) return [{ kind: "settle", id, value: null }];
+  if (interest.listeners.size > 0) return [{ kind: "settle", id, value: null }, ...relimit(core, interest)];
   // Asked for, not granted yet: it is given back when the grant comes.
   return interest.phase === "asked" ? [{ kind: "settle", id, value: null }] : giveBack(core, interest, id);
 }
@@ -512,12 +686,14 @@ function giveBack(core: Core, interest: Interest, id: number): Effect[] {
   return fly(core, { kind, ticket: id, of });
 }
 
-function granted(core: Core, interest: Interest): Effect[] {
+function granted(core: Core, interest: Interest, answer: unknown): Effect[] {
   interest.phase = "granted";
   interest.held = true;
   interest.tries = 0;
   if (interest.listeners.size === 0) return giveBack(core, interest, core.tickets());
-  return [...interest.listeners].map((id) => ({ kind: "settle", id, value: null }));
+  const settled = [...interest.listeners].map((id): Effect => ({ kind: "settle", id, value: null }));
+  const after = told(core, interest, interest.reading?.granted(answer) ?? []);
+  return [...settled, ...after, ...relimit(core, interest)];
 }
 
 /**
@@ -525,15 +701,16 @@ function granted(core: Core, interest: Interest): Effect[] {
  * was held is asked for again, with growing pauses, unless the refusal is one that no waiting changes.
  */
 function denied(core: Core, interest: Interest, error: HopsackError): Effect[] {
+  // An older node takes no limits: without one it may still grant it.
+  if (interest.rate !== undefined && /^hopsack\.(invalid|bad_request)$/.test(error.code)) {
+    core.limits = false;
+    return pursue(core, interest);
+  }
   core.asked.delete(interest.ticket);
   const passing = error.retry === "later" || error.code === "hopsack.already_registered";
   if (interest.listeners.size > 0 && interest.held && passing) {
-    interest.ticket = core.tickets();
-    interest.phase = "pausing";
-    core.asked.set(interest.ticket, interest);
-    const after = backoff(interest.tries, core.random());
     interest.tries += 1;
-    return [{ kind: "wake", timer: interest.ticket, after }];
+    return pause(core, interest, interest.tries - 1);
   }
   core.interests.delete(interest.key);
   return [...interest.listeners].map((id) => ({ kind: "fail", id, error }));
@@ -587,8 +764,13 @@ function obey(core: Core, effect: SessionEffect): Effect[] {
     case "reject":
       return outcome(core, effect);
     case "deliver": {
+      const interest = core.asked.get(effect.ticket);
+      const { event, newest = false } = effect;
+      return interest?.reading ? told(core, interest, interest.reading.heard(event, newest)) : [];
+    }
+    case "skip": {
       const listeners = core.asked.get(effect.ticket)?.listeners;
-      return listeners ? [{ kind: "deliver", ids: [...listeners], event: effect.event }] : [];
+      return listeners ? [{ kind: "skip", ids: [...listeners], gap: effect.gap }] : [];
     }
     case "serve":
       return serve(core, effect);
@@ -612,7 +794,11 @@ function refused(core: Core, { error, final }: Extract<SessionEffect, { kind: "r
 function outcome(core: Core, effect: Extract<SessionEffect, { kind: "settle" | "reject" }>): Effect[] {
   const { ticket: id } = effect;
   const interest = core.asked.get(id);
-  if (interest) return effect.kind === "settle" ? granted(core, interest) : denied(core, interest, effect.error);
+  if (interest) {
+    return effect.kind === "settle" ? granted(core, interest, effect.value) : denied(core, interest, effect.error);
+  }
+  const limited = core.limiting.get(id);
+  if (limited) return relimited(core, id, limited, effect.kind === "reject");
   const request = core.flying.get(id);
   if (!request) return [];
   core.flying.delete(id);
@@ -626,7 +812,7 @@ function outcome(core: Core, effect: Extract<SessionEffect, { kind: "settle" | "
 
 const dropped = (): Effect[] => [];
 
-const ALIVE = { fired, call, publish, cancel, subscribe, register, leave, answer, decline: answer, close };
+const ALIVE = { fired, call, publish, cancel, subscribe, register, limit, seen, leave, answer, decline: answer, close };
 
 const RULES: Rules<Phase, Core, Input, Effect> = {
   idle: { ...ALIVE, started: connect, woken: dropped },
@@ -641,6 +827,8 @@ const RULES: Rules<Phase, Core, Input, Effect> = {
     cancel: dropped,
     subscribe: refuse,
     register: refuse,
+    limit: dropped,
+    seen: dropped,
     leave: (_, { id }) => [{ kind: "settle", id, value: null }],
     answer: dropped,
     decline: dropped,

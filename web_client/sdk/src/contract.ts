@@ -8,7 +8,7 @@
 import type { FabricState } from "./connection.js";
 import type { HopsackError } from "./errors.js";
 import type { Observable } from "./observable.js";
-import type { Identity } from "./session.js";
+import type { Gap, Identity } from "./session.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: what nobody declared may be used as its reader knows it.
 type Undeclared = any;
@@ -29,7 +29,7 @@ export type OutputOf<P, K extends Name<P>> = P[K] extends { readonly output: inf
 export interface FabricEvent<Data = Undeclared, Topic extends string = string> {
   readonly topic: Topic;
   readonly data: Data;
-  readonly position?: string;
+  readonly position?: string | undefined;
 }
 
 /** What a wildcard's empty components stand for: "watch..changed" is `watch.${string}.changed`. */
@@ -51,15 +51,61 @@ type OrUnknown<Data> = [Data] extends [never] ? unknown : Data;
 export type PrefixData<T, Prefix extends string> = OrUnknown<Below<T, `${Prefix}${string}`>>;
 export type WildcardData<T, Pattern extends string> = OrUnknown<Below<T, Template<Pattern>>>;
 
-export interface SubscribeOptions {
+/**
+ * How a subscription went on: after a reconnection, on a new page that resumes with `after`, or where events were missing
+ * on a connection that stands. It is told before the events that follow.
+ */
+export interface Recovery {
+  /** As subscribed. */
+  readonly topic: string;
+  /** Everything missed follows, in order, once. */
+  readonly recovered: boolean;
   /**
-   * Told when the subscription ends by itself: refused, or taken away for good. Without it, and with nobody waiting for
-   * `ready`, such an end is written to the browser's console.
+   * Why not. "trimmed": the stream no longer keeps what was missed. "epoch": it began anew. "gap": events stayed missing,
+   * though they were asked for. "live": the topic is not a stream. "snapshot": not a stream either, and the newest values
+   * follow. Else the code of an error.
    */
-  readonly onError?: (error: HopsackError) => void;
+  readonly reason: string | undefined;
+  /** Events that are gone: 0 when recovered, `undefined` where nobody can know. */
+  readonly missed: number | undefined;
+  /** How often they had to be asked for on a connection that stood; 0 after a reconnection. */
+  readonly attempts: number;
 }
 
-export interface EventsOptions {
+/** A key of a `latest` topic is gone; `data` holds the key's fields only. */
+export interface Deletion<Data = Undeclared, Topic extends string = string> {
+  readonly topic: Topic;
+  readonly data: Partial<Data>;
+  readonly position?: string | undefined;
+}
+
+export interface HoldOptions {
+  /**
+   * Told when it ends by itself: refused, or taken away for good. Without it, and with nobody waiting for `ready`, such
+   * an end is written to the browser's console.
+   */
+  readonly onError?: ((error: HopsackError) => void) | undefined;
+}
+
+export interface SubscribeOptions<Data = Undeclared, After = string | Readonly<Record<string, string>>>
+  extends HoldOptions {
+  /** Resumes after an event that an earlier page had: its `position`; for a pattern, the last one of each topic. */
+  readonly after?: After | undefined;
+  /**
+   * Events a second, at most: of those that come faster, the newest of each key. Not every event comes then, and fewer
+   * while the page is hidden. Where several listeners share a topic, the fastest counts.
+   */
+  readonly maxRate?: number | undefined;
+  /** Told how it went on. Without it, events that are gone are told in the browser's console. */
+  readonly onRecovery?: ((recovery: Recovery) => void) | undefined;
+  /** Told of events that the node dropped because this page read too slowly. Without it: the browser's console. */
+  readonly onGap?: ((gap: Gap) => void) | undefined;
+  /** Told when a key of a `latest` topic is deleted. */
+  readonly onDelete?: ((deletion: Deletion<Data>) => void) | undefined;
+}
+
+export interface EventsOptions
+  extends Pick<SubscribeOptions, "after" | "maxRate" | "onRecovery" | "onGap" | "onDelete"> {
   /** Events that may wait for the loop; 1,000 by default. */
   readonly buffer?: number;
   /**
@@ -77,6 +123,11 @@ export interface CallOptions {
 }
 
 export interface PublishOptions extends CallOptions {
+  /**
+   * Names this event, in at most 64 characters: of several with one name the stream takes the first, for 120 s. With a
+   * key, a publication whose outcome the lost connection left open is sent again.
+   */
+  readonly key?: string;
   /** `true` (the default): resolves when the node has taken the event. `false`: when it was handed to the socket. */
   readonly acknowledge?: boolean;
 }
@@ -87,7 +138,64 @@ export interface Subscription {
   readonly topic: string;
   /** Resolves when the node has granted it; rejects when it refused. */
   readonly ready: Promise<void>;
+  /** From now on at most so many events a second; without a number, all of them. */
+  setMaxRate(rate?: number): void;
   close(): Promise<void>;
+}
+
+type Label = string | number | boolean;
+
+/** What tells a map's entries apart: a field's value; of several fields, their values as a JSON array. */
+export type KeyOf<Data, Field> = Field extends keyof Data ? Extract<Data[Field], Label> : Label;
+
+export interface MapOptions<Data = Undeclared, Field = keyof Data & string> extends HoldOptions {
+  /** The field, or fields, that tell entries apart. Left out where the contract says it: `connect({ latest: LATEST })`. */
+  readonly key?: Field | readonly (keyof Data & string)[] | undefined;
+  /** Events a second, at most; the newest of each key. */
+  readonly maxRate?: number | undefined;
+}
+
+/** The newest value of each key of a `latest` topic. `value` is a Map that never changes; a change makes a new one. */
+export interface LatestMap<Data = Undeclared, Key = Label> extends Observable<ReadonlyMap<Key, Data>> {
+  readonly topic: string;
+  /**
+   * Resolves when all keys are in; rejects when the node refused, or keeps no newest values of this topic: then the map
+   * holds what came since.
+   */
+  readonly ready: Promise<void>;
+  /** All keys are in. After a reconnection what is shown stays, until the node has told what is there now. */
+  readonly complete: boolean;
+  close(): Promise<void>;
+}
+
+/** What to read back: the `last` so many, those `since` a time (epoch milliseconds), or those after a position. */
+export interface HistoryOptions extends CallOptions {
+  readonly last?: number;
+  readonly since?: number | Date;
+  readonly after?: string;
+  /** Events, at most. */
+  readonly limit?: number;
+}
+
+export interface PastEvent<Data = Undeclared> {
+  readonly topic: string;
+  readonly data: Data;
+  readonly position: string;
+  /** When it was accepted, epoch milliseconds. */
+  readonly time: number;
+  /** A key was deleted: `data` holds its fields only. */
+  readonly deleted?: boolean | undefined;
+}
+
+export interface History<Data = Undeclared> {
+  readonly events: readonly PastEvent<Data>[];
+  /** Hand it back as `after` to read on. */
+  readonly position: string | undefined;
+  /** `false` with the reason: events after the position asked for are gone. */
+  readonly recovered: boolean;
+  readonly reason?: string | undefined;
+  /** There is nothing after these now. */
+  readonly end: boolean;
 }
 
 /** Lives until it is closed, through every reconnection. */
@@ -130,17 +238,17 @@ export interface Fabric<T = AnyTopics, P = AnyProcedures> {
   subscribe<K extends Name<T>>(
     topic: K,
     listener: (event: FabricEvent<T[K], K>) => unknown,
-    options?: SubscribeOptions & { readonly match?: "exact" },
+    options?: SubscribeOptions<T[K], string> & { readonly match?: "exact" },
   ): Subscription;
   subscribe<Prefix extends string>(
     prefix: Prefix,
     listener: (event: FabricEvent<PrefixData<T, Prefix>>) => unknown,
-    options: SubscribeOptions & { readonly match: "prefix" },
+    options: SubscribeOptions<PrefixData<T, Prefix>> & { readonly match: "prefix" },
   ): Subscription;
   subscribe<Pattern extends string>(
     pattern: Pattern,
     listener: (event: FabricEvent<WildcardData<T, Pattern>>) => unknown,
-    options: SubscribeOptions & { readonly match: "wildcard" },
+    options: SubscribeOptions<WildcardData<T, Pattern>> & { readonly match: "wildcard" },
   ): Subscription;
 
   /** The same for a loop: `for await (const event of fabric.events("host.metrics")) …` */
@@ -157,6 +265,15 @@ export interface Fabric<T = AnyTopics, P = AnyProcedures> {
     options: EventsOptions & { readonly match: "wildcard" },
   ): Events<FabricEvent<WildcardData<T, Pattern>>>;
 
+  /** The newest value of each key of a topic that is `latest`, kept up to date. */
+  map<K extends Name<T>, Field extends keyof T[K] & string = keyof T[K] & string>(
+    topic: K,
+    options?: MapOptions<T[K], Field>,
+  ): LatestMap<T[K], KeyOf<T[K], Field>>;
+
+  /** Reads back what a stream keeps. */
+  history<K extends Name<T>>(topic: K, options?: HistoryOptions): Promise<History<T[K]>>;
+
   /**
    * Calls a procedure. Always ends: with its output, an error, or `hopsack.deadline`.
    *
@@ -165,8 +282,14 @@ export interface Fabric<T = AnyTopics, P = AnyProcedures> {
    */
   call<K extends Name<P>>(procedure: K, ...rest: CallArguments<InputOf<P, K>>): Promise<OutputOf<P, K>>;
 
-  /** Publishes an event. It does not come back to this page's own subscriptions. */
-  publish<K extends Name<T>>(topic: K, data: T[K], options?: PublishOptions): Promise<void>;
+  /**
+   * Publishes an event. @returns its position, where the topic is a stream. A stream's events come back to this page's
+   * own subscriptions, the others do not.
+   */
+  publish<K extends Name<T>>(topic: K, data: T[K], options?: PublishOptions): Promise<string | undefined>;
+
+  /** Deletes a key of a `latest` topic. @param key the key's fields. @returns the deletion's position in a stream. */
+  delete<K extends Name<T>>(topic: K, key: Partial<T[K]>, options?: PublishOptions): Promise<string | undefined>;
 
   /**
    * Serves a procedure from this page. A `DeclaredError` that the handler throws reaches the caller as it is; anything
@@ -175,7 +298,7 @@ export interface Fabric<T = AnyTopics, P = AnyProcedures> {
   register<K extends Name<P>>(
     procedure: K,
     handler: (input: InputOf<P, K>, invocation: Invocation) => OutputOf<P, K> | Promise<OutputOf<P, K>>,
-    options?: SubscribeOptions,
+    options?: HoldOptions,
   ): Registration;
 
   /** Tries now instead of when the pause is over; with a connection, asks the node whether it is still there. */

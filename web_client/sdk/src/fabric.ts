@@ -9,7 +9,8 @@ import {
   type Address,
   type Clock,
   clock,
-  onWakeUp,
+  type DocumentLike,
+  onPage,
   openSocket,
   resolve,
   type SocketFactory,
@@ -20,18 +21,25 @@ import type {
   AnyProcedures,
   AnyTopics,
   CallOptions,
+  Deletion,
   EventsOptions,
   Fabric,
   FabricEvent,
+  History,
+  HistoryOptions,
+  HoldOptions,
   Invocation,
+  MapOptions,
   PublishOptions,
+  Recovery,
   SubscribeOptions,
 } from "./contract.js";
-import { DeclaredError, type HopsackError, LocalError, RemoteError } from "./errors.js";
-import { Hold, type HoldOptions } from "./hold.js";
+import { DeclaredError, type HopsackError, isObject, LocalError, RemoteError } from "./errors.js";
+import { type Ends, Hold } from "./hold.js";
+import { Latest } from "./latest.js";
 import { Variable } from "./observable.js";
-import { raw } from "./raw.js";
-import type { Identity, Match } from "./session.js";
+import { matches, raw } from "./raw.js";
+import type { Arrival, Gap, Identity, Match } from "./session.js";
 import { Stream } from "./stream.js";
 import { SUBPROTOCOL, wamp } from "./wamp.js";
 
@@ -41,6 +49,9 @@ const REALM = "hopsack";
 
 /** Milliseconds. */
 const TIMEOUT = 10_000;
+
+/** Characters. */
+const LONGEST_KEY = 64;
 
 /** The longest delay that timers take; beyond it they fire at once. */
 const LONGEST_DELAY = 2 ** 31 - 1;
@@ -52,6 +63,15 @@ export interface ConnectOptions {
   readonly token?: string;
   /** Opens a WebSocket, where there is none built in: `(url, protocols) => new WebSocket(url, protocols)` with "ws". */
   readonly socket?: SocketFactory;
+  /** The key fields of the `latest` topics, as `hopsack generate` writes them: `map` needs no `key` then. */
+  readonly latest?: Readonly<Record<string, readonly string[]>>;
+  /**
+   * Events a second that subscriptions with a `maxRate`, and maps, get while the page is hidden; 1 by default. 0 leaves
+   * them as they are.
+   */
+  readonly hiddenRate?: number;
+  /** For tests. */
+  readonly document?: DocumentLike;
   /** A number in [0, 1); for tests. */
   readonly random?: () => number;
   /** For tests. */
@@ -74,6 +94,15 @@ interface Asker {
   fail(error: HopsackError): void;
 }
 
+/** A subscription's functions of the program. */
+interface Listener {
+  readonly heard: (event: FabricEvent) => unknown;
+  readonly deleted?: ((event: Deletion) => unknown) | undefined;
+  readonly recovered?: ((recovery: Recovery) => unknown) | undefined;
+  readonly skipped?: ((gap: Gap) => unknown) | undefined;
+  readonly latest?: Latest;
+}
+
 type Serve = (input: unknown, invocation: Invocation) => unknown;
 
 class Shell {
@@ -84,26 +113,37 @@ class Shell {
   readonly #random: () => number;
   readonly #connection: Connection;
   readonly #askers = new Map<number, Asker>();
-  readonly #listeners = new Map<number, (event: FabricEvent) => unknown>();
+  readonly #latest: Readonly<Record<string, readonly string[]>>;
+  readonly #listeners = new Map<number, Listener>();
   readonly #servers = new Map<number, Serve>();
   readonly #running = new Map<number, AbortController>();
   readonly #timers = new Map<Timer, () => void>();
-  #endWakeUps = (): void => {};
+  #leavePage = (): void => {};
   readonly #todo: Effect[] = [];
   #busy = false;
   #closed = false;
   #socket: WebSocketLike | undefined;
 
-  constructor({ url, token = "", socket = openSocket, random = Math.random, clock: given = clock }: ConnectOptions) {
+  constructor(options: ConnectOptions) {
+    const {
+      url,
+      token = "",
+      socket = openSocket,
+      random = Math.random,
+      clock: given = clock,
+      hiddenRate = 1,
+    } = options;
     this.#address = resolve(url);
+    this.#latest = options.latest ?? {};
     this.#openSocket = socket;
     this.#clock = given;
     this.#random = random;
     const newSession =
       this.#address.door === "raw" ? raw(token || null) : wamp(token || null, REALM, `hopsack-web/${VERSION}`);
-    this.#connection = connection(newSession, { random, now: () => given.now() });
+    this.#connection = connection(newSession, { random, now: () => given.now(), hiddenRate });
     this.#feed({ kind: "started" });
-    this.#endWakeUps = onWakeUp(() => this.reconnect());
+    const online = (): void => this.reconnect();
+    this.#leavePage = onPage(options.document, online, (hidden) => this.#seen(hidden));
   }
 
   // ---- for the program -------------------------------------------------------------------------------------------
@@ -123,34 +163,71 @@ class Shell {
   subscribe(
     topic: string,
     listener: (event: FabricEvent) => unknown,
-    { match = "exact", ...options }: HoldOptions & { match?: Match } = {},
+    options: SubscribeOptions & Ends & { match?: Match } = {},
   ): Hold {
-    const id = this.#connection.ticket();
-    this.#listeners.set(id, listener);
-    const hold = this.#hold(id, topic, options);
-    this.#feed({ kind: "subscribe", id, topic, match });
-    return hold;
+    const { onDelete: deleted, onRecovery: recovered, onGap: skipped } = options;
+    return this.#subscribe(topic, { heard: listener, deleted, recovered, skipped }, options);
   }
 
   events(topic: string, { match = "exact", ...options }: EventsOptions & { match?: Match } = {}): Stream {
     const stream = new Stream(options);
     const ends = { onError: (error: HopsackError) => stream.end(error), onClose: () => stream.end() };
-    return stream.of(this.subscribe(topic, (event) => stream.add(event), { match, ...ends }));
+    return stream.of(this.subscribe(topic, (event) => stream.add(event), { match, ...options, ...ends }));
+  }
+
+  map(topic: string, { key, ...options }: MapOptions = {}): Latest {
+    const fields = key === undefined ? this.#keyOf(topic) : [key].flat();
+    if (!fields) {
+      const advice =
+        "Pass connect({ latest: LATEST }) with the LATEST that `hopsack generate` writes, or map(…, { key }).";
+      throw new LocalError("hopsack.usage", "Nothing says which fields are the key.", { where: topic, advice });
+    }
+    const latest = new Latest(topic, fields as string[]);
+    const heard = (event: Arrival): void => latest.heard(event);
+    const listener = { heard, deleted: heard, recovered: () => {}, latest };
+    return latest.of(this.#subscribe(topic, listener, options));
+  }
+
+  #keyOf(topic: string): readonly string[] | undefined {
+    const declared = Object.entries(this.#latest);
+    return declared.find(([uri]) => matches(uri.replace(/\{[^}]*\}/g, ""), "wildcard", topic))?.[1];
+  }
+
+  async history(topic: string, { last, since, after, limit, ...options }: HistoryOptions = {}): Promise<History> {
+    const input = { topic, last, since: since === undefined ? undefined : Number(since) / 1000, after, limit };
+    const page = (await this.call("hopsack.stream.read", input, options)) as History;
+    const events = page.events.map((event) => ({ ...event, topic, time: event.time * 1000 }));
+    return { ...page, events };
   }
 
   call(procedure: string, input?: unknown, { timeout, signal }: CallOptions = {}): Promise<unknown> {
     return this.#ask(procedure, timeout, signal, (asked) => ({ kind: "call", procedure, input, ...asked }));
   }
 
-  async publish(
-    topic: string,
-    data: unknown,
-    { acknowledge = true, timeout, signal }: PublishOptions = {},
-  ): Promise<void> {
-    await this.#ask(topic, timeout, signal, (asked) => ({ kind: "publish", topic, data, acknowledge, ...asked }));
+  publish(topic: string, data: unknown, options: PublishOptions = {}): Promise<string | undefined> {
+    return this.#publish(topic, data, options, undefined);
   }
 
-  register(procedure: string, handler: Serve, options: SubscribeOptions = {}): Hold {
+  delete(topic: string, key: unknown, options: PublishOptions = {}): Promise<string | undefined> {
+    return this.#publish(topic, key, options, true);
+  }
+
+  async #publish(
+    topic: string,
+    data: unknown,
+    { acknowledge = true, key, timeout, signal }: PublishOptions,
+    remove: true | undefined,
+  ): Promise<string | undefined> {
+    if (key !== undefined && (key === "" || key.length > LONGEST_KEY)) {
+      const message = `A publication's key has 1 to ${LONGEST_KEY} characters, this one ${key.length}.`;
+      throw new LocalError("hopsack.usage", message, { where: topic });
+    }
+    const what = { kind: "publish", topic, data, acknowledge, key, remove } as const;
+    const told = await this.#ask(topic, timeout, signal, (asked) => ({ ...what, ...asked }));
+    return isObject(told) ? (told.position as string | undefined) : undefined;
+  }
+
+  register(procedure: string, handler: Serve, options: HoldOptions = {}): Hold {
     const id = this.#connection.ticket();
     this.#servers.set(id, handler);
     const hold = this.#hold(id, procedure, options);
@@ -164,11 +241,31 @@ class Shell {
 
   close(): void {
     this.#closed = true;
-    this.#endWakeUps();
+    this.#leavePage();
     this.#feed({ kind: "close" });
   }
 
   // ---- what it takes ---------------------------------------------------------------------------------------------
+
+  #seen(hidden: boolean): void {
+    this.#feed({ kind: "seen", hidden });
+    if (!hidden) this.reconnect();
+  }
+
+  #subscribe(topic: string, listener: Listener, options: SubscribeOptions & Ends & { match?: Match }): Hold {
+    const id = this.#connection.ticket();
+    const { match = "exact", after, maxRate: rate } = options;
+    const keen = listener.latest !== undefined;
+    this.#listeners.set(id, listener);
+    const hold = this.#hold(id, topic, options, keen);
+    try {
+      this.#feed({ kind: "subscribe", id, topic, match, after, rate, keen });
+    } catch (error) {
+      this.#forget(id);
+      throw error;
+    }
+    return hold;
+  }
 
   #ask(
     where: string,
@@ -202,10 +299,12 @@ class Shell {
     });
   }
 
-  #hold(id: number, subject: string, options: HoldOptions): Hold {
-    const hold = new Hold(subject, options, () => this.#leave(id));
+  /** @param later it is ready when all keys are in, not when it is granted. */
+  #hold(id: number, subject: string, options: Ends, later = false): Hold {
+    const limit = (rate: number | undefined): void => this.#feed({ kind: "limit", of: id, rate });
+    const hold = new Hold(subject, options, () => this.#leave(id), limit);
     this.#askers.set(id, {
-      settle: () => hold.granted(),
+      settle: () => later || hold.granted(),
       fail: (error) => {
         this.#forget(id);
         hold.failed(error, this.#closed);
@@ -257,7 +356,11 @@ class Shell {
     tell: ({ state }) => this.state.set(state),
     settle: ({ id, value }) => this.#askers.get(id)?.settle(value),
     fail: ({ id, error }) => this.#askers.get(id)?.fail(error),
-    deliver: ({ ids, event }) => this.#deliver(ids, event),
+    deliver: ({ ids, event }) =>
+      this.#each(ids, (one) => (event.deleted ? one.deleted?.(event as Deletion) : one.heard(event))),
+    recover: ({ id, recovery }) => this.#each([id], ({ recovered = warn }) => recovered(recovery)),
+    skip: ({ ids, gap }) => this.#each(ids, ({ skipped = warn }) => skipped(gap)),
+    snapshot: ({ id, step }) => this.#listeners.get(id)?.latest?.snapshot(step),
     invoke: (effect) => void this.#invoke(effect),
     interrupt: ({ invocation }) => this.#running.get(invocation)?.abort(),
     report: ({ error }) => console.error(String(error)),
@@ -291,10 +394,11 @@ class Shell {
   }
 
   /** A listener that throws must not take the event from the others. */
-  #deliver(ids: readonly number[], event: FabricEvent): void {
+  #each(ids: readonly number[], tell: (listener: Listener) => unknown): void {
     for (const id of ids) {
       try {
-        const result = this.#listeners.get(id)?.(event);
+        const listener = this.#listeners.get(id);
+        const result = listener && tell(listener);
         if (result instanceof Promise) result.catch(console.error);
       } catch (error) {
         console.error(error);
@@ -327,6 +431,13 @@ class Shell {
     const message = `The callee failed; its console has the details of incident ${incident}.`;
     return new RemoteError("hopsack.internal", message, { where: procedure, data: { incident } });
   }
+}
+
+/** What nobody listens for is not passed over in silence: events of a stream, or of a slow reader, are gone. */
+function warn(news: Recovery | Gap): void {
+  if ("dropped" in news) console.warn(`${news.topic}: ${news.dropped} events dropped, this page reads too slowly.`);
+  else if (!news.recovered && news.reason !== "live" && news.reason !== "snapshot")
+    console.warn(`${news.topic}: ${news.missed ?? "some"} events are gone (${news.reason}).`);
 }
 
 const GIVEN_UP = new RemoteError("hopsack.canceled");

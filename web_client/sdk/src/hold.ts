@@ -1,8 +1,8 @@
 /** A subscription or registration in the program's hands. */
-import type { Registration, SubscribeOptions, Subscription } from "./contract.js";
+import type { HoldOptions, Registration, Subscription } from "./contract.js";
 import type { HopsackError } from "./errors.js";
 
-export interface HoldOptions extends SubscribeOptions {
+export interface Ends extends HoldOptions {
   /** Told when the program closed the whole connection. */
   readonly onClose?: (() => void) | undefined;
 }
@@ -14,8 +14,9 @@ export class Hold implements Subscription, Registration {
 
   constructor(
     readonly subject: string,
-    private readonly options: HoldOptions,
+    private readonly options: Ends,
     private readonly leave: () => Promise<void>,
+    private readonly limit: (rate: number | undefined) => void,
   ) {}
 
   get topic(): string {
@@ -41,6 +42,12 @@ export class Hold implements Subscription, Registration {
     this.#settle?.resolve();
   }
 
+  /** It is granted, without what `ready` stands for. */
+  lacks(error: HopsackError): void {
+    this.#outcome = error;
+    this.#settle?.reject(error);
+  }
+
   /** @param byProgram it closed the whole connection, so there is nothing to report. */
   failed(error: HopsackError, byProgram: boolean): void {
     const asked = this.#outcome === "asked";
@@ -54,6 +61,10 @@ export class Hold implements Subscription, Registration {
         if (!asked || !this.#settle) console.error(String(error));
       });
     }
+  }
+
+  setMaxRate(rate?: number): void {
+    this.limit(rate);
   }
 
   close(): Promise<void> {

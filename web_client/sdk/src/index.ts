@@ -1,18 +1,27 @@
 /** `@hopsack/client`: subscribe, publish, call and serve on a Hopsack node. The public surface, names only. */
-export type { Clock, SocketFactory, WebSocketLike } from "./browser.js";
+export type { Clock, DocumentLike, SocketFactory, WebSocketLike } from "./browser.js";
 export type { FabricState } from "./connection.js";
 export type {
   AnyProcedures,
   AnyTopics,
   CallOptions,
+  Deletion,
   Events,
   EventsOptions,
   Fabric,
   FabricEvent,
+  History,
+  HistoryOptions,
+  HoldOptions,
   InputOf,
   Invocation,
+  KeyOf,
+  LatestMap,
+  MapOptions,
   OutputOf,
+  PastEvent,
   PublishOptions,
+  Recovery,
   Registration,
   SubscribeOptions,
   Subscription,
@@ -20,4 +29,4 @@ export type {
 export { DeclaredError, type ErrorCode, HopsackError, LocalError, RemoteError, type Retry } from "./errors.js";
 export { type ConnectOptions, connect, VERSION } from "./fabric.js";
 export type { Observable } from "./observable.js";
-export type { Identity, Match } from "./session.js";
+export type { After, Gap, Identity, Match } from "./session.js";

@@ -7,6 +7,7 @@ export interface Observable<T> {
 
 export class Variable<T> implements Observable<T> {
   #value: T;
+  #make: (() => T) | undefined;
   readonly #watchers = new Set<(value: T) => void>();
 
   constructor(value: T) {
@@ -14,14 +15,21 @@ export class Variable<T> implements Observable<T> {
   }
 
   get value(): T {
+    if (this.#make) this.#value = this.#make();
+    this.#make = undefined;
     return this.#value;
   }
 
   set(value: T): void {
-    this.#value = value;
+    this.renew(() => value);
+  }
+
+  /** Changes it to what `make` returns when somebody looks. */
+  renew(make: () => T): void {
+    this.#make = make;
     for (const watcher of [...this.#watchers]) {
       try {
-        watcher(value);
+        watcher(this.value);
       } catch (error) {
         // One watcher's mistake is not the others'.
         console.error(error);
@@ -32,7 +40,7 @@ export class Variable<T> implements Observable<T> {
   subscribe(watcher: (value: T) => void): () => void {
     const own = (value: T): void => watcher(value);
     this.#watchers.add(own);
-    own(this.#value);
+    own(this.value);
     return () => this.#watchers.delete(own);
   }
 }

@@ -2,9 +2,13 @@
  * The page's side of the raw door: JSON-RPC 2.0, one message per text frame (docs/protocol.md).
  *
  *     -> hopsack.hello {token?}                  <- {session, authid, role, realm, server} | error, then close 4401
- *     -> hopsack.subscribe {topic, match?}       <- {subscription} | error, then notifications "event" {topic, data}
+ *     -> hopsack.subscribe {topic, match?,       <- {subscription, recovered, position?, reason?, snapshot?} | error,
+ *            after?, max_rate?}                     then notifications "event" {topic, data, position?, deleted?}
+ *                                                   and "gap" {topic, dropped}
  *     -> hopsack.unsubscribe {subscription}      <- {} | error
- *     -> hopsack.publish {topic, data}           <- {} | error; nothing if it was a notification
+ *     -> hopsack.rate {subscription, max_rate}   <- {} | error
+ *     -> hopsack.publish {topic, data, key?,     <- {position?} | error; nothing if it was a notification
+ *            delete?}
  *     -> any other method                        <- result | error
  *     -> notification hopsack.cancel {id}        <- the call's error hopsack.canceled, which nobody waits for
  *     -> hopsack.register {procedure}            <- {registration}, then requests whose method is the procedure
@@ -13,26 +17,19 @@
  *     <- notification hopsack.report {id, error} (the answer broke its contract)
  *     -> hopsack.ping {}                         <- anything: it only proves that somebody is there
  *
- * An event comes once per connection, however many subscriptions it matches: they are told apart here.
+ * An event comes once per connection, however many subscriptions it matches: they are told apart here. The newest values
+ * that the answer to a subscription announces ("snapshot") are its own alone.
  * Our requests are numbered with their tickets; the node numbers its own requests, and the two never meet.
  *
  * Bound: as many requests are remembered as the connection lets be in flight.
  */
-import {
-  codeOfNumber,
-  fromDetails,
-  type HopsackError,
-  isObject,
-  LocalError,
-  numberOf,
-  RemoteError,
-  toDetails,
-} from "./errors.js";
+import { codeOfNumber, fromDetails, type HopsackError, isObject, numberOf, RemoteError, toDetails } from "./errors.js";
 import { Invocations } from "./invocations.js";
-import { apply, type Rules } from "./rules.js";
+import { advance, type Protocol, type Rules } from "./rules.js";
 import {
   type Arrival,
   type Effect,
+  type Gap,
   type Input,
   type Match,
   type NewSession,
@@ -52,6 +49,7 @@ type Message =
   | { readonly kind: "resolved"; readonly id: unknown; readonly result: unknown }
   | { readonly kind: "rejected"; readonly id: unknown; readonly error: unknown }
   | { readonly kind: "event"; readonly params: unknown }
+  | { readonly kind: "skipped"; readonly params: unknown }
   | { readonly kind: "withdrawn"; readonly params: unknown }
   | { readonly kind: "invoked"; readonly id: Id; readonly method: string; readonly params: unknown }
   | { readonly kind: "reported"; readonly params: unknown }
@@ -74,6 +72,8 @@ interface Raw {
   readonly subscriptions: Map<number, Subscribed>;
   /** Topic to ticket, for the exact ones: the common case costs one look-up. */
   readonly exact: Map<string, number>;
+  /** Subscriptions whose newest values are on their way, and how many. */
+  readonly snapshots: Map<number, number>;
   readonly registrations: Map<number, { readonly procedure: string; readonly id: unknown }>;
   readonly procedures: Map<string, number>;
   readonly invocations: Invocations<Id>;
@@ -89,25 +89,13 @@ export function raw(token: string | null): NewSession {
       pending: new Map(),
       subscriptions: new Map(),
       exact: new Map(),
+      snapshots: new Map(),
       registrations: new Map(),
       procedures: new Map(),
       invocations: new Invocations(),
     };
-    return { take: (input) => take(machine, input) };
+    return { rates: true, take: (input) => advance(PROTOCOL, machine, input) };
   };
-}
-
-function take(machine: Raw, input: Input): Effect[] {
-  if (input.kind !== "received") {
-    const effects = apply<State, Raw, Step, Effect>(RULES, machine.state, machine, input);
-    if (!effects) throw new LocalError("hopsack.usage", `a session that is ${machine.state} takes no ${input.kind}`);
-    return effects;
-  }
-  const message = classify(input.text);
-  const effects = message && apply<State, Raw, Step, Effect>(RULES, machine.state, machine, message);
-  return (
-    effects ?? end(machine, `a ${message?.kind ?? "malformed"} message came to a session that is ${machine.state}`)
-  );
 }
 
 function classify(text: string): Message | undefined {
@@ -122,6 +110,7 @@ function classify(text: string): Message | undefined {
   if (typeof method === "string") {
     if (typeof id === "string" || typeof id === "number") return { kind: "invoked", id, method, params };
     if (method === "event") return { kind: "event", params };
+    if (method === "gap") return { kind: "skipped", params };
     if (method === "hopsack.report") return { kind: "reported", params };
     return method === "hopsack.cancel" ? { kind: "withdrawn", params } : { kind: "noticed" };
   }
@@ -176,8 +165,9 @@ function ask(machine: Raw, request: Request & { readonly ticket: number }, metho
 }
 
 function subscribe(machine: Raw, request: Extract<Request, { kind: "subscribe" }>): Effect[] {
-  const { topic, match } = request;
-  return ask(machine, request, "hopsack.subscribe", match === "exact" ? { topic } : { topic, match });
+  const { topic, match, after, rate } = request;
+  const params = { topic, match: match === "exact" ? undefined : match, after, max_rate: rate };
+  return ask(machine, request, "hopsack.subscribe", params);
 }
 
 function unsubscribe(machine: Raw, request: Extract<Request, { kind: "unsubscribe" }>): Effect[] {
@@ -189,12 +179,18 @@ function unsubscribe(machine: Raw, request: Extract<Request, { kind: "unsubscrib
 
 function forget(machine: Raw, { ticket, topic, match }: Subscribed): void {
   machine.subscriptions.delete(ticket);
+  machine.snapshots.delete(ticket);
   if (match === "exact") machine.exact.delete(topic);
 }
 
+function limit(machine: Raw, request: Extract<Request, { kind: "rate" }>): Effect[] {
+  const subscription = machine.subscriptions.get(request.of)?.id;
+  return ask(machine, request, "hopsack.rate", { subscription, max_rate: request.rate });
+}
+
 function publish(machine: Raw, request: Extract<Request, { kind: "publish" }>): Effect[] {
-  const { ticket, topic, data } = request;
-  const params = { topic, data: data ?? null };
+  const { ticket, topic, data, key, remove } = request;
+  const params = { topic, data: data ?? null, key, delete: remove };
   if (ticket === null) return [send({ method: "hopsack.publish", params })];
   return ask(machine, { ...request, ticket }, "hopsack.publish", params);
 }
@@ -236,6 +232,7 @@ function resolved(machine: Raw, { id, result }: Extract<Message, { kind: "resolv
     const { topic, match } = request;
     machine.subscriptions.set(ticket, { ticket, topic, match, id: facts.subscription });
     if (match === "exact") machine.exact.set(topic, ticket);
+    if (Number(facts.snapshot) > 0) machine.snapshots.set(ticket, Number(facts.snapshot));
   } else if (request.kind === "register") {
     machine.registrations.set(ticket, { procedure: request.procedure, id: facts.registration });
     machine.procedures.set(request.procedure, ticket);
@@ -260,16 +257,37 @@ function readError(error: unknown, where?: string): HopsackError {
 function event(machine: Raw, { params }: Extract<Message, { kind: "event" }>): Effect[] {
   if (!isObject(params) || typeof params.topic !== "string") return end(machine, "an event came without a topic");
   const arrival = params as unknown as Arrival;
-  const effects: Effect[] = [];
-  const exact = machine.exact.get(arrival.topic);
-  if (exact !== undefined) effects.push({ kind: "deliver", ticket: exact, event: arrival });
-  if (machine.subscriptions.size > machine.exact.size) {
-    for (const { ticket, topic, match } of machine.subscriptions.values()) {
-      if (match !== "exact" && matches(topic, match, arrival.topic))
-        effects.push({ kind: "deliver", ticket, event: arrival });
-    }
+  const newest = awaiting(machine, arrival.topic);
+  if (newest !== undefined) return [{ kind: "deliver", ticket: newest, event: arrival, newest: true }];
+  return readersOf(machine, arrival.topic).map((ticket) => ({ kind: "deliver", ticket, event: arrival }));
+}
+
+/** The subscription whose snapshot an event of a topic belongs to now. */
+function awaiting({ snapshots, subscriptions }: Raw, topic: string): number | undefined {
+  for (const [ticket, left] of snapshots) {
+    const subscribed = subscriptions.get(ticket);
+    if (!subscribed || !matches(subscribed.topic, subscribed.match, topic)) continue;
+    if (left > 1) snapshots.set(ticket, left - 1);
+    else snapshots.delete(ticket);
+    return ticket;
   }
-  return effects;
+  return undefined;
+}
+
+function readersOf({ exact, subscriptions }: Raw, topic: string): number[] {
+  const own = exact.get(topic);
+  const tickets = own === undefined ? [] : [own];
+  if (subscriptions.size === exact.size) return tickets;
+  for (const { ticket, topic: pattern, match } of subscriptions.values()) {
+    if (match !== "exact" && matches(pattern, match, topic)) tickets.push(ticket);
+  }
+  return tickets;
+}
+
+function skipped(machine: Raw, { params }: Extract<Message, { kind: "skipped" }>): Effect[] {
+  if (!isObject(params) || typeof params.topic !== "string") return end(machine, "a gap came without a topic");
+  const gap = params as unknown as Gap;
+  return readersOf(machine, gap.topic).map((ticket) => ({ kind: "skip", ticket, gap }));
 }
 
 /** WAMP's rules (advanced profile, pattern-based subscriptions): an empty component of a wildcard matches any one. */
@@ -327,6 +345,7 @@ const RULES: Rules<State, Raw, Step, Effect> = {
   joined: {
     subscribe,
     unsubscribe,
+    rate: limit,
     publish,
     call,
     abandon,
@@ -338,18 +357,13 @@ const RULES: Rules<State, Raw, Step, Effect> = {
     resolved,
     rejected,
     event,
+    skipped,
     withdrawn,
     invoked,
     reported,
     noticed: dropped,
   },
-  ended: {
-    resolved: dropped,
-    rejected: dropped,
-    event: dropped,
-    withdrawn: dropped,
-    invoked: dropped,
-    reported: dropped,
-    noticed: dropped,
-  },
+  ended: {},
 };
+
+const PROTOCOL: Protocol<State, Raw, Step, Effect> = { rules: RULES, read: classify, violated: end };

@@ -21,17 +21,46 @@ export interface Identity {
   readonly server: string;
 }
 
-/** An event as it came. `position` is there for topics that are streams. */
+/** An event as it came. `position` is there for topics that are streams; a `deleted` key's `data` is its key fields. */
 export interface Arrival {
   readonly topic: string;
   readonly data: unknown;
-  readonly position?: string;
+  readonly position?: string | undefined;
+  readonly deleted?: boolean | undefined;
+}
+
+/** Positions of the last events read: of the topic, or of each topic of a pattern. */
+export type After = string | Readonly<Record<string, string>>;
+
+/** Events of a topic that were dropped on their way to this page. */
+export interface Gap {
+  readonly topic: string;
+  readonly dropped: number;
 }
 
 export type Request =
-  | { readonly kind: "subscribe"; readonly ticket: number; readonly topic: string; readonly match: Match }
+  | {
+      readonly kind: "subscribe";
+      readonly ticket: number;
+      readonly topic: string;
+      readonly match: Match;
+      readonly after?: After | undefined;
+      /** Events a second. */
+      readonly rate?: number | undefined;
+      /** The newest values are wanted; the raw door gives them unasked. */
+      readonly snapshot?: boolean;
+    }
   | { readonly kind: "unsubscribe"; readonly ticket: number; readonly of: number }
-  | { readonly kind: "publish"; readonly ticket: number | null; readonly topic: string; readonly data: unknown }
+  /** Events a second from now on; null: all of them. */
+  | { readonly kind: "rate"; readonly ticket: number; readonly of: number; readonly rate: number | null }
+  | {
+      readonly kind: "publish";
+      readonly ticket: number | null;
+      readonly topic: string;
+      readonly data: unknown;
+      readonly key?: string | undefined;
+      readonly remove?: boolean | undefined;
+    }
   | { readonly kind: "call"; readonly ticket: number; readonly procedure: string; readonly input: unknown }
   | { readonly kind: "abandon"; readonly of: number }
   | { readonly kind: "register"; readonly ticket: number; readonly procedure: string }
@@ -50,7 +79,10 @@ export type Effect =
   | { readonly kind: "refuse"; readonly error: HopsackError; readonly final: boolean }
   | { readonly kind: "settle"; readonly ticket: number; readonly value: unknown }
   | { readonly kind: "reject"; readonly ticket: number; readonly error: HopsackError }
-  | { readonly kind: "deliver"; readonly ticket: number; readonly event: Arrival }
+  /** `newest`: it belongs to the snapshot that the grant announced. */
+  | { readonly kind: "deliver"; readonly ticket: number; readonly event: Arrival; readonly newest?: boolean }
+  /** The node dropped events, because this page read too slowly. */
+  | { readonly kind: "skip"; readonly ticket: number; readonly gap: Gap }
   | {
       readonly kind: "serve";
       readonly ticket: number;
@@ -67,6 +99,8 @@ export type Effect =
   | { readonly kind: "part"; readonly reason: string; readonly retryAfter: number };
 
 export interface Session {
+  /** Whether this door takes rate limits. */
+  readonly rates: boolean;
   take(input: Input): Effect[];
 }
 

@@ -1,6 +1,6 @@
 /**
  * The page's side of a WAMP session over WebSocket, in JSON (WAMP basic profile; ticket authentication; from the
- * advanced profile: pattern-based subscriptions, call cancelling).
+ * advanced profile: pattern-based subscriptions, call cancelling, event retention).
  *
  *     -> HELLO                      <- WELCOME | ABORT | CHALLENGE (then -> AUTHENTICATE)
  *     -> CALL, CANCEL               <- RESULT | ERROR
@@ -10,25 +10,30 @@
  *     <- INVOCATION, INTERRUPT      -> YIELD | ERROR
  *     <- GOODBYE                    -> GOODBYE
  *
+ * Resuming: after SUBSCRIBED, what was missed is read with `hopsack.stream.read`, page by page, while events that come
+ * live are held; then they follow. Newest values: `get_retained` brings them right after SUBSCRIBED, and a probe's answer
+ * says that they were all. Both end as on the raw door: one answer, with what it says about recovery, then the events.
+ *
  * Two things beyond the specification: a node of Hopsack may answer a YIELD with ERROR, to say that the result broke
  * its contract and that the caller did not get it; and a probe is an UNSUBSCRIBE of nothing, which every router has to
  * answer and which changes nothing.
  *
- * Bound: as many requests are remembered as the connection lets be in flight.
+ * Bounds: as many requests are remembered as the connection lets be in flight; {@link HELD} events of a subscription are
+ * held, and those beyond are left to the journal, which is read again from there.
  */
-import {
-  codeOfUri,
-  fromDetails,
-  type HopsackError,
-  isObject,
-  LocalError,
-  RemoteError,
-  toDetails,
-  uriOf,
-} from "./errors.js";
+import { codeOfUri, fromDetails, type HopsackError, isObject, RemoteError, toDetails, uriOf } from "./errors.js";
 import { Invocations } from "./invocations.js";
-import { apply, type Rules } from "./rules.js";
-import { type Effect, type Input, type Match, type NewSession, type Request, subjectOf } from "./session.js";
+import { advance, type Protocol, type Rules } from "./rules.js";
+import {
+  type After,
+  type Arrival,
+  type Effect,
+  type Input,
+  type Match,
+  type NewSession,
+  type Request,
+  subjectOf,
+} from "./session.js";
 
 type State = "fresh" | "joining" | "joined" | "ended";
 
@@ -57,10 +62,25 @@ type Message = { readonly kind: (typeof NAMES)[keyof typeof NAMES]; readonly par
 /** What happens to a session: requests and messages, each by its own name. */
 type Step = Exclude<Input, { kind: "received" }> | Message;
 
-/** A request in flight. */
+export const HELD = 1_000;
+const PAGE = 500;
+
+/** How a request ended. */
+type Told = { readonly value: unknown; readonly error?: undefined } | { readonly error: HopsackError };
+
+/** A request in flight; `then`: one of our own, whose outcome concerns nobody else. */
 interface Pending {
   readonly request: Request & { readonly ticket: number };
-  readonly type: number;
+  readonly then?: ((told: Told) => Effect[]) | undefined;
+}
+
+interface Subscribed {
+  readonly ticket: number;
+  readonly topic: string;
+  /** Events that wait until what comes before them is there. */
+  held?: Arrival[] | undefined;
+  /** The newest values that came. */
+  readonly kept: Arrival[];
 }
 
 interface Wamp {
@@ -75,7 +95,7 @@ interface Wamp {
   /** Calls in flight: ticket to request, to cancel them. */
   readonly calls: Map<number, number>;
   /** By the router's number, and back. */
-  readonly subscriptions: Map<unknown, { readonly ticket: number; readonly topic: string }>;
+  readonly subscriptions: Map<unknown, Subscribed>;
   readonly registrations: Map<unknown, { readonly ticket: number; readonly procedure: string }>;
   readonly granted: Map<number, unknown>;
   readonly invocations: Invocations<unknown>;
@@ -97,20 +117,8 @@ export function wamp(token: string | null, realm: string, agent: string): NewSes
       granted: new Map(),
       invocations: new Invocations(),
     };
-    return { take: (input) => take(machine, input) };
+    return { rates: false, take: (input) => advance(PROTOCOL, machine, input) };
   };
-}
-
-function take(machine: Wamp, input: Input): Effect[] {
-  if (input.kind !== "received") {
-    const effects = apply<State, Wamp, Step, Effect>(RULES, machine.state, machine, input);
-    if (!effects) throw new LocalError("hopsack.usage", `a session that is ${machine.state} takes no ${input.kind}`);
-    return effects;
-  }
-  const message = classify(input.text);
-  if (machine.state === "ended") return [];
-  const effects = message && apply<State, Wamp, Step, Effect>(RULES, machine.state, machine, message);
-  return effects ?? violated(machine, `${message?.kind ?? "no message"} for a session that is ${machine.state}`);
 }
 
 function classify(text: string): Message | undefined {
@@ -195,7 +203,20 @@ function ended(machine: Wamp, { parts: [details, reason] }: Message): Effect[] {
 }
 
 function goodbye(machine: Wamp, message: Message): Effect[] {
-  return [send(6, {}, "wamp.close.goodbye_and_out"), ...ended(machine, message)];
+  const [details, reason] = message.parts;
+  const ending = PASSING.test(String(reason)) ? ended(machine, message) : killed(machine, details);
+  return [send(6, {}, "wamp.close.goodbye_and_out"), ...ending];
+}
+
+/** Reasons of GOODBYE that concern the router; by the others somebody ended this very session. */
+const PASSING = /^wamp\.(?!close\.(killed|normal)$)/;
+
+const KICKED = "The node ended this session.";
+
+function killed(machine: Wamp, details: unknown): Effect[] {
+  machine.state = "ended";
+  const message = isObject(details) && details.message ? String(details.message) : KICKED;
+  return [{ kind: "refuse", error: new RemoteError("hopsack.denied", message), final: true }];
 }
 
 // ---- requests ---------------------------------------------------------------------------------------------------
@@ -206,10 +227,14 @@ function ask(
   type: number,
   ...rest: readonly unknown[]
 ): Effect[] {
+  return askFor(machine, { request }, type, ...rest);
+}
+
+function askFor(machine: Wamp, pending: Pending, type: number, ...rest: readonly unknown[]): Effect[] {
   const id = machine.last + 1;
   const message = send(type, id, ...rest);
   machine.last = id;
-  machine.pending.set(id, { request, type });
+  machine.pending.set(id, pending);
   return [message];
 }
 
@@ -218,7 +243,13 @@ const one = (value: unknown): unknown[] => (value === undefined || value === nul
 const matching = (match: Match): object => (match === "exact" ? {} : { match });
 
 function subscribe(machine: Wamp, request: Extract<Request, { kind: "subscribe" }>): Effect[] {
-  return ask(machine, request, 32, matching(request.match), request.topic);
+  const retained = request.snapshot ? { get_retained: true } : {};
+  return ask(machine, request, 32, { ...matching(request.match), ...retained }, request.topic);
+}
+
+/** Not a thing of WAMP's. */
+function limit(_machine: Wamp, { ticket }: Extract<Request, { kind: "rate" }>): Effect[] {
+  return [{ kind: "reject", ticket, error: new RemoteError("hopsack.bad_request") }];
 }
 
 function unsubscribe(machine: Wamp, request: Extract<Request, { kind: "unsubscribe" }>): Effect[] {
@@ -229,9 +260,11 @@ function unsubscribe(machine: Wamp, request: Extract<Request, { kind: "unsubscri
 }
 
 function publish(machine: Wamp, request: Extract<Request, { kind: "publish" }>): Effect[] {
-  const { ticket, topic, data } = request;
-  if (ticket !== null) return ask(machine, { ...request, ticket }, 16, { acknowledge: true }, topic, ...one(data));
-  const message = send(16, machine.last + 1, {}, topic, ...one(data));
+  const { ticket, topic, data, key, remove } = request;
+  const options = { x_hopsack_key: key, x_hopsack_delete: remove };
+  if (ticket !== null)
+    return ask(machine, { ...request, ticket }, 16, { acknowledge: true, ...options }, topic, ...one(data));
+  const message = send(16, machine.last + 1, options, topic, ...one(data));
   machine.last += 1;
   return [message];
 }
@@ -262,25 +295,31 @@ function unregister(machine: Wamp, request: Extract<Request, { kind: "unregister
   return ask(machine, request, 66, id);
 }
 
-function probe(machine: Wamp, request: Extract<Request, { kind: "probe" }>): Effect[] {
+function probe(machine: Wamp, request: Extract<Request, { kind: "probe" }>, then?: Pending["then"]): Effect[] {
   let absent = 1;
   while (machine.subscriptions.has(absent)) absent += 1;
-  return ask(machine, request, 34, absent);
+  return askFor(machine, { request, then }, 34, absent);
 }
 
 // ---- answers ----------------------------------------------------------------------------------------------------
 
 /** The request that an answer belongs to; `undefined` for one that crossed our cancel, which nobody waits for. */
-function settled(machine: Wamp, id: unknown): (Request & { readonly ticket: number }) | undefined {
+function settled(machine: Wamp, id: unknown): Pending | undefined {
   const pending = machine.pending.get(id);
   machine.pending.delete(id);
   if (pending) machine.calls.delete(pending.request.ticket);
-  return pending?.request;
+  return pending;
+}
+
+function tell(pending: Pending, told: Told): Effect[] {
+  if (pending.then) return pending.then(told);
+  const { ticket } = pending.request;
+  return [told.error ? { kind: "reject", ticket, error: told.error } : { kind: "settle", ticket, value: told.value }];
 }
 
 function done(machine: Wamp, { parts: [id, ...rest] }: Message): Effect[] {
-  const request = settled(machine, id);
-  return request ? [{ kind: "settle", ticket: request.ticket, value: null }] : notAsked(machine, id, rest);
+  const pending = settled(machine, id);
+  return pending ? tell(pending, { value: null }) : notAsked(machine, id, rest);
 }
 
 function notAsked(machine: Wamp, id: unknown, [details]: readonly unknown[]): Effect[] {
@@ -288,8 +327,8 @@ function notAsked(machine: Wamp, id: unknown, [details]: readonly unknown[]): Ef
 }
 
 function result(machine: Wamp, { parts: [id, , args, kwargs] }: Message): Effect[] {
-  const request = settled(machine, id);
-  return request ? [{ kind: "settle", ticket: request.ticket, value: payloadOf(args, kwargs) }] : [];
+  const pending = settled(machine, id);
+  return pending ? tell(pending, { value: payloadOf(args, kwargs) }) : [];
 }
 
 /** A payload is one value: the first argument, or the keyword arguments of a peer that prefers those. */
@@ -299,16 +338,93 @@ function payloadOf(args: unknown, kwargs: unknown): unknown {
 }
 
 function subscribed(machine: Wamp, { parts: [id, number] }: Message): Effect[] {
-  const request = settled(machine, id);
+  const request = settled(machine, id)?.request;
   if (request?.kind !== "subscribe") return [];
-  const { ticket, topic } = request;
-  machine.subscriptions.set(number, { ticket, topic });
+  const { ticket, topic, after, snapshot } = request;
+  const subscription: Subscribed = { ticket, topic, kept: [] };
+  machine.subscriptions.set(number, subscription);
   machine.granted.set(ticket, number);
-  return [{ kind: "settle", ticket, value: null }];
+  if (after !== undefined) return resume(machine, subscription, after);
+  if (!snapshot) return [{ kind: "settle", ticket, value: null }];
+  subscription.held = [];
+  return probe(machine, { kind: "probe", ticket: machine.tickets() }, () => {
+    const value = { recovered: false, snapshot: subscription.kept.length };
+    const newest = subscription.kept
+      .splice(0)
+      .map((event) => ({ kind: "deliver", ticket, event, newest: true }) as const);
+    return [{ kind: "settle", ticket, value }, ...newest, ...release(subscription)];
+  });
+}
+
+// ---- resuming ---------------------------------------------------------------------------------------------------
+
+/** What `hopsack.stream.read` answers. */
+interface Page {
+  readonly events: readonly Omit<Arrival, "topic">[];
+  readonly position?: string;
+  readonly recovered: boolean;
+  readonly reason?: string;
+  readonly end: boolean;
+}
+
+/** Every topic's first page decides whether all was recovered; then the events follow, and the further pages. */
+function resume(machine: Wamp, subscription: Subscribed, after: After): Effect[] {
+  const { ticket, topic } = subscription;
+  const places = Object.entries(typeof after === "string" ? { [topic]: after } : after);
+  const positions: Record<string, string> = {};
+  let reason: string | undefined;
+  let first: (() => Effect[])[] | undefined = [];
+  let open = places.length;
+  subscription.held = [];
+
+  const read = (topic: string, from: string): Effect[] => {
+    const request = { kind: "call", ticket: machine.tickets(), procedure: "hopsack.stream.read", input: null } as const;
+    const then = (told: Told): Effect[] => (machine.granted.has(ticket) ? paged(topic, from, pageOf(told)) : []);
+    return askFor(machine, { request, then }, 48, {}, request.procedure, [{ topic, after: from, limit: PAGE }]);
+  };
+  const paged = (topic: string, from: string, page: Page): Effect[] => {
+    if (!first) return follow(topic, from, page);
+    const start = page.recovered ? from : before(page);
+    if (start) positions[topic] = start;
+    if (!page.recovered) reason ??= page.reason ?? "unknown";
+    first.push(() => follow(topic, from, page));
+    if (first.length < places.length) return [];
+    const value = { positions, recovered: reason === undefined, reason };
+    const follows = first;
+    first = undefined;
+    return [{ kind: "settle", ticket, value }, ...follows.flatMap((next) => next())];
+  };
+  const follow = (topic: string, from: string, { events, end }: Page): Effect[] => {
+    const missed = events.map(
+      ({ data, position, deleted }): Effect => ({ kind: "deliver", ticket, event: { topic, data, position, deleted } }),
+    );
+    const last = events.at(-1)?.position ?? from;
+    if (!end && events.length > 0) return [...missed, ...read(topic, last)];
+    open -= 1;
+    return open > 0 ? missed : [...missed, ...release(subscription)];
+  };
+  return places.flatMap(([topic, from]) => read(topic, from));
+}
+
+function pageOf({ error, ...told }: Told & { readonly value?: unknown }): Page {
+  const page = isObject(told.value) ? (told.value as unknown as Page) : undefined;
+  return page && !error ? page : { events: [], recovered: false, reason: error?.code ?? "unknown", end: true };
+}
+
+/** The position before the first event of a page: where reading begins anew. */
+function before({ events, position }: Page): string | undefined {
+  return events[0]?.position?.replace(/\d+$/, (offset) => String(Number(offset) - 1)) ?? position;
+}
+
+/** What was held comes now. */
+function release(subscription: Subscribed): Effect[] {
+  const { ticket, held = [] } = subscription;
+  subscription.held = undefined;
+  return held.map((event) => ({ kind: "deliver", ticket, event }));
 }
 
 function registered(machine: Wamp, { parts: [id, number] }: Message): Effect[] {
-  const request = settled(machine, id);
+  const request = settled(machine, id)?.request;
   if (request?.kind !== "register") return [];
   const { ticket, procedure } = request;
   machine.registrations.set(number, { ticket, procedure });
@@ -331,10 +447,10 @@ function revoked(machine: Wamp, details: unknown): Effect[] {
 const YIELD = 70;
 
 function failed(machine: Wamp, { parts: [type, id, , uri, args, kwargs] }: Message): Effect[] {
-  const request = type === YIELD ? undefined : settled(machine, id);
-  const error = readError(String(uri), args, kwargs, request && subjectOf(request));
+  const pending = type === YIELD ? undefined : settled(machine, id);
+  const error = readError(String(uri), args, kwargs, pending && subjectOf(pending.request));
   if (type === YIELD) return [{ kind: "report", error }];
-  return request ? [{ kind: "reject", ticket: request.ticket, error }] : [];
+  return pending ? tell(pending, { error }) : [];
 }
 
 function readError(uri: string, args: unknown, kwargs: unknown, where?: string): HopsackError {
@@ -349,8 +465,17 @@ function event(machine: Wamp, { parts: [number, , details, args, kwargs] }: Mess
   const subscription = machine.subscriptions.get(number);
   // Sent before the router saw our UNSUBSCRIBE.
   if (!subscription) return [];
-  const topic = isObject(details) && typeof details.topic === "string" ? details.topic : subscription.topic;
-  return [{ kind: "deliver", ticket: subscription.ticket, event: { topic, data: payloadOf(args, kwargs) } }];
+  const facts = isObject(details) ? details : {};
+  const topic = typeof facts.topic === "string" ? facts.topic : subscription.topic;
+  const { ticket, held, kept } = subscription;
+  if (facts.x_hopsack_dropped)
+    return [{ kind: "skip", ticket, gap: { topic, dropped: Number(facts.x_hopsack_count) } }];
+  const { x_hopsack_position: position, x_hopsack_deleted: deleted } = facts as Record<string, never>;
+  const event: Arrival = { topic, data: payloadOf(args, kwargs), position, deleted };
+  if (!held) return [{ kind: "deliver", ticket, event }];
+  if (facts.retained) kept.push(event);
+  else if (held.length < HELD) held.push(event);
+  return [];
 }
 
 function invocation(machine: Wamp, { parts: [id, number, , args, kwargs] }: Message): Effect[] {
@@ -394,6 +519,7 @@ const RULES: Rules<State, Wamp, Step, Effect> = {
   joined: {
     subscribe,
     unsubscribe,
+    rate: limit,
     publish,
     call,
     abandon,
@@ -417,3 +543,5 @@ const RULES: Rules<State, Wamp, Step, Effect> = {
   },
   ended: {},
 };
+
+const PROTOCOL: Protocol<State, Wamp, Step, Effect> = { rules: RULES, read: classify, violated };

@@ -8,8 +8,11 @@ import { gzipSync } from "node:zlib";
 import { build, type Rolldown } from "vite";
 import { beforeAll, expect, test } from "vitest";
 
-/** Bytes, with gzip. Raise it knowingly. */
-const LARGEST = 11_000;
+/**
+ * Bytes, with gzip. Raise it knowingly: it was 11,000 before streams. Resuming on both doors, the map of newest values,
+ * rates and keys of publications are the rest.
+ */
+const LARGEST = 16_000;
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 

@@ -49,6 +49,8 @@ export class Wire implements WebSocketLike {
   onerror: ((event: never) => unknown) | null = null;
   /** How the program closed it. */
   closed: { readonly code: number; readonly reason: string } | undefined;
+  /** The node closed it. */
+  hung = false;
   readonly #sent: string[] = [];
 
   constructor(
@@ -77,6 +79,7 @@ export class Wire implements WebSocketLike {
   }
 
   hangsUp(code = 1006, reason = ""): void {
+    this.hung = true;
     this.onclose?.({ code, reason } as never);
   }
 

@@ -1,0 +1,309 @@
+/**
+ * What the listeners of one subscription have read: nothing twice, nothing left out, nothing out of order. Without I/O;
+ * `connection.ts` asks it what to subscribe with, and tells it what came.
+ *
+ *     after()   -> where to resume from; nothing for whoever has read nothing yet
+ *     granted() <- {recovered, reason?, position(s)?, snapshot?}     the answer; `snapshot: n` announces n newest values
+ *     heard()   <- an event
+ *     lost()    <- the connection is gone
+ *
+ * Every listener has its own places, because one may have come later, or from an older page, than another. What is asked
+ * for is the earliest of them; whoever is ahead of it drops what it has. Where the subscription that stands will not
+ * bring what somebody lacks, `behind` is set: it has to be asked for again.
+ *
+ * Offsets of a topic are contiguous within an epoch. One that jumps means that events are missing: the subscription is
+ * asked for again after the last one read. After {@link ATTEMPTS} tries the gap is accepted and told.
+ *
+ * Bound: {@link TOPICS} places for each listener of a pattern; the topic silent for longest is forgotten.
+ */
+import type { Recovery } from "./contract.js";
+import { isObject, LocalError } from "./errors.js";
+import type { After, Arrival, Match } from "./session.js";
+
+export const TOPICS = 1_000;
+export const ATTEMPTS = 5;
+
+/** Of the last event read. */
+interface Place {
+  readonly epoch: string;
+  readonly offset: number;
+  /** What comes next may be further on: in between, a rate limit left some out. */
+  loose?: boolean;
+}
+
+type Places = Map<string, Place>;
+
+interface Reader {
+  readonly places: Places;
+  /** It holds the newest values of the keys, and wants each snapshot whole. */
+  readonly keen: boolean;
+  /** The newest values are still to come to it. */
+  due: boolean;
+  /** It was granted once. */
+  held: boolean;
+  /** It is to be told how the next grant went. */
+  waits: boolean;
+}
+
+/** What to do for the listeners. */
+export type Told =
+  | { readonly kind: "deliver"; readonly ids: readonly number[]; readonly event: Arrival }
+  | { readonly kind: "recover"; readonly id: number; readonly recovery: Recovery }
+  /** Newest values begin to come, all are there, or the node has none to give. */
+  | { readonly kind: "snapshot"; readonly id: number; readonly step: "begun" | "done" | "none" };
+
+export class Reading {
+  /** Somebody lacks what the subscription that stands will not bring. */
+  behind = false;
+  /** A rate limit leaves events out: offsets may jump. */
+  thinned = false;
+  /** Times it was asked for again because events were missing, without success so far. */
+  attempts = 0;
+  readonly #readers = new Map<number, Reader>();
+  /** What the last grant was asked to resume from. */
+  #asked: Places | undefined;
+  /** Where the grant says that reading begins. */
+  #heads: Places = new Map();
+  /** The topic keeps newest values, as far as is known. */
+  #latest = false;
+  /** Newest values still to come. */
+  #left = 0;
+  #hole: { readonly topic: string; readonly place: Place } | undefined;
+
+  constructor(
+    readonly topic: string,
+    readonly match: Match,
+  ) {}
+
+  /** @throws LocalError hopsack.usage: `after` is no position. */
+  join(id: number, after: After | undefined, keen: boolean): void {
+    const places = new Map(
+      Object.entries(typeof after === "string" ? { [this.topic]: after } : (after ?? {})).map(([topic, text]) => {
+        const place = parse(text);
+        if (place) return [topic, place];
+        throw new LocalError("hopsack.usage", `"${text}" is no position.`, { where: topic });
+      }),
+    );
+    const waits = places.size > 0;
+    this.#readers.set(id, { places, keen, due: !waits, held: false, waits });
+    this.#latest ||= keen;
+    this.behind ||= waits || this.#latest;
+  }
+
+  leave(id: number): void {
+    this.#readers.delete(id);
+  }
+
+  /** What to ask for. `snapshot`: somebody wants the newest values. */
+  ask(): { readonly after: After | undefined; readonly snapshot: boolean } {
+    this.behind = false;
+    this.#left = 0;
+    const due = [...this.#readers.values()].filter((reader) => reader.due);
+    const lowest = this.#latest && due.length > 0 ? new Map<string, Place>() : this.#lowest();
+    this.#asked = lowest.size > 0 ? lowest : undefined;
+    const texts = [...lowest]
+      .slice(-TOPICS)
+      .map(([topic, place]) => [topic, `${place.epoch}:${place.offset}`] as const);
+    const after = this.match === "exact" ? texts[0]?.[1] : Object.fromEntries(texts);
+    return { after: this.#asked && after, snapshot: !this.#asked && due.some(({ keen }) => keen) };
+  }
+
+  #lowest(): Places {
+    const lowest: Places = new Map();
+    for (const { places } of this.#readers.values()) {
+      for (const [topic, place] of places) if (isBefore(place, lowest.get(topic))) lowest.set(topic, place);
+    }
+    return lowest;
+  }
+
+  lost(): void {
+    this.#left = 0;
+    this.attempts = 0;
+    this.#hole = undefined;
+    for (const reader of this.#readers.values()) {
+      reader.waits ||= reader.held;
+      reader.due ||= reader.places.size === 0;
+    }
+  }
+
+  /** A rate limit ended: the next event of each topic may be further on. */
+  loosen(): void {
+    this.thinned = false;
+    for (const { places } of this.#readers.values()) for (const place of places.values()) place.loose = true;
+  }
+
+  granted(answer: unknown): Told[] {
+    const { position, positions, recovered = false, reason, snapshot } = isObject(answer) ? answer : {};
+    const heads = position === undefined ? positions : { [this.topic]: position };
+    this.#heads = new Map(
+      Object.entries(isObject(heads) ? heads : {}).flatMap(([topic, text]) => {
+        const place = parse(text);
+        return place ? [[topic, place]] : [];
+      }),
+    );
+    const told = this.#tell(recovered === true, reason, typeof snapshot === "number");
+    if (this.#asked && !recovered) this.#restart(typeof snapshot === "number");
+    for (const reader of this.#readers.values()) reader.held = true;
+    if (typeof snapshot !== "number") return [...told, ...this.#live()];
+    this.#latest = true;
+    this.#left = snapshot;
+    return [...told, ...this.#toKeen("begun"), ...(snapshot === 0 ? this.#settled("done") : [])];
+  }
+
+  #tell(recovered: boolean, reason: unknown, snapshot: boolean): Told[] {
+    const told: Told[] = [];
+    for (const [id, reader] of this.#readers) {
+      const reads = reader.places.size > 0;
+      const resumed = this.#asked && reads && (reader.waits || !recovered);
+      if (!resumed && (this.#asked || !reader.waits || (reads && !reader.due))) continue;
+      reader.waits = false;
+      const why = resumed ? String(reason ?? "unknown") : snapshot ? "snapshot" : "live";
+      const missed = recovered ? 0 : resumed ? this.#missed(reader.places) : undefined;
+      told.push(this.#recovery(id, recovered ? undefined : why, missed));
+    }
+    return told;
+  }
+
+  #recovery(id: number, reason: string | undefined, missed: number | undefined): Told {
+    const { topic, attempts } = this;
+    const recovery = { topic, recovered: reason === undefined, reason, missed, attempts };
+    return { kind: "recover", id, recovery };
+  }
+
+  /** How many events are gone; `undefined` where nobody can know. */
+  #missed(places: Places): number | undefined {
+    let missed = 0;
+    for (const topic of this.#asked?.keys() ?? []) {
+      const [head, place] = [this.#heads.get(topic), places.get(topic)];
+      if (!place) continue;
+      if (head?.epoch !== place.epoch) return undefined;
+      missed += Math.max(0, head.offset - place.offset);
+    }
+    return missed;
+  }
+
+  /** The journal no longer reaches back to where we were. */
+  #restart(snapshot: boolean): void {
+    this.attempts = 0;
+    this.#hole = undefined;
+    for (const reader of this.#readers.values()) {
+      if (snapshot || reader.keen) reader.due = true;
+      for (const [topic, place] of snapshot ? [] : [...reader.places]) {
+        const head = this.#heads.get(topic);
+        if (!head && this.#asked?.has(topic)) reader.places.delete(topic);
+        else if (head && !isBefore(head, place)) reader.places.set(topic, head);
+      }
+    }
+    // A node that resumes from the journal alone: the newest values need a second question.
+    if (!snapshot && [...this.#readers.values()].some(({ keen }) => keen)) this.behind = true;
+  }
+
+  /** No snapshot comes: from here on, live. */
+  #live(): Told[] {
+    return this.behind ? [] : this.#settled("none");
+  }
+
+  #settled(step: "done" | "none"): Told[] {
+    const readers = [...this.#readers.values()];
+    this.behind = readers.some((reader) => this.#lacks(reader));
+    const told = this.#toKeen(step);
+    for (const reader of readers) this.#start(reader);
+    return told;
+  }
+
+  #toKeen(step: "begun" | "done" | "none"): Told[] {
+    const keen = [...this.#readers].filter(([, { keen, due }]) => keen && due);
+    return keen.map(([id]) => ({ kind: "snapshot", id, step }));
+  }
+
+  #start(reader: Reader): void {
+    const { due, places } = reader;
+    reader.due = false;
+    for (const [topic, head] of this.#heads) {
+      const known = places.get(topic);
+      if (!known || (due && !isBefore(head, known))) note(places, topic, head);
+    }
+  }
+
+  /** Whether something lies between what it has read and where this subscription begins. */
+  #lacks({ due, places }: Reader): boolean {
+    if (due) return false;
+    const from = this.#asked;
+    return [...places].some(([topic, place]) => {
+      const start = from ? from.get(topic) : this.#heads.get(topic);
+      if (!start) return !from;
+      return start.epoch === place.epoch ? start.offset > place.offset : !from;
+    });
+  }
+
+  /** @param newest it belongs to the snapshot. */
+  heard(event: Arrival, newest: boolean): Told[] {
+    const place = parse(event.position);
+    if (newest && this.#left > 0) return this.#kept(event, place);
+    const told: Told[] = [];
+    const ids: number[] = [];
+    let jumped = false;
+    for (const [id, reader] of this.#readers) {
+      const verdict = place ? this.#judge(reader.places.get(event.topic), place) : "next";
+      if (verdict === "jump") jumped = reader.waits = true;
+      if (verdict === "jump" || verdict === "old") continue;
+      ids.push(id);
+      if (place) note(reader.places, event.topic, place);
+      if (typeof verdict === "object") told.push(this.#recovery(id, verdict.reason, verdict.missed));
+    }
+    if (place) this.#mend(event.topic, place, jumped);
+    return ids.length > 0 ? [...told, { kind: "deliver", ids, event }] : told;
+  }
+
+  #judge(known: Place | undefined, place: Place): "next" | "old" | "jump" | { reason: string; missed?: number } {
+    const same = known?.epoch === place.epoch;
+    if (same && place.offset <= known.offset) return "old";
+    const skipped = place.offset - 1 - (same ? known.offset : 0);
+    if (!known || (same && skipped === 0)) return "next";
+    if (this.thinned || known.loose) return same ? "next" : { reason: "epoch" };
+    if (skipped === 0) return { reason: "epoch" };
+    if (this.attempts < ATTEMPTS) return "jump";
+    return same ? { reason: "gap", missed: skipped } : { reason: "epoch" };
+  }
+
+  #mend(topic: string, place: Place, jumped: boolean): void {
+    if (jumped) {
+      this.attempts += 1;
+      this.behind = true;
+      this.#hole = { topic, place };
+    } else if (this.#hole?.topic === topic && !isBefore(place, this.#hole.place)) {
+      this.attempts = 0;
+      this.#hole = undefined;
+    }
+  }
+
+  /** A newest value: for whoever waits for it, except where it was read before. Who holds them all wants it anyway. */
+  #kept(event: Arrival, place: Place | undefined): Told[] {
+    const ids: number[] = [];
+    for (const [id, { due, keen, places }] of this.#readers) {
+      const known = places.get(event.topic);
+      const read = place && known?.epoch === place.epoch && place.offset <= known.offset;
+      if (due && (keen || !read)) ids.push(id);
+      if (due && place && !read) note(places, event.topic, place);
+    }
+    this.#left -= 1;
+    const told: Told[] = ids.length > 0 ? [{ kind: "deliver", ids, event }] : [];
+    return this.#left === 0 ? [...told, ...this.#settled("done")] : told;
+  }
+}
+
+function parse(text: unknown): Place | undefined {
+  const parts = typeof text === "string" ? /^(.+):(\d+)$/.exec(text) : null;
+  return parts ? { epoch: parts[1] ?? "", offset: Number(parts[2]) } : undefined;
+}
+
+/** Earlier in the same epoch; anything is before nothing. */
+function isBefore(place: Place, other: Place | undefined): boolean {
+  return !other || (place.epoch === other.epoch && place.offset < other.offset);
+}
+
+function note(places: Places, topic: string, place: Place): void {
+  places.delete(topic);
+  places.set(topic, place);
+  if (places.size > TOPICS) for (const oldest of places.keys()) return void places.delete(oldest);
+}

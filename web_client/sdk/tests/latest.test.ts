@@ -1,0 +1,274 @@
+/** The newest value of each key, as a map: when it is complete, and what stays and goes through a reconnection. */
+import { describe, expect, test } from "vitest";
+import { CAP } from "../src/backoff";
+import type { LatestMap } from "../src/index";
+import { JournalNode, Topic } from "./journalNode";
+import { outcome, type Stage, stage } from "./stage";
+
+interface Scene {
+  readonly on: Stage;
+  readonly node: JournalNode;
+  readonly load: Topic;
+}
+
+const sample = (host: string, cpu: number): object => ({ host, cpu });
+
+function scene(): Scene {
+  const on = stage({ latest: { "host.metrics": ["host"], "demo.{room}.weather": [] } });
+  const load = new Topic("host.metrics", "host");
+  return { on, load, node: new JournalNode(on, load) };
+}
+
+/** A map that is complete, of the hosts a and b. */
+async function ready(): Promise<Scene & { readonly map: LatestMap }> {
+  const it = scene();
+  it.load.append(sample("a", 1));
+  it.load.append(sample("b", 2));
+  const map = it.on.fabric.map("host.metrics");
+  it.node.accept();
+  it.node.settles();
+  await map.ready;
+  return { ...it, map };
+}
+
+const shown = (map: LatestMap): object => Object.fromEntries([...map.value].map(([key, { cpu }]) => [key, cpu]));
+
+describe("a map", () => {
+  test("is ready when all keys are in, not before", async () => {
+    const { on, node, load } = scene();
+    for (const [host, cpu] of [
+      ["a", 1],
+      ["b", 2],
+      ["a", 3],
+    ] as const)
+      load.append(sample(host, cpu));
+    const map = on.fabric.map("host.metrics");
+    const seen: object[] = [];
+    map.subscribe(() => seen.push(shown(map)));
+    node.accept();
+    node.reads();
+    node.delivers();
+    node.reads();
+    node.delivers();
+    node.delivers();
+    const early = await outcome(map.ready);
+    node.delivers();
+
+    expect(early).toBe("open");
+    expect(await outcome(map.ready)).toBeUndefined();
+    expect(map.complete).toBe(true);
+    expect(seen).toEqual([{}, { a: 3, b: 2 }]);
+  });
+
+  test("of a topic without a value yet is ready and empty", async () => {
+    const { on, node } = scene();
+    const map = on.fabric.map("host.metrics");
+    node.accept();
+    node.settles();
+
+    expect(await outcome(map.ready)).toBeUndefined();
+    expect([...map.value]).toEqual([]);
+  });
+
+  test("follows what is live; what a reader holds does not change under it", async () => {
+    const { node, load, map } = await ready();
+    const before = map.value;
+    node.publish(load, sample("a", 7));
+    node.publish(load, sample("c", 3));
+    node.publish(load, { host: "b" }, true);
+    node.settles();
+
+    expect(shown(map)).toEqual({ a: 7, c: 3 });
+    expect([...before.keys()]).toEqual(["a", "b"]);
+    expect(map.value).toBe(map.value);
+  });
+
+  test("resumes without a snapshot where the stream reaches back", async () => {
+    const { on, node, load, map } = await ready();
+    node.hangsUp();
+    node.publish(load, sample("a", 9));
+    node.publish(load, { host: "b" }, true);
+    on.clock.turn(CAP);
+    node.accept();
+    expect(shown(map)).toEqual({ a: 1, b: 2 });
+    node.settles();
+
+    expect(shown(map)).toEqual({ a: 9 });
+    expect(node.asked.at(-1)?.params).toEqual({ topic: "host.metrics", after: "e1:2" });
+  });
+
+  test("else shows the old values until the new ones are all there, then drops what vanished", async () => {
+    const { on, node, load, map } = await ready();
+    const seen: object[] = [];
+    map.subscribe(() => seen.push(shown(map)));
+    node.hangsUp();
+    load.begin("e2");
+    load.append(sample("c", 5));
+    load.append(sample("d", 6));
+    on.clock.turn(CAP);
+    node.accept();
+    node.settles();
+    node.publish(load, sample("c", 8));
+    node.settles();
+
+    expect(seen).toEqual([
+      { a: 1, b: 2 },
+      { c: 5, d: 6 },
+      { c: 8, d: 6 },
+    ]);
+    expect(map.complete).toBe(true);
+  });
+
+  test("a connection lost amid the keys: asked for anew, and complete then", async () => {
+    const { on, node, load } = scene();
+    for (const host of ["a", "b", "c"]) load.append(sample(host, 1));
+    const map = on.fabric.map("host.metrics");
+    const heard: unknown[] = [];
+    on.fabric.subscribe("host.metrics", ({ data }) => heard.push(data.host));
+    node.accept();
+    node.reads();
+    for (let frame = 0; frame < 3; frame += 1) {
+      node.delivers();
+      node.reads();
+    }
+    node.hangsUp();
+    load.append({ host: "b" }, true);
+    on.clock.turn(CAP);
+    node.accept();
+    const early = await outcome(map.ready);
+    node.settles();
+
+    expect(early).toBe("open");
+    expect(await outcome(map.ready)).toBeUndefined();
+    expect(shown(map)).toEqual({ a: 1, c: 1 });
+    expect(heard).toEqual(["a", "c"]);
+  });
+
+  test("joins listeners of its topic: they get nothing twice and miss nothing", async () => {
+    const { on, node, load } = scene();
+    load.append(sample("a", 1));
+    const heard: unknown[] = [];
+    on.fabric.subscribe("host.metrics", ({ data }) => heard.push(data.cpu));
+    node.accept();
+    node.settles();
+    const map = on.fabric.map("host.metrics");
+    node.publish(load, sample("b", 2));
+    node.settles();
+    expect(heard).toEqual([1, 2]);
+    node.publish(load, sample("a", 3));
+    node.settles();
+
+    expect(heard).toEqual([1, 2, 3]);
+    expect(await outcome(map.ready)).toBeUndefined();
+    expect(shown(map)).toEqual({ a: 3, b: 2 });
+  });
+
+  test("of a node that keeps no newest values says so, and holds what comes", async () => {
+    const on = stage();
+    const map = on.fabric.map("host.metrics", { key: "host" });
+    on.wire.joins();
+    on.wire.says({ id: on.wire.hears().id, result: { subscription: 11, recovered: false } });
+    on.wire.says({ method: "event", params: { topic: "host.metrics", data: sample("a", 1) } });
+
+    expect(await outcome(map.ready)).toMatchObject({ code: "hopsack.usage", where: "host.metrics" });
+    expect(shown(map)).toEqual({ a: 1 });
+    expect(map.complete).toBe(false);
+    expect(on.wire.heard()).toEqual([]);
+  });
+
+  test("a refusal rejects it; closing gives the subscription back", async () => {
+    const { on, node, map } = await ready();
+    const refused = on.fabric.map("demo.secret", { key: [], onError: () => {} });
+    on.wire.says({ id: on.wire.hears().id, error: { code: 1003, message: "No.", data: { code: "hopsack.denied" } } });
+    const closing = map.close();
+    node.settles();
+    await closing;
+
+    expect(await outcome(refused.ready)).toMatchObject({ code: "hopsack.denied" });
+    expect(node.asked.at(-1)?.method).toBe("hopsack.unsubscribe");
+  });
+
+  test("its key comes from the contracts, or from the program, or is asked for", () => {
+    const { on } = scene();
+
+    expect(() => on.fabric.map("demo.text")).toThrow(
+      expect.objectContaining({ advice: expect.stringContaining("key") }),
+    );
+    expect(() => on.fabric.map("demo.hall.weather")).not.toThrow();
+  });
+
+  test.each([
+    [[], { a: 1 }, "t"],
+    ["a", { a: true }, true],
+    [["a", "b"], { a: 1, b: "x" }, '[1,"x"]'],
+  ] as const)("with the key %j the entry of %j is %j", (key, data, expected) => {
+    const on = stage();
+    const map = on.fabric.map("t", { key });
+    on.wire.joins();
+    on.wire.says({ id: on.wire.hears().id, result: { subscription: 11, recovered: false } });
+    on.wire.says({ method: "event", params: { topic: "t", data } });
+
+    expect([...map.value]).toEqual([[expected, data]]);
+  });
+
+  test("of a topic that is no stream is filled anew, and listeners get what may have changed", () => {
+    const on = stage();
+    const heard: unknown[] = [];
+    const map = on.fabric.map("host.metrics", { key: "host" });
+    on.fabric.subscribe("host.metrics", ({ data }) => heard.push(data.cpu));
+    const snapshot = (...values: object[]): void => {
+      on.wire.says({ id: on.wire.hears().id, result: { subscription: 11, recovered: false, snapshot: values.length } });
+      for (const data of values) on.wire.says({ method: "event", params: { topic: "host.metrics", data } });
+    };
+    on.wire.joins();
+    snapshot(sample("a", 1), sample("b", 2));
+    on.wire.hangsUp();
+    on.clock.turn(CAP);
+    on.wire.joins(8);
+    snapshot(sample("a", 3));
+
+    expect(heard).toEqual([1, 2, 3]);
+    expect(shown(map)).toEqual({ a: 3 });
+  });
+
+  test("over WAMP, where the stream does not reach back, is filled anew", async () => {
+    const on = stage({ url: "ws://node/ws" });
+    const map = on.fabric.map("host.metrics", { key: "host" });
+    const fill = (...values: object[]): void => {
+      on.wire.says([33, on.wire.heard().at(-1)[1], 77]);
+      for (const [index, value] of values.entries())
+        on.wire.says([36, 77, index, { retained: true, x_hopsack_position: `e:${4 + index}` }, [value]]);
+      on.wire.says([8, 34, on.wire.hears()[1], {}, "wamp.error.no_such_subscription"]);
+    };
+    on.wire.welcomes();
+    fill(sample("a", 1), sample("b", 2));
+    on.wire.hangsUp();
+    on.clock.turn(CAP);
+    on.wire.welcomes(8);
+    on.wire.says([33, on.wire.hears()[1], 77]);
+    const read = on.wire.hears();
+    on.wire.says([50, read[1], {}, [{ events: [], position: "e:9", recovered: false, reason: "trimmed", end: true }]]);
+    fill(sample("b", 3));
+
+    expect(shown(map)).toEqual({ b: 3 });
+    expect(map.complete).toBe(true);
+  });
+
+  test("over WAMP: retained events, and an answer that says they were all", async () => {
+    const on = stage({ url: "ws://node/ws" });
+    const map = on.fabric.map("host.metrics", { key: "host" });
+    on.wire.welcomes();
+    const subscribe = on.wire.hears();
+    on.wire.says([33, subscribe[1], 77]);
+    on.wire.says([36, 77, 1, { retained: true, x_hopsack_position: "e1:4" }, [sample("a", 1)]]);
+    on.wire.says([36, 77, 2, { x_hopsack_position: "e1:5" }, [sample("b", 2)]]);
+    const early = await outcome(map.ready);
+    const probe = on.wire.hears();
+    on.wire.says([8, 34, probe[1], {}, "wamp.error.no_such_subscription"]);
+
+    expect(subscribe).toEqual([32, 1, { get_retained: true }, "host.metrics"]);
+    expect(early).toBe("open");
+    expect(await outcome(map.ready)).toBeUndefined();
+    expect(shown(map)).toEqual({ a: 1, b: 2 });
+  });
+});

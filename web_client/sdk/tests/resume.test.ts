@@ -1,0 +1,389 @@
+/** Streams across lost connections: nothing missed, nothing twice, nothing out of order, or told plainly. */
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { CAP } from "../src/backoff";
+import type { Recovery } from "../src/index";
+import { ATTEMPTS } from "../src/reading";
+import { chance, JournalNode, Topic } from "./journalNode";
+import { type Stage, stage } from "./stage";
+
+afterEach(() => vi.restoreAllMocks());
+
+interface Scene {
+  readonly on: Stage;
+  readonly node: JournalNode;
+  readonly news: Topic;
+}
+
+function scene(...more: Topic[]): Scene {
+  const on = stage();
+  const news = new Topic("demo.news");
+  return { on, news, node: new JournalNode(on, news, ...more) };
+}
+
+/** The connection breaks and the next one stands. */
+function rejoins({ on, node }: Scene): void {
+  node.hangsUp();
+  on.clock.turn(CAP);
+  node.accept();
+}
+
+function listen(on: Stage, topic: string, options: object = {}): { heard: unknown[]; recoveries: Recovery[] } {
+  const heard: unknown[] = [];
+  const recoveries: Recovery[] = [];
+  const onRecovery = (recovery: Recovery): void => void recoveries.push(recovery);
+  on.fabric.subscribe(topic, ({ data }) => heard.push(data), { onRecovery, ...options });
+  return { heard, recoveries };
+}
+
+const subscriptions = ({ asked }: JournalNode): unknown[] =>
+  asked.filter(({ method }) => method === "hopsack.subscribe").map(({ params }) => params);
+
+describe("after a lost connection", () => {
+  test("what was missed comes, in order, then what is live", () => {
+    const { on, node, news } = scene();
+    const { heard, recoveries } = listen(on, "demo.news");
+    node.accept();
+    node.settles();
+    node.publish(news, 1);
+    node.settles();
+    node.hangsUp();
+    node.publish(news, 2);
+    node.publish(news, 3);
+    on.clock.turn(CAP);
+    node.accept();
+    node.settles();
+    node.publish(news, 4);
+    node.settles();
+
+    expect(subscriptions(node)).toEqual([{ topic: "demo.news" }, { topic: "demo.news", after: "e1:1" }]);
+    expect(heard).toEqual([1, 2, 3, 4]);
+    expect(recoveries).toEqual([{ topic: "demo.news", recovered: true, reason: undefined, missed: 0, attempts: 0 }]);
+  });
+
+  test("a reader that has heard nothing yet begins where it subscribed", () => {
+    const { on, node, news } = scene();
+    news.append("old");
+    const { heard } = listen(on, "demo.news");
+    node.accept();
+    node.settles();
+    node.hangsUp();
+    node.publish(news, "missed");
+    on.clock.turn(CAP);
+    node.accept();
+    node.settles();
+
+    expect(subscriptions(node)).toEqual([{ topic: "demo.news" }, { topic: "demo.news", after: "e1:1" }]);
+    expect(heard).toEqual(["missed"]);
+  });
+
+  test("a pattern resumes each of its topics", () => {
+    const [hall, kitchen] = [new Topic("demo.hall.said"), new Topic("demo.kitchen.said")];
+    const { on, node, news } = scene(hall, kitchen);
+    const { heard } = listen(on, "demo.", { match: "prefix" });
+    node.accept();
+    node.settles();
+    for (const topic of [hall, news, hall]) node.publish(topic, "live");
+    node.settles();
+    node.hangsUp();
+    node.publish(kitchen, "missed in the kitchen");
+    node.publish(hall, "missed in the hall");
+    on.clock.turn(CAP);
+    node.accept();
+    node.settles();
+
+    const after = { "demo.news": "e1:1", "demo.hall.said": "e1:2", "demo.kitchen.said": "e1:0" };
+    expect(subscriptions(node).at(-1)).toEqual({ topic: "demo.", match: "prefix", after });
+    expect(heard.slice(3).sort()).toEqual(["missed in the hall", "missed in the kitchen"]);
+  });
+
+  test("what the stream no longer keeps is told with its number, before what it still has", () => {
+    const { on, node, news } = scene();
+    const { heard, recoveries } = listen(on, "demo.news");
+    node.accept();
+    node.settles();
+    node.publish(news, 1);
+    node.settles();
+    node.hangsUp();
+    for (const data of [2, 3, 4, 5]) node.publish(news, data);
+    news.trim(2);
+    on.clock.turn(CAP);
+    node.accept();
+    node.settles();
+
+    expect(heard).toEqual([1, 4, 5]);
+    expect(recoveries).toEqual([{ topic: "demo.news", recovered: false, reason: "trimmed", missed: 2, attempts: 0 }]);
+  });
+
+  test("a stream that began anew is told, and read from its beginning", () => {
+    const { on, node, news } = scene();
+    const { heard, recoveries } = listen(on, "demo.news");
+    node.accept();
+    node.settles();
+    node.publish(news, "old");
+    node.settles();
+    node.hangsUp();
+    news.begin("e2");
+    node.publish(news, "new");
+    on.clock.turn(CAP);
+    node.accept();
+    node.settles();
+
+    expect(heard).toEqual(["old", "new"]);
+    expect(recoveries).toMatchObject([{ recovered: false, reason: "epoch", missed: undefined }]);
+  });
+
+  test("nobody listening for it, a loss is written to the console; a live topic's is not", () => {
+    const written = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const it = scene();
+    const { on, node, news } = it;
+    on.fabric.subscribe("demo.news", () => {});
+    on.fabric.subscribe("demo.live", () => {});
+    node.accept();
+    node.settles();
+    node.publish(news, 1);
+    node.settles();
+    news.begin("e2");
+    rejoins(it);
+    node.settles();
+
+    expect(written.mock.calls).toEqual([["demo.news: some events are gone (epoch)."]]);
+  });
+
+  test("a listener of a live topic may know that it was away", () => {
+    const it = scene();
+    const { recoveries } = listen(it.on, "demo.live");
+    it.node.accept();
+    it.node.settles();
+    expect(recoveries).toEqual([]);
+    rejoins(it);
+    it.node.settles();
+
+    expect(recoveries).toMatchObject([{ topic: "demo.live", recovered: false, reason: "live", missed: undefined }]);
+  });
+
+  test("a node without streams is asked as ever", () => {
+    const on = stage();
+    const { heard } = listen(on, "demo.news");
+    on.wire.joins();
+    on.wire.says({ id: on.wire.hears().id, result: { subscription: 11, recovered: false } });
+    on.wire.says({ method: "event", params: { topic: "demo.news", data: 1 } });
+    on.wire.hangsUp();
+    on.clock.turn(CAP);
+    on.wire.joins(8);
+
+    expect(on.wire.hears().params).toEqual({ topic: "demo.news" });
+    expect(heard).toEqual([1]);
+  });
+});
+
+describe("another page goes on where this one was", () => {
+  test("with the position of its last event", () => {
+    const { on, node, news } = scene();
+    for (const data of [1, 2, 3]) news.append(data);
+    const { heard, recoveries } = listen(on, "demo.news", { after: "e1:1" });
+    node.accept();
+    node.settles();
+
+    expect(heard).toEqual([2, 3]);
+    expect(recoveries).toMatchObject([{ recovered: true }]);
+  });
+
+  test("beside a listener that is ahead: nobody gets anything twice", () => {
+    const { on, node, news } = scene();
+    for (const data of [1, 2]) news.append(data);
+    const first = listen(on, "demo.news");
+    node.accept();
+    node.settles();
+    node.publish(news, 3);
+    node.settles();
+    const late = listen(on, "demo.news", { after: "e1:0" });
+    node.settles();
+    node.publish(news, 4);
+    node.settles();
+
+    expect(first.heard).toEqual([3, 4]);
+    expect(late.heard).toEqual([1, 2, 3, 4]);
+    expect(first.recoveries).toEqual([]);
+  });
+
+  test("what is no position is the program's mistake", () => {
+    const { on } = scene();
+
+    expect(() => on.fabric.subscribe("demo.news", () => {}, { after: "yesterday" })).toThrow(
+      expect.objectContaining({ code: "hopsack.usage", where: "demo.news" }),
+    );
+  });
+});
+
+describe("events missing on a connection that stands", () => {
+  function losing(): Scene & ReturnType<typeof listen> {
+    const it = scene();
+    const listener = listen(it.on, "demo.news");
+    it.node.accept();
+    it.node.settles();
+    it.node.publish(it.news, 1);
+    it.node.settles();
+    return { ...it, ...listener };
+  }
+
+  test("are asked for again at once", () => {
+    const { node, news, heard, recoveries } = losing();
+    node.publish(news, 2);
+    node.out.pop();
+    node.publish(news, 3);
+    node.settles();
+    node.publish(news, 4);
+    node.settles();
+
+    expect(node.asked.map(({ method }) => method)).toEqual([
+      "hopsack.subscribe",
+      "hopsack.unsubscribe",
+      "hopsack.subscribe",
+    ]);
+    expect(heard).toEqual([1, 2, 3, 4]);
+    expect(recoveries).toMatchObject([{ recovered: true, missed: 0, attempts: 1 }]);
+  });
+
+  test("are given up after some attempts, with growing pauses, and told", () => {
+    const { on, node, news, heard, recoveries } = losing();
+    // Says that it recovers, and does not.
+    Object.assign(news, { head: 3, kept: [{ offset: 1 }, { offset: 3, data: 3 }] });
+    node.out.push(news.frame({ offset: 3, data: 3 }));
+    for (let attempt = 0; attempt < 2 * ATTEMPTS; attempt += 1) {
+      node.settles();
+      on.clock.turn(CAP / 2);
+    }
+    node.settles();
+
+    expect(subscriptions(node)).toHaveLength(1 + ATTEMPTS);
+    expect(heard).toEqual([1, 3]);
+    expect(recoveries.at(-1)).toMatchObject({ recovered: false, reason: "gap", missed: 1, attempts: ATTEMPTS });
+  });
+
+  test("are asked for as often as it happens, as long as they come", () => {
+    const { node, news, heard, recoveries } = losing();
+    for (let hole = 0; hole < 2 * ATTEMPTS; hole += 1) {
+      node.publish(news, news.head + 1);
+      node.out.pop();
+      node.publish(news, news.head + 1);
+      node.settles();
+    }
+
+    expect(heard).toEqual(Array.from({ length: news.head }, (_, index) => index + 1));
+    expect(recoveries.map(({ attempts }) => attempts)).toEqual(Array(2 * ATTEMPTS).fill(1));
+  });
+
+  test("a stream that begins anew while we read is told", () => {
+    const { node, news, heard, recoveries } = losing();
+    news.begin("e2");
+    node.publish(news, "new");
+    node.settles();
+
+    expect(heard).toEqual([1, "new"]);
+    expect(recoveries).toMatchObject([{ recovered: false, reason: "epoch" }]);
+  });
+});
+
+/** Random lives: what is lost, doubled, turned round and cut comes from a seed, so that a failure can be had again. */
+describe("whatever happens", () => {
+  interface Life {
+    readonly on: Stage;
+    readonly node: JournalNode;
+    readonly random: () => number;
+  }
+
+  function begin(seed: number, ...topics: Topic[]): Life {
+    const random = chance(seed);
+    const on = stage({ random });
+    const node = new JournalNode(on, ...topics);
+    node.accept();
+    return { on, node, random };
+  }
+
+  /** Some hundred things happen; then a quiet time, in which what is missing shows with the next event. */
+  function live({ on, node, random }: Life, publish: (topic: Topic) => void, others: readonly Act[] = []): void {
+    const isEvent = (at: number): boolean => node.out[at]?.method === "event";
+    const [first] = node.topics as [Topic];
+    const one = (): Topic => node.topics[Math.floor(random() * node.topics.length)] ?? first;
+    const acts: readonly Act[] = [
+      [30, () => publish(one())],
+      [40, () => node.delivers()],
+      [20, () => node.reads()],
+      [3, () => node.hangsUp()],
+      [3, () => isEvent(0) && node.out.splice(0, 0, node.out[0])],
+      [2, () => isEvent(0) && node.out.shift()],
+      [2, () => isEvent(0) && isEvent(1) && node.out.splice(0, 2, node.out[1], node.out[0])],
+      [1, () => on.wires.at(-2)?.says(first.frame({ offset: 1, data: 1 }))],
+      [5, () => on.clock.turn(1_000)],
+      ...others,
+    ];
+    const wheel = acts.flatMap(([weight, act]) => Array<() => unknown>(weight).fill(act));
+    for (let step = 0; step < 400; step += 1) {
+      node.returns();
+      wheel[Math.floor(random() * wheel.length)]?.();
+    }
+    for (let round = 0; round < 2 * ATTEMPTS; round += 1) {
+      node.returns();
+      node.settles();
+      for (const topic of node.topics) publish(topic);
+      node.settles();
+      on.clock.turn(CAP / 2);
+    }
+  }
+
+  const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
+
+  test.each([...Array(60).keys()])("with the seed %i the reader has every event once, in order", (seed) => {
+    const news = new Topic("demo.news");
+    const life = begin(seed, news);
+    const { heard, recoveries } = listen(life.on, "demo.news");
+    life.node.settles();
+    live(life, (topic) => life.node.publish(topic, topic.head + 1));
+
+    expect(heard).toEqual(upTo(news.head));
+    expect(recoveries.filter(({ recovered }) => !recovered)).toEqual([]);
+  });
+
+  test.each([...Array(60).keys()])("with the seed %i every event is read once or told as gone", (seed) => {
+    const news = new Topic("demo.news");
+    const life = begin(seed, news);
+    const { heard, recoveries } = listen(life.on, "demo.news");
+    life.node.settles();
+    live(life, (topic) => life.node.publish(topic, topic.head + 1), [[2, () => news.trim(3)]]);
+    const gone = recoveries.reduce((sum, { missed = Number.NaN }) => sum + missed, 0);
+
+    expect(heard).toEqual([...new Set(heard as number[])].sort((a, b) => a - b));
+    expect(heard.at(-1)).toBe(news.head);
+    expect(heard.length + gone).toBe(news.head);
+  });
+
+  test.each([...Array(60).keys()])(
+    "with the seed %i pattern, topic, late comer and map agree with the node",
+    (seed) => {
+      const [a, b] = [new Topic("load.a", "key"), new Topic("load.b")];
+      const life = begin(seed, a, b);
+      const { on, node, random } = life;
+      const all: Record<string, number[]> = { "load.a": [], "load.b": [] };
+      on.fabric.subscribe("load.", ({ topic, data }) => all[topic]?.push(data.at), { match: "prefix" });
+      const exact: number[] = [];
+      on.fabric.subscribe("load.a", ({ data }) => exact.push(data.at));
+      node.settles();
+      const late: number[][] = [];
+      const joins = (): void => {
+        const read: number[] = [];
+        late.push(read);
+        on.fabric.subscribe("load.a", ({ data }) => read.push(data.at), { after: a.position(0) });
+      };
+      const map = on.fabric.map("load.a", { key: "key" });
+      live(life, (topic) => node.publish(topic, { key: Math.floor(random() * 4), at: topic.head + 1 }), [[1, joins]]);
+
+      expect(all).toEqual({ "load.a": upTo(a.head), "load.b": upTo(b.head) });
+      expect(exact).toEqual(upTo(a.head));
+      for (const read of late) expect(read).toEqual(upTo(a.head));
+      expect([...map.value.values()]).toEqual(a.newest().map(({ data }) => data));
+      expect(map.complete).toBe(true);
+    },
+  );
+});
+
+type Act = readonly [weight: number, act: () => unknown];
