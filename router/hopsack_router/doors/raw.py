@@ -167,6 +167,10 @@ class RawLink(DoorLink):
         """Whether the transport's buffer is full."""
         return self._paused
 
+    def resumeProducing(self) -> None:
+        self._protocol.progressed()
+        super().resumeProducing()
+
     def isOpen(self) -> bool:
         return self._protocol.state == OPEN
 

@@ -109,7 +109,7 @@ class Incoming:
         self._kind = CONTINUATION  # of the present message: there is none
         self._compressed = False
         self._size = 0
-        self._parts: list[bytes] | None = None
+        self._parts: bytearray | None = None  # one buffer: a message in a million fragments is no larger
         self._utf8: Any = None
 
     def received(self, data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -207,8 +207,8 @@ class Incoming:
                 self._utf8 = _decoder()
             self._checked(payload, False)
         if self._parts is None:
-            self._parts = []
-        self._parts.append(payload)
+            self._parts = bytearray()
+        self._parts += payload
 
     def _checked(self, payload: bytes, final: bool) -> None:
         try:
@@ -225,7 +225,8 @@ class Incoming:
         if kind == TEXT and not self._compressed:
             self._checked(payload, True)
         if self._parts is not None:
-            payload = b"".join((*self._parts, payload))
+            self._parts += payload
+            payload = bytes(self._parts)
             self._parts = self._utf8 = None
         if self._compressed:
             payload = self._inflated(payload)

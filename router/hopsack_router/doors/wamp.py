@@ -301,6 +301,10 @@ class WebSocketLink(Link, DoorProtocol):
     def congested(self) -> bool:
         return self._paused
 
+    def resumeProducing(self) -> None:
+        self.progressed()
+        super().resumeProducing()
+
     def isOpen(self) -> bool:
         return self._session is not None and self.state == OPEN
 

@@ -3,8 +3,8 @@
 A shell around :mod:`~hopsack_router.doors.handshake`, :mod:`~hopsack_router.doors.rfc6455` and
 :mod:`~hopsack_router.doors.deflate`. Twisted Web has parsed the request; it and its channel are let go once the
 connection is open. Bounds, each with its answer: a message larger than ``max_message_size`` closes with 1009, a peer
-that does not answer pings for ``ping_timeout``, or a close in ``close_timeout``, is dropped, an origin that is not
-allowed is refused with 400. A peer that sends pings and does not read gets no answer to them.
+that neither answers pings nor reads for ``ping_timeout``, or does not answer a close in ``close_timeout``, is dropped,
+an origin that is not allowed is refused with 400. A peer that sends pings and does not read gets no answer to them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class WebSocketOptions:
     :ivar max_message_size: bytes of one incoming message, over all its fragments, inflated.
     :ivar allowed_origins: ``scheme://host:port`` patterns with ``*`` of pages that may connect; programs send none.
     :ivar ping_interval: seconds between pings.
-    :ivar ping_timeout: seconds without an answer, before the peer counts as gone; up to an interval more may pass.
+    :ivar ping_timeout: seconds without a sign of life after a ping, before the peer counts as gone; whole intervals.
     :ivar close_timeout: seconds for the closing handshake.
     :ivar hello_timeout: seconds for the first request on the raw door, and for joining on the WAMP door.
     :ivar compression: whether clients that offer permessage-deflate get it.
@@ -187,6 +187,10 @@ class DoorProtocol(Protocol):
         except Violation as violation:
             self._fail(violation)
 
+    def progressed(self) -> None:
+        """What the transport held has left it: the peer reads, even if its answers to pings are far behind."""
+        self._unanswered = 0
+
     def visit(self) -> None:
         """A ping interval has passed."""
         if self.state != OPEN:
@@ -196,8 +200,7 @@ class DoorProtocol(Protocol):
             self.drop()
             return
         self._unanswered += 1
-        if not self.congested():
-            self._control(_PING)
+        self._control(_PING)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.state, self.connected = CLOSED, 0
@@ -325,6 +328,8 @@ class DoorResource(Resource):
             return answer_problem(request, error, status=426)
         if request.method != b"GET":
             return not_allowed(request, "GET")
+        if request.clientproto != b"HTTP/1.1":
+            return answer_problem(request, BadRequest("a WebSocket is opened with HTTP/1.1"))
         protocol: Any = self._factory.buildProtocol(None)
         protocol.peer = peer_of(request)
         headers = request.requestHeaders

@@ -82,6 +82,7 @@ def test_nothing_of_the_http_connection_is_kept(world: World) -> None:
         ({"GET /door HTTP/1.1": "POST /door HTTP/1.1"}, 405),
         ({"Sec-WebSocket-Version: 13": "Sec-WebSocket-Version: 12"}, 400),
         ({"Upgrade: websocket": "Upgrade: h2c"}, 426),
+        ({"GET /door HTTP/1.1": "GET /door HTTP/1.0"}, 400),
         ({"Host: test": "Host: test\r\nOrigin: nonsense"}, 400),
     ],
 )
@@ -89,10 +90,15 @@ def test_who_is_not_let_in_is_told_why(world: World, changed: dict[str, str], st
     opened(world, *(changed.get(line, line) for line in UPGRADE))
     head, _, body = world.turn().partition(b"\r\n\r\n")
 
-    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert head.split(b" ")[1] == b"%d" % status
     assert json.loads(body)["status"] == status
-    if status == 400:
-        assert b"\r\nsec-websocket-version: 13" in head.lower()
+
+
+def test_the_version_that_is_spoken_is_told(world: World) -> None:
+    """Section 4.4."""
+    opened(world, *UPGRADE[:-1], "Sec-WebSocket-Version: 12")
+
+    assert b"\r\nsec-websocket-version: 13\r\n" in world.turn().lower()
 
 
 def test_a_peer_that_answers_pings_stays(world: World) -> None:
@@ -128,6 +134,23 @@ def test_a_patient_door_waits_longer(world: World) -> None:
     still = not world.transport.disconnected
     pass_time(world, 0.5)
 
+    assert still
+    assert world.transport.disconnected
+
+
+def test_a_slow_reader_is_alive_while_it_reads() -> None:
+    hall = Hall(UPGRADE)
+    (world,), (protocol,) = hall.worlds, hall.protocols
+
+    for _ in range(5):
+        world.transport.producer.pauseProducing()
+        pass_time(world, INTERVAL)
+        world.transport.producer.resumeProducing()
+    still = not world.transport.disconnected
+    world.transport.producer.pauseProducing()
+    pass_time(world, 2 * INTERVAL)
+
+    assert protocol.link is not None
     assert still
     assert world.transport.disconnected
 
