@@ -28,6 +28,7 @@ topics:
   odd.{which}.thing:
     summary: 'An odd "thing".'
     payload: {$ref: '#/types/Odd'}
+    latest: [str, class]
     publish: []
     subscribe: []
   odd.inline:
@@ -414,7 +415,7 @@ def test_the_reference_s_example_is_good() -> None:
 # TypeScript
 
 USES = """\
-import type { DeclaredErrors, Odd, Procedures, Topics, Tree } from "./contracts";
+import { type DeclaredErrors, LATEST, type Odd, type Procedures, type Topics, type Tree } from "./contracts";
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 export const same: [
   Equal<Topics["odd.left.thing"], Odd>,
@@ -426,7 +427,10 @@ export const same: [
   Equal<DeclaredErrors["odd.busy"]["until"], number>,
   Equal<"odd.left.thing" extends keyof Topics ? true : false, true>,
   Equal<"odd.left.thingy" extends keyof Topics ? true : false, false>,
-] = [true, true, true, true, true, true, true, true, true];
+  Equal<(typeof LATEST)["odd.{which}.thing"], readonly ["str", "class"]>,
+  Equal<(typeof LATEST)["presence.count"], readonly []>,
+  Equal<"odd.inline" extends keyof typeof LATEST ? true : false, false>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true];
 export const tree: Tree = { name: "t", below: [{ name: "u" }] };
 // @ts-expect-error: values are frozen
 tree.name = "x";

@@ -337,3 +337,12 @@ export interface DeclaredErrors {
   /** No folder is watched under that name. */
   readonly "watch.unknown_root": { readonly [key: string]: unknown };
 }
+
+/** Topic that keeps newest values → the fields that tell them apart: `connect({ latest: LATEST })`. */
+export const LATEST = {
+  "alerts.raised": ["id"],
+  "demo.clock": [],
+  "demo.listing": [],
+  "host.metrics": ["host"],
+  "presence.count": [],
+} as const;

@@ -109,9 +109,12 @@ class Alias:
 
 @dataclass(frozen=True, slots=True)
 class TopicShape:
+    """:ivar latest: the fields that tell newest values apart, ``()`` where there is one; ``None``: none are kept."""
+
     uri: str
     summary: str
     payload: Shape
+    latest: tuple[str, ...] | None
     origin: Origin = field(repr=False, compare=False)
 
 
@@ -207,6 +210,7 @@ def vocabulary(catalogue: Catalogue) -> Vocabulary:
             one.uri,
             one.summary,
             reading.shape(one.payload_schema, one.origin.at("payload"), pascal(one.uri), one.family),
+            one.latest if one.keeps_latest else None,
             one.origin,
         )
         for one in catalogue.topics.values()

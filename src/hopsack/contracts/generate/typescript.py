@@ -1,4 +1,5 @@
-"""Contracts as one TypeScript module: interfaces, and the maps of topics and procedures that the client is typed by.
+"""Contracts as one TypeScript module: interfaces, the maps of topics and procedures that the client is typed by, and
+the one thing it needs at run time, the key fields of the topics that keep newest values.
 
 A URI with parameters is a template-literal key: ``watch.{root}.changed`` is ``watch.${string}.changed``. To TypeScript
 a ``${string}`` may hold dots too, so a pattern there reaches further than it does in the catalogue; where that would
@@ -33,7 +34,7 @@ from hopsack.contracts.problems import ContractsInvalid, Problem
 
 _SCALARS = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 _RESERVED = frozenset(
-    ("Array", "Boolean", "DeclaredErrors", "Number", "Object", "Procedures", "Record", "String", "Topics")
+    ("Array", "Boolean", "DeclaredErrors", "LATEST", "Number", "Object", "Procedures", "Record", "String", "Topics")
 )
 _HEADER = (
     "// The contracts as TypeScript types. Written by `hopsack generate` from the schemas: run it again, do not edit.\n"
@@ -55,6 +56,7 @@ def module(known: Vocabulary) -> str:
     parts.append(_topics(known))
     parts.append(_procedures(known))
     parts.append(_errors(known))
+    parts.append(_latest(known))
     return "\n".join(parts)
 
 
@@ -169,6 +171,18 @@ def _errors(known: Vocabulary) -> str:
         data = expression(one.data) if one.data is not None else "{ readonly [key: string]: unknown }"
         lines.append(f"  readonly {json.dumps(one.code)}: {data};")
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _latest(known: Vocabulary) -> str:
+    rows = ((one.uri, one.latest) for one in known.topics if one.latest is not None)
+    return "\n".join(
+        [
+            "/** Topic that keeps newest values → the fields that tell them apart: `connect({ latest: LATEST })`. */",
+            "export const LATEST = {",
+            *(f"  {json.dumps(uri)}: {json.dumps(list(fields))}," for uri, fields in rows),
+            "} as const;\n",
+        ]
+    )
 
 
 def _doc(text: str, indent: str) -> list[str]:
