@@ -5,6 +5,7 @@
     room                                     -> Read, Deliver what is in hand, or the next part of the snapshot
     full                                     the page that is under way will wait in hand
     page                                     -> Deliver, where there is room; GoLive, where it reached the head
+         Gone                                -> TellGap; Read on with the oldest there is
     committed(p)                             the head is there now; GoLive, where the reader was ahead of it
     failed                                   -> GiveUp
     lost                                     the reader is gone, or has unsubscribed
@@ -12,11 +13,11 @@
 Why there is no race. The journal announces each commit to the reactor, in order, and the broker hands each to this
 machine or to the live path, never to both: to the machine until it says GoLive, to the live path from the next commit
 on. So ``head`` is what has been announced, and a reader goes live when the last event it was given is exactly that. A
-page may run ahead of the announcements, because it is read on another thread: such a reader waits until they have
-caught up with it, and what they announce meanwhile it has already.
+page may run ahead of the announcements, because a batch is in the journal before its first event is announced: such a
+reader waits until they have caught up with it, and what they announce meanwhile it has already.
 
-What the journal has dropped before it was read is told (TellGap), with the number of events, and reading goes on with
-the oldest that is there. So is a new epoch, with which everything before it is lost.
+What the journal dropped before it was read is told (TellGap), with the number of events, and reading goes on with the
+oldest that is there. So is a new epoch, with which everything before it is lost.
 
 A core without I/O. Bounds: one ``room`` is one page, of :data:`PAGE_EVENTS` events and :data:`PAGE_BYTES` at most;
 nothing is read without it, and one page at most is in hand. The snapshot is the journal's own objects.
@@ -116,9 +117,9 @@ class Following:
         """The last event that the reader was given or told it cannot have."""
         self.head = head
         self._room = False
-        self._hand: Page | None = None
+        self._hand: Page | Gone | None = None
         self._snapshot: deque[Stored] = deque()
-        self._asked_after = self._asked_head = head  # as they were when the page was asked for
+        self._asked_after = head  # where the page under way begins
 
     # ---- inputs --------------------------------------------------------------------------------------------------
 
@@ -143,7 +144,8 @@ class Following:
         """The transport does not take a page any more."""
         return _TABLE[self.state, "full"](self)
 
-    def page(self, page: Page) -> list[Effect]:
+    def page(self, page: Page | Gone) -> list[Effect]:
+        """What the journal answers to :class:`Read`."""
         return _TABLE[self.state, "page"](self, page)
 
     def committed(self, position: Position) -> list[Effect]:
@@ -181,7 +183,7 @@ class Following:
 
     # ---- how it goes on ------------------------------------------------------------------------------------------
 
-    def _receive(self, page: Page) -> list[Effect]:
+    def _receive(self, page: Page | Gone) -> list[Effect]:
         if self._asked_after != self.last:
             return self._settle()  # a new epoch has begun meanwhile, and this is of the one before
         if self._room:
@@ -190,29 +192,25 @@ class Following:
         self.state = State.WAITING_FOR_ROOM
         return []
 
-    def _take(self, page: Page) -> list[Effect]:
-        """Give a page to the reader, after what it has to be told about the events before."""
+    def _take(self, page: Page | Gone) -> list[Effect]:
+        """Give a page to the reader; or tell it what it cannot have, and read on behind that."""
         self._hand = None
-        effects = [*self._enter(page.last.epoch), *self._skip(page)]
-        if page.events:
-            effects.append(Deliver(page.events))
-            self.last = page.last
-            self._room = False
-        return [*effects, *self._settle()]
+        if isinstance(page, Gone):
+            oldest = page.oldest
+            skipped = self._skip(Position(oldest.epoch, oldest.offset - 1) if oldest else page.newest)
+            return [*skipped, *self._settle()]
+        assert page.events, "the journal has announced more than it has"
+        self.last = page.last
+        self._room = False
+        return [Deliver(page.events), *self._settle()]
 
-    def _skip(self, page: Page) -> list[Effect]:
-        """What the journal has dropped before this page. If it has nothing, that is all there was when it was asked."""
-        if page.events:
-            reached = page.events[0].offset - 1
-        elif self._asked_head.epoch == self.last.epoch:
-            reached = self._asked_head.offset
-        else:
-            return []
-        missed = reached - self.last.offset
-        if missed <= 0:
-            return []
-        self.last = Position(self.last.epoch, reached)
-        return [TellGap("trimmed", missed)]
+    def _skip(self, to: Position) -> list[Effect]:
+        effects = self._enter(to.epoch)
+        missed = to.offset - self.last.offset
+        if missed > 0:
+            effects.append(TellGap("trimmed", missed))
+            self.last = to
+        return effects
 
     def _enter(self, epoch: str) -> list[Effect]:
         """Begin a new epoch, if this is one."""
@@ -243,7 +241,7 @@ class Following:
         if self._hand is not None:
             return self._take(self._hand)
         self.state = State.WAITING_FOR_PAGE
-        self._asked_after, self._asked_head = self.last, self.head
+        self._asked_after = self.last
         return [Read(self.last)]
 
     def _advance(self, position: Position) -> list[Effect]:

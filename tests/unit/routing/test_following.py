@@ -39,10 +39,8 @@ def events(first: int, last: int, epoch: str = "e") -> tuple[Stored, ...]:
     return tuple(event(offset, epoch) for offset in range(first, last + 1))
 
 
-def page(*content: Stored, after: Position | None = None) -> Page:
-    last = Position(content[-1].epoch, content[-1].offset) if content else after
-    assert last is not None
-    return Page(content, end=True, first=None, last=last)
+def page(*content: Stored) -> Page:
+    return Page(content, end=True, first=None, last=Position(content[-1].epoch, content[-1].offset))
 
 
 # ---- how it begins ---------------------------------------------------------------------------------------------------
@@ -170,26 +168,36 @@ def test_a_page_ahead_of_the_announcements_is_not_announced_again() -> None:
     assert following.committed(at(5)) == [GoLive()]
 
 
-def test_what_was_trimmed_is_told_with_its_number() -> None:
+def test_what_was_trimmed_is_told_with_its_number_and_it_reads_on() -> None:
     following = behind(1, 9)
 
     following.room()
-    assert following.page(page(*events(6, 9))) == [TellGap("trimmed", 4), Deliver(events(6, 9)), GoLive()]
+    assert following.page(Gone("trimmed", at(6), at(9))) == [TellGap("trimmed", 4), Read(at(5))]
+    assert following.page(page(*events(6, 9))) == [Deliver(events(6, 9)), GoLive()]
 
 
 def test_where_everything_was_trimmed_it_goes_live_behind_it() -> None:
     following = behind(1, 9)
 
     following.room()
-    assert following.page(page(after=at(1))) == [TellGap("trimmed", 8), GoLive()]
+    assert following.page(Gone("trimmed", None, at(9))) == [TellGap("trimmed", 8), GoLive()]
 
 
-def test_where_everything_was_trimmed_and_more_came_it_reads_on_at_once() -> None:
+def test_where_everything_was_trimmed_it_waits_for_what_is_announced_of_it() -> None:
     following = behind(1, 9)
 
     following.room()
-    following.committed(at(10))
-    assert following.page(page(after=at(1))) == [TellGap("trimmed", 8), Read(at(9))]
+    assert following.page(Gone("trimmed", None, at(10))) == [TellGap("trimmed", 9)]
+    assert following.committed(at(10)) == [GoLive()]
+
+
+def test_what_was_trimmed_is_told_when_there_is_room_for_it() -> None:
+    following = behind(1, 9)
+
+    following.room()
+    following.full()
+    assert following.page(Gone("trimmed", at(6), at(9))) == []
+    assert following.room() == [TellGap("trimmed", 4), Read(at(5))]
 
 
 def test_a_new_epoch_is_told_and_the_old_ones_page_is_dropped() -> None:
@@ -227,13 +235,12 @@ def test_a_reader_that_fell_behind_before_a_new_epoch_is_told() -> None:
     assert following.room() == [Read(at(0, "f"))]
 
 
-def test_a_page_of_a_new_epoch_that_is_not_announced_yet() -> None:
+def test_a_new_epoch_of_which_nothing_is_announced_yet_is_read_live() -> None:
     following = behind(1, 9)
 
     following.room()
-    assert following.page(page(*events(1, 2, "f"))) == [TellGap("epoch", None), Deliver(events(1, 2, "f"))]
-    assert following.committed(at(1, "f")) == []
-    assert following.committed(at(2, "f")) == [GoLive()]
+    gone = Gone("epoch", at(1, "f"), at(2, "f"))
+    assert following.page(gone) == [TellGap("epoch", None), GoLive()]
 
 
 def test_a_journal_that_cannot_be_read_ends_it() -> None:
@@ -281,7 +288,7 @@ class AnyJournal(RuleBasedStateMachine):
         self.committed_, self.first = trimmed + kept, trimmed + 1
         self.announced = self.committed_
         self.reading: Read | None = None
-        self.fetched: Page | None = None
+        self.fetched: Page | Gone | None = None
         self.room_given = self.lost_journal = False
         self.held: list[Stored] = []
         self.answered = self.live = False
@@ -353,7 +360,7 @@ class AnyJournal(RuleBasedStateMachine):
             if self.snapshot:
                 self.snapshot -= 1
                 continue
-            if self.live and one.epoch != self.position.epoch:
+            if self.live and self.position.epoch not in (one.epoch, "?"):
                 self.position = Position(one.epoch, 0)
             assert self.position.epoch in (one.epoch, "?")
             assert one.offset == self.position.offset + 1
@@ -424,16 +431,19 @@ class AnyJournal(RuleBasedStateMachine):
     # ---- the reading thread ----
 
     @precondition(lambda self: self.reading and not self.fetched)
-    @rule(limit=st.integers(1, 3), lenient=st.booleans())
-    def fetch(self, limit: int, lenient: bool) -> None:
+    @rule(limit=st.integers(1, 3))
+    def fetch(self, limit: int) -> None:
         assert self.reading is not None
         after = self.reading.after
-        if after.epoch == self.name:
-            begin = max(after.offset + 1, self.first)
-        else:  # of a journal that is lost: the new one's oldest events, or nothing
-            begin = self.first if lenient else self.committed_ + 1
-        content = tuple(self.stored(n) for n in range(begin, min(begin + limit, self.committed_ + 1)))
-        self.fetched = page(*content, after=after)
+        oldest = Position(self.name, self.first) if self.first <= self.committed_ else None
+        newest = Position(self.name, self.committed_)
+        if after.epoch != self.name:
+            self.fetched = Gone("epoch", oldest, newest)
+        elif after.offset < self.first - 1:
+            self.fetched = Gone("trimmed", oldest, newest)
+        else:
+            last = min(after.offset + limit, self.committed_)
+            self.fetched = page(*(self.stored(offset) for offset in range(after.offset + 1, last + 1)))
 
     @precondition(lambda self: self.fetched)
     @rule()
@@ -463,7 +473,7 @@ class AnyJournal(RuleBasedStateMachine):
             if self.fetched:
                 self.arrive()
             elif self.reading:
-                self.fetch(limit=3, lenient=False)
+                self.fetch(limit=3)
             else:
                 self.room()
         self.receive(self.held) if self.held else None
