@@ -76,11 +76,9 @@ class Files:
 
     def put_aside(self, now: float) -> Path | None:
         """Rename what is there. :returns: the database's new name; ``None``: there was none."""
-        aside = self._beside(f".broken-{int(now)}")
-        number = 0
-        while aside.exists():
-            number += 1
-            aside = self._beside(f".broken-{int(now)}-{number}")
+        when, newest = int(now), self._asides()[-1:]
+        number = _age(newest[0])[1] + 1 if newest and _age(newest[0])[0] == when else 0
+        aside = self._beside(f".broken-{when}-{number}" if number else f".broken-{when}")
         was_there = self.path.exists()
         for suffix in _SUFFIXES:
             source = Path(f"{self.path}{suffix}")
@@ -90,11 +88,14 @@ class Files:
         return aside if was_there else None
 
     def _forget_old(self) -> None:
-        found = self.path.parent.glob(f"{self.path.name}.broken-*")
-        asides = sorted((one for one in found if not one.name.endswith(_SUFFIXES[1:])), key=_age)
-        for old in asides[:-MAX_ASIDE]:
+        for old in self._asides()[:-MAX_ASIDE]:
             for suffix in _SUFFIXES:
                 Path(f"{old}{suffix}").unlink(missing_ok=True)
+
+    def _asides(self) -> list[Path]:
+        """The oldest first."""
+        found = self.path.parent.glob(f"{self.path.name}.broken-*")
+        return sorted((one for one in found if not one.name.endswith(_SUFFIXES[1:])), key=_age)
 
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)

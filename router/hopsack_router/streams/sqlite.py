@@ -105,13 +105,14 @@ class SqliteStore:
 
     def open(self) -> Recovered:
         self._files.lock()
-        path, mark = self._files.path, self._files.mark()
-        if not self._files.is_there():
+        path, was_there = self._files.path, self._files.is_there()
+        if not was_there:
             self._files.put_aside(self._now())  # a log without its database is nothing
-            found = self._load(self._connect())
-            return replace(found, lost=f"{path} is missing") if mark else found
         try:
-            return self._load(self._connect())
+            found = self._load(self._connect())
+            if found.birth is None and self._files.mark():
+                found = replace(found, lost=f"{path} is {'empty' if was_there else 'missing'}")
+            return found
         except StoreTorn as error:
             what = self.replace()
             return Recovered(lost=f"{error}; {what}")

@@ -1,0 +1,369 @@
+"""The journal on disk: what it knows when it is opened again, and what it says when its files are not what they were."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
+
+from hopsack import errors
+from hopsack_router.streams.events import Gone, Page, Recoverable, Retention
+from hopsack_router.streams.journal import Journal
+from hopsack_router.streams.position import Position
+from hopsack_router.streams.store import StoreRefused
+from tests.unit.streams.stage import NO_MEMORY, append, as_killed, begin, clock, draft, now, read_all, sqlite, texts
+
+EVENTS = [f"{number:0200}" for number in range(2000)]
+
+
+@pytest.fixture()
+def time() -> Clock:
+    return clock()
+
+
+@pytest.fixture()
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "one"
+
+
+def begun(folder: Path, time: Clock, retention: Retention = Retention(1_000_000), **facts: str) -> Journal:  # noqa: B008
+    return begin(sqlite(folder, time, **facts), time, retention, bounds=NO_MEMORY, seed=int(time.seconds()) % 1000)
+
+
+# ---- opened again ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ends", ["closed", "killed"])
+def test_a_journal_goes_on_where_it_ended(folder: Path, tmp_path: Path, time: Clock, ends: str) -> None:
+    journal = begun(folder, time, Retention(keep=3))
+    append(journal, "a.b", *"abc", durable=False)
+    append(journal, "a.b", *"de")
+    now(journal.append("a.c", draft("x", 5, key="k", latest="one")))
+    journal.keep("a.state", draft("on", latest="lamp"))
+    journal.keep("a.state", draft("off", latest="door"))
+    journal.keep("a.state", draft("dim", latest="lamp"))
+    heads = [journal.head(topic) for topic in ("a.b", "a.c", "a.never")]
+    if ends == "closed":
+        now(journal.close())
+    else:
+        folder = as_killed(folder, tmp_path / "copy")
+
+    again = begun(folder, time, Retention(keep=3))
+
+    assert [again.head(topic) for topic in ("a.b", "a.c", "a.never")] == heads
+    assert texts(read_all(again, "a.b")) == ["c", "d", "e"]  # type: ignore[arg-type]
+    assert texts(again.newest("a.state")) == ["off", "dim"]
+    assert [event.position for event in again.newest("a.c")] == [heads[1]]
+    assert now(again.append("a.c", draft("x", 6, key="k"))).position == heads[1]
+    assert append(again, "a.b", "f")[0].position == Position(heads[0].epoch, 6)
+    assert now(again.position_of("a.c", 5)) == heads[1]
+    now(again.close())
+
+
+def test_a_key_counts_for_two_minutes_across_a_restart(folder: Path, time: Clock) -> None:
+    journal = begun(folder, time)
+    now(journal.append("a.b", draft("one", key="k")))
+    now(journal.close())
+    time.advance(119)
+
+    again = begun(folder, time)
+    assert now(again.append("a.b", draft("one", key="k"))).repeated
+    now(again.close())
+    time.advance(1)
+    later = begun(folder, time)
+    assert now(later.append("a.b", draft("one", key="k"))).offset == 2
+    now(later.close())
+
+
+def test_a_topic_whose_events_have_gone_counts_on(folder: Path, time: Clock) -> None:
+    journal = begun(folder, time, Retention(keep=10, seconds=60.0))
+    append(journal, "a.b", *"abc")
+    head = journal.head("a.b")
+    now(journal.close())
+    time.advance(60)
+
+    for _ in range(2):
+        again = begun(folder, time, Retention(keep=10, seconds=60.0))
+        assert (again.head("a.b"), again.where("a.b", head)) == (head, Recoverable(0))
+        now(again.close())
+    with sqlite3.connect(folder / "journal.sqlite") as db:
+        assert db.execute("SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM runs)").fetchone() == (0, 0)
+
+
+def test_what_has_gone_is_gone_from_the_disk_too(folder: Path, time: Clock) -> None:
+    journal = begun(folder, time, Retention(keep=100))
+    append(journal, "a.b", *EVENTS, durable=False)
+    now(journal.close())
+
+    with sqlite3.connect(folder / "journal.sqlite") as db:
+        assert db.execute("SELECT count(*) FROM events").fetchone()[0] <= 100 + 2 * 64
+    assert (folder / "journal.sqlite").stat().st_size < len(EVENTS) * 200
+
+
+def test_a_second_node_is_refused_in_one_line(folder: Path, time: Clock) -> None:
+    journal = begun(folder, time)
+
+    with pytest.raises(StoreRefused, match="in use by another node; give each its own HOPSACK_DATA"):
+        begun(folder, time)
+
+    assert append(journal, "a.b", "one")[0].offset == 1
+    now(journal.close())
+    now(begun(folder, time).close())
+
+
+def test_a_newer_version_is_refused_and_left_alone(folder: Path, time: Clock) -> None:
+    now(begun(folder, time).close())
+    with sqlite3.connect(folder / "journal.sqlite") as db:
+        db.execute("PRAGMA user_version=99")
+
+    with pytest.raises(StoreRefused, match="newer version"):
+        begun(folder, time)
+
+    assert [path.name for path in folder.glob("*broken*")] == []
+
+
+# ---- damaged --------------------------------------------------------------------------------------------------------
+
+
+def _cut(folder: Path) -> None:
+    path = folder / "journal.sqlite"
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2 + 100)
+
+
+def _garbage(part: float, size: int = 5000) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        path = folder / "journal.sqlite"
+        with path.open("r+b") as file:
+            file.seek(int(path.stat().st_size * part))
+            file.write(b"\xa5garbage" * (size // 8))
+
+    return spoil
+
+
+def _empty(folder: Path) -> None:
+    (folder / "journal.sqlite").write_bytes(b"")
+
+
+def _missing(folder: Path) -> None:
+    for path in folder.glob("journal.sqlite*"):
+        if not path.name.endswith(".mark"):
+            path.unlink()
+
+
+def _another(folder: Path) -> None:
+    _missing(folder)
+    with sqlite3.connect(folder / "journal.sqlite") as db:
+        db.execute("CREATE TABLE something (else_ TEXT)")
+
+
+DAMAGES = {
+    "cut in half": _cut,
+    "garbage at the head": _garbage(0.0),
+    "garbage in the middle": _garbage(0.5),
+    "garbage in a row": _garbage(0.6, 16),
+    "garbage at the end": _garbage(0.95),
+    "emptied": _empty,
+    "missing": _missing,
+    "something else": _another,
+}
+
+
+@pytest.mark.parametrize("ends", ["closed", "killed"])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damage_leads_to_new_epochs_and_a_line_in_the_log_never_to_a_wrong_answer(
+    folder: Path, tmp_path: Path, time: Clock, damage: Callable[[Path], None], ends: str
+) -> None:
+    journal = begun(folder, time)
+    append(journal, "a.b", *EVENTS, durable=False)
+    old = journal.head("a.b")
+    if ends == "killed":  # all but the newest is in the database, not in its log
+        sqlite3.connect(folder / "journal.sqlite").execute("PRAGMA wal_checkpoint")
+        append(journal, "a.b", "the newest")
+        old = journal.head("a.b")
+        folder = as_killed(folder, tmp_path / "copy")
+    else:
+        now(journal.close())
+    damage(folder)
+    time.advance(1)
+
+    with capturedLogs() as logs:
+        again = begun(folder, time)
+        answer = _read_or_refused(again, Position(old.epoch, 0))
+
+    if isinstance(answer, Gone):
+        assert answer.reason == "epoch"
+        assert again.head("a.b").epoch != old.epoch
+        errors_told = [formatEvent(log) for log in logs if log["log_level"].name == "error"]
+        assert errors_told
+        assert all("streams begin anew" in line or "put aside" in line for line in errors_told)
+    else:  # what was spoilt held no event
+        assert answer[: len(EVENTS)] == EVENTS
+    event = now(again.append("a.b", draft("next")))
+    assert texts(read_all(again, "a.b"))[-1] == "next"  # type: ignore[arg-type]
+    assert event.position == again.head("a.b")
+    now(again.close())
+
+
+def _read_or_refused(journal: Journal, after: Position) -> list[str] | Gone:
+    """What a reader gets that tries again when it is refused."""
+    for _ in range(3):
+        try:
+            found = read_all(journal, "a.b", after, limit=500)
+        except errors.StoreFailed:
+            continue
+        return found if isinstance(found, Gone) else texts(found)
+    raise AssertionError("it is refused again and again")
+
+
+@pytest.mark.parametrize("what", ["cut", "garbage", "missing"])
+def test_a_log_that_was_spoilt_is_noticed_though_the_database_is_whole(
+    folder: Path, tmp_path: Path, time: Clock, what: str
+) -> None:
+    journal = begun(folder, time)
+    append(journal, "a.b", *EVENTS[:50])
+    old = journal.head("a.b")
+    folder = as_killed(folder, tmp_path / "copy")
+    log = folder / "journal.sqlite-wal"
+    match what:
+        case "cut":
+            log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
+        case "garbage":
+            whole = bytearray(log.read_bytes())
+            whole[len(whole) // 2 : len(whole) // 2 + 100] = b"x" * 100
+            log.write_bytes(whole)
+        case _:
+            log.unlink()
+    time.advance(1)
+
+    with capturedLogs() as logs:
+        again = begun(folder, time)
+
+    assert isinstance(again.where("a.b", old), Gone)
+    told = [formatEvent(log) for log in logs]
+    assert any("cannot resume" in line or "begin anew" in line for line in told)
+    assert append(again, "a.b", "next")[0].epoch != old.epoch
+    now(again.close())
+
+
+def test_an_older_copy_in_its_place_is_noticed(folder: Path, tmp_path: Path, time: Clock) -> None:
+    journal = begun(folder, time)
+    append(journal, "a.b", "one")
+    now(journal.close())
+    shutil.copy(folder / "journal.sqlite", tmp_path / "backup")
+    journal = begun(folder, time)
+    append(journal, "a.b", "two")
+    old = journal.head("a.b")
+    now(journal.close())
+    shutil.copy(tmp_path / "backup", folder / "journal.sqlite")
+    time.advance(1)
+
+    again = begun(folder, time)
+
+    assert isinstance(again.where("a.b", old), Gone)
+    assert texts(read_all(again, "a.b")) == ["one"]  # type: ignore[arg-type]
+    now(again.close())
+
+
+def test_what_is_put_aside_has_a_bound(folder: Path, time: Clock) -> None:
+    for _ in range(5):
+        now(begun(folder, time).close())
+        _garbage(0.0)(folder)
+    now(begun(folder, time).close())
+
+    asides = sorted(path.name for path in folder.glob("*.broken-*"))
+    assert asides == [f"journal.sqlite.broken-{1_000_000}-{number}" for number in (2, 3, 4)]
+
+
+# ---- the machine stopped --------------------------------------------------------------------------------------------
+
+
+def test_after_a_stop_of_the_machine_positions_are_new_and_events_are_still_there(
+    folder: Path, tmp_path: Path, time: Clock
+) -> None:
+    journal = begun(folder, time, boot="boot-1")
+    append(journal, "a.b", "one", "two")
+    old = journal.head("a.b")
+    time.advance(1)
+    first = as_killed(folder, tmp_path / "first")
+
+    with capturedLogs() as logs:
+        again = begun(first, time, boot="boot-2")
+
+    new = again.head("a.b")
+    assert isinstance(again.where("a.b", old), Gone)
+    assert (new.offset, texts(read_all(again, "a.b"))) == (2, ["one", "two"])  # type: ignore[arg-type]
+    assert any("the machine stopped" in formatEvent(log) for log in logs)
+    time.advance(1)
+    killed = begun(as_killed(first, tmp_path / "second"), time, boot="boot-2")
+    assert killed.head("a.b") == new
+    now(again.close())
+    now(killed.close())
+
+
+def test_a_journal_that_was_closed_does_not_mind_a_restart_of_the_machine(folder: Path, time: Clock) -> None:
+    journal = begun(folder, time, boot="boot-1")
+    append(journal, "a.b", "one")
+    head = journal.head("a.b")
+    now(journal.close())
+
+    again = begun(folder, time, boot="boot-2")
+
+    assert again.head("a.b") == head
+    now(again.close())
+
+
+# ---- full -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_store_refuses_with_a_clear_error_and_recovers_by_itself(folder: Path, time: Clock) -> None:
+    store = sqlite(folder, time, max_pages=60)
+    journal = begin(store, time, Retention(keep=1_000_000, seconds=600.0), bounds=NO_MEMORY)
+    kept: list[str] = []
+    with capturedLogs() as logs, pytest.raises(errors.StoreFailed) as refused:
+        for text in EVENTS:
+            kept += texts([now(journal.append("a.b", draft(text, key=text[-40:]), durable=False))])
+    head = journal.head("a.b")
+
+    error = refused.value
+    assert (error.code, error.kind.status, error.retry, error.where) == ("hopsack.store_failed", 507, "later", "a.b")
+    assert "database or disk is full" in error.message
+    assert error.data == {"retry_after": 1.0}
+    assert [formatEvent(log) for log in logs if log["log_level"].name == "error"] == [
+        f"the journal cannot be written, publishes to streams are refused: {folder}/journal.sqlite: database or disk is full"
+    ]
+    assert texts(read_all(journal, "a.b")) == kept  # type: ignore[arg-type]
+    assert head.offset == len(kept)
+
+    time.advance(601)  # room comes, as old events go
+    with capturedLogs() as logs:
+        event = _until_kept(journal, time, kept)
+    assert event == Position(head.epoch, len(kept) + 1)
+    assert "the journal can be written again" in [formatEvent(log) for log in logs] or not logs
+    now(journal.close())
+
+
+def _until_kept(journal: Journal, time: Clock, kept: list[str]) -> Position | None:
+    for _ in range(20):
+        try:
+            return now(journal.append("a.b", draft(EVENTS[len(kept)], key=EVENTS[len(kept)][-40:]))).position
+        except errors.StoreFailed:
+            time.advance(1)
+    raise AssertionError("it does not recover")
+
+
+def test_a_page_of_many_events_is_one_page(folder: Path, time: Clock) -> None:
+    journal = begun(folder, time)
+    for text in EVENTS:
+        journal.append("a.b", draft(text), durable=False)
+
+    page = now(journal.read("a.b", None, limit=5000, max_bytes=10 << 20))
+
+    assert isinstance(page, Page)
+    assert (texts(page.events), page.end) == (EVENTS, True)
+    now(journal.close())
