@@ -44,16 +44,17 @@ class NodeProcess:
     """Starts ``hopsack node``, waits for its ready line, ends it by pid.
 
     :param arguments: more arguments of the verb.
+    :param variables: of its environment.
     """
 
-    def __init__(self, data: Path, *arguments: str) -> None:
+    def __init__(self, data: Path, *arguments: str, **variables: str) -> None:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("HOPSACK_")}
         self.data = data
         self.log = (data / "node.log").open("w+")
         command = [sys.executable, "-m", "hopsack.cli", "node", "--json", "--port", "0", "--rawsocket-port", "0"]
         command += ["--schemas", str(ROOT / "schemas"), "--data", str(data), *arguments]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=self.log, text=True
+            command, cwd=ROOT, env=environ | variables, stdout=subprocess.PIPE, stderr=self.log, text=True
         )
 
     def ready(self) -> Node:

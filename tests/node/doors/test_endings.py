@@ -54,7 +54,7 @@ def test_an_operator_ends_a_stream(node: Node, page: Any, http: httpx.Client) ->
 
 
 def test_a_node_that_stops_says_so_on_every_door(tmp_path: Any) -> None:
-    process = NodeProcess(tmp_path, "--schemas", str(CONTRACTS))
+    process = NodeProcess(tmp_path, "--schemas", str(CONTRACTS), HOPSACK_DRAIN="0")
     try:
         node = process.ready()
         with connect(node.ws("/raw")) as talking, connect(node.ws("/raw?topic=demo.news")) as reading:
