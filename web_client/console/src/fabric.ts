@@ -1,8 +1,8 @@
 /** The console's one door to the SDK: everything else of the page knows `link.ts` only. */
-import { connect, DeclaredError, type Fabric, type FabricState, HopsackError } from "@hopsack/client";
+import { connect, DeclaredError, type Fabric, type FabricState, HopsackError, type LatestMap } from "@hopsack/client";
 import { type ReadonlySignal, signal } from "@preact/signals";
-import type { Procedures, Topics } from "./contracts";
-import { asRefusal, type Link, type Match, Refusal } from "./link";
+import { LATEST, type Procedures, type Topics } from "./contracts";
+import { asRefusal, type Link, type Match, type Newest, Refusal } from "./link";
 import type { Connection } from "./state/connection";
 import type { Remembered } from "./storage";
 
@@ -14,6 +14,7 @@ type Handler = (event: { readonly topic: string; readonly data: unknown }) => vo
 /** The SDK's surface for names that are known at run time only. */
 interface Untyped {
   subscribe(topic: string, heard: Handler, options: object): { close(): Promise<void> };
+  map(topic: string, options: object): LatestMap;
   call(procedure: string, input: unknown, options: object): Promise<unknown>;
   register(
     procedure: string,
@@ -28,7 +29,7 @@ interface Untyped {
  * @param token whose session it is, "" for a guest's. A new identity means a new page: `reload` makes one.
  */
 export function openLink(token: Remembered, reload: () => void): Link {
-  const fabric = connect<Topics, Procedures>(token.get() === "" ? {} : { token: token.get() });
+  const fabric = connect<Topics, Procedures>({ latest: LATEST, token: token.get() });
   const untyped = fabric as unknown as Untyped;
   const listen = (topic: string, match: Match, heard: Handler, refused: (why: Refusal) => void = complain) =>
     closing(untyped.subscribe(topic, heard, { match, onError: (error: unknown) => refused(toRefusal(error)) }));
@@ -42,6 +43,7 @@ export function openLink(token: Remembered, reload: () => void): Link {
     },
     listen,
     subscribe: (topic, heard, refused) => listen(topic, "exact", heard as Handler, refused),
+    latest: (topic) => newestOf(untyped.map(topic, { onError: () => {} })) as never,
     call: (procedure, input) => untyped.call(procedure, input, {}).catch(refuse) as never,
     invoke: (procedure, input, signal) =>
       untyped.call(procedure, input, { signal, timeout: PATIENCE_MS }).catch(refuse),
@@ -57,6 +59,14 @@ export function openLink(token: Remembered, reload: () => void): Link {
       return closing(registration);
     },
   };
+}
+
+function newestOf(map: LatestMap): ReadonlySignal<Newest> {
+  const newest = signal<Newest>({ complete: false, values: map.value });
+  map.subscribe((values) => {
+    newest.value = { complete: map.complete, values };
+  });
+  return newest;
 }
 
 function connectionOf(fabric: Fabric<Topics, Procedures>): ReadonlySignal<Connection> {

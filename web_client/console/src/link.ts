@@ -15,6 +15,13 @@ export interface Arrival<Data = unknown> {
   readonly data: Data;
 }
 
+/** The newest value of each key of a topic that keeps them. */
+export interface Newest<Data = unknown> {
+  /** They are all there. A node that keeps none never says so. */
+  readonly complete: boolean;
+  readonly values: ReadonlyMap<string | number | boolean, Data>;
+}
+
 export type Match = "exact" | "prefix" | "wildcard";
 
 export type Topic = keyof Topics & string;
@@ -39,6 +46,8 @@ export interface Link {
   ): Closable;
   /** The same for a topic or pattern that is known at run time only. */
   listen(topic: string, match: Match, heard: (arrival: Arrival) => void, refused?: (why: Refusal) => void): Closable;
+  /** What each key of a topic holds now. A refusal is not told: a subscription to the same topic is. */
+  latest<T extends Topic>(topic: T): ReadonlySignal<Newest<Topics[T]>>;
   /** Rejects with a {@link Refusal}. */
   call<P extends Procedure>(procedure: P, input: Input<P>): Promise<Output<P>>;
   /** The same for a procedure that is known at run time only; as patient as its contract. */

@@ -7,6 +7,7 @@ import {
   type Input,
   type Link,
   type Match,
+  type Newest,
   type Output,
   type Procedure,
   Refusal,
@@ -32,6 +33,7 @@ export class FakeLink implements Link {
   readonly answers = new Map<string, Answer>();
   readonly calls: (readonly [procedure: string, input: unknown])[] = [];
   readonly subscriptions = new Set<Heard>();
+  readonly newest = new Map<string, Signal<Newest>>();
   readonly served = new Map<string, Served>();
   reconnects = 0;
   token: string | undefined;
@@ -67,6 +69,12 @@ export class FakeLink implements Link {
 
   subscribe<T extends Topic>(topic: T, heard: (arrival: Arrival<Topics[T]>) => void): Closable {
     return this.listen(topic, "exact", heard as (arrival: Arrival) => void);
+  }
+
+  latest<T extends Topic>(topic: T): Signal<Newest<Topics[T]>> {
+    const newest = this.newest.get(topic) ?? signal<Newest>({ complete: false, values: new Map() });
+    this.newest.set(topic, newest);
+    return newest as Signal<Newest<Topics[T]>>;
   }
 
   listen(topic: string, match: Match, heard: (arrival: Arrival) => void): Closable {

@@ -91,6 +91,25 @@ describe("hosts", () => {
   });
 });
 
+describe("hosts that the node has dropped", () => {
+  test("go, once it has told which there are", () => {
+    const { link, page } = setting();
+    const feed = hostsFeed(link, page);
+    const newest = link.latest("host.metrics");
+    link.publish("host.metrics", sample(1_000, 1, "loom"));
+    link.publish("host.metrics", sample(1_000, 2, "shuttle"));
+    page.draw();
+
+    newest.value = { complete: false, values: new Map([["loom", sample(1_000, 1, "loom")]]) };
+    expect(feed.names.value).toEqual(["loom", "shuttle"]);
+    link.publish("host.metrics", sample(1_001, 2, "shuttle"));
+    newest.value = { complete: true, values: new Map([["loom", sample(1_000, 1, "loom")]]) };
+    page.draw();
+
+    expect(feed.names.value).toEqual(["loom"]);
+  });
+});
+
 describe("watched folders", () => {
   test("are subscribed to before they are listed, and a change in between is kept", async () => {
     const { link, page } = setting();

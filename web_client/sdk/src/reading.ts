@@ -66,6 +66,8 @@ export class Reading {
   #heads: Places = new Map();
   /** The topic keeps newest values, as far as is known. */
   #latest = false;
+  /** It is granted: who comes now comes too late for the snapshot. */
+  #stands = false;
   /** Newest values still to come. */
   #left = 0;
   #hole: { readonly topic: string; readonly place: Place } | undefined;
@@ -87,7 +89,7 @@ export class Reading {
     const waits = places.size > 0;
     this.#readers.set(id, { places, keen, due: !waits, held: false, waits });
     this.#latest ||= keen;
-    this.behind ||= waits || this.#latest;
+    this.behind ||= waits || (this.#latest && this.#stands);
   }
 
   leave(id: number): void {
@@ -96,7 +98,7 @@ export class Reading {
 
   /** What to ask for. `snapshot`: somebody wants the newest values. */
   ask(): { readonly after: After | undefined; readonly snapshot: boolean } {
-    this.behind = false;
+    this.behind = this.#stands = false;
     this.#left = 0;
     const due = [...this.#readers.values()].filter((reader) => reader.due);
     const lowest = this.#latest && due.length > 0 ? new Map<string, Place>() : this.#lowest();
@@ -117,6 +119,7 @@ export class Reading {
   }
 
   lost(): void {
+    this.#stands = false;
     this.#left = 0;
     this.attempts = 0;
     this.#hole = undefined;
@@ -141,6 +144,7 @@ export class Reading {
         return place ? [[topic, place]] : [];
       }),
     );
+    this.#stands = true;
     const told = this.#tell(recovered === true, reason, typeof snapshot === "number");
     if (this.#asked && !recovered) this.#restart(typeof snapshot === "number");
     for (const reader of this.#readers.values()) reader.held = true;

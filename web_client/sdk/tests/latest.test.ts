@@ -167,6 +167,7 @@ describe("a map", () => {
     const on = stage();
     const map = on.fabric.map("host.metrics", { key: "host" });
     on.wire.joins();
+    on.fabric.subscribe("host.metrics", () => {});
     on.wire.says({ id: on.wire.hears().id, result: { subscription: 11, recovered: false } });
     on.wire.says({ method: "event", params: { topic: "host.metrics", data: sample("a", 1) } });
 

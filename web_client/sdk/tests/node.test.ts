@@ -132,6 +132,15 @@ describe.skipIf(!NODE).each(["/raw", "/ws"])("over %s", (path) => {
     });
   });
 
+  test("a rate is a wish: a node that knows none still grants the subscription", async () => {
+    const fabric = page(NODE + path);
+    const subscription = fabric.subscribe("demo.clock", () => {}, { maxRate: 5 });
+    await subscription.ready;
+    subscription.setMaxRate(1);
+
+    expect(await caught(fabric.call("demo.ad", []))).toMatchObject({ code: "hopsack.undeclared" });
+  });
+
   test("a probe is answered, so a quiet connection stays", async () => {
     const fabric = page(NODE + path);
     const { id } = await fabric.ready();

@@ -1,4 +1,7 @@
-/** `host.metrics` as histories, and `host.describe` of the host that is looked at. */
+/**
+ * `host.metrics` as histories, and `host.describe` of the host that is looked at. A host whose newest sample the node has
+ * dropped is dropped here.
+ */
 import { computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { HostDescription, HostSample } from "../contracts";
 import type { Link, Refusal } from "../link";
@@ -11,6 +14,7 @@ import {
   type HostHistory,
   type Hosts,
   NO_HOSTS,
+  withOnly,
   withSamples,
 } from "../state/hosts";
 import { LOADING, type Remote } from "../state/remote";
@@ -34,8 +38,17 @@ export function hostsFeed(link: Link, page: Page): HostsFeed {
   const names = computed(() => [...hosts.value.keys()].sort());
   const shown = computed(() => hosts.value.get(chosen.value ?? "") ?? hosts.value.values().next().value);
 
+  const newest = link.latest("host.metrics");
+  const present = (all: Hosts): Hosts => {
+    const { complete, values } = newest.peek();
+    return complete ? withOnly(all, values) : all;
+  };
+  effect(() => {
+    if (newest.value.complete) hosts.value = present(hosts.peek());
+  });
+
   const arrivals = batch<Arrived<HostSample>>(page.frame, (samples) => {
-    hosts.value = withSamples(hosts.peek(), samples);
+    hosts.value = present(withSamples(hosts.peek(), samples));
   });
   link.subscribe(
     "host.metrics",

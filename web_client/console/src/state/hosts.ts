@@ -56,6 +56,12 @@ export function withSamples(hosts: Hosts, arrived: readonly Arrived<HostSample>[
   return bounded(next);
 }
 
+/** The hosts that are among some names. */
+export function withOnly(hosts: Hosts, names: { has(name: string): boolean }): Hosts {
+  const kept = [...hosts].filter(([name]) => names.has(name));
+  return kept.length === hosts.size ? hosts : new Map(kept);
+}
+
 function newHistory(host: string): HostHistory {
   return { host, samples: new Ring(SAMPLES_KEPT), revision: 0, skew: 0, receivedAt: 0 };
 }
