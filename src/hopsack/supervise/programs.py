@@ -20,6 +20,10 @@ from hopsack.supervise.machine import Kind
 
 NODE = "node"
 
+DRAIN = 0.5
+"""Seconds that the node gives calls in flight, at most. The services have finished theirs and are gone when it is asked
+to end; what is left are pages, and it is killed soon after (:mod:`hopsack.supervise.machine`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -52,7 +56,7 @@ def find_services(folder: Path) -> list[Path]:
 
 
 def launch_node(settings: Settings, environ: Mapping[str, str], python: str = sys.executable) -> Launch:
-    env = _inherited(environ) | settings.environ()
+    env = _inherited(environ) | replace(settings, drain=min(settings.drain, DRAIN)).environ()
     del env["HOPSACK_URL"]
     if settings.given_secret is not None:
         env["HOPSACK_SECRET"] = settings.given_secret

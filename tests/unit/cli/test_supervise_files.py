@@ -17,6 +17,7 @@ from hopsack.errors import LocalError
 from hopsack.settings import ConfigError, Settings
 from hopsack.supervise import state
 from hopsack.supervise.logs import Follower, Line, LogFile, names, read, timestamp
+from hopsack.supervise.machine import NODE_KILLED_AFTER, SERVICES_KILLED_AFTER
 from hopsack.supervise.ports import PortTaken, check_free
 from hopsack.supervise.programs import find_services, launch_node, launch_service, placed
 from hopsack.supervise.state import AlreadyRunning, Identity, ProgramState, RunState, identify
@@ -251,6 +252,7 @@ def test_a_service_gets_its_own_token_and_no_secret(tmp_path: Path) -> None:
     assert "HOPSACK_SECRET" not in service.env
     assert node.env["HOPSACK_SECRET"] == "s" * 32
     assert "HOPSACK_TOKEN" not in node.env
+    assert float(node.env["HOPSACK_DRAIN"]) < NODE_KILLED_AFTER - SERVICES_KILLED_AFTER
     assert Settings.from_environ(dict(service.env)).data == settings.data
 
 
