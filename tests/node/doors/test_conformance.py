@@ -51,7 +51,8 @@ def python() -> str:
 def test_core_cases(node: Node, tmp_path: Path) -> None:
     executable = python()
     server = {"agent": "hopsack", "url": node.ws("/echo")}
-    spec = {"outdir": "reports", "servers": [server], "cases": CORE + COMPRESSED, "exclude-cases": [], "exclude-agent-cases": {}}
+    wanted = {"cases": CORE + COMPRESSED, "exclude-cases": [], "exclude-agent-cases": {}}
+    spec = {"outdir": "reports", "servers": [server], **wanted}
     (tmp_path / "spec.json").write_text(json.dumps(spec))
 
     ran = subprocess.run([executable, "-c", RUN], cwd=tmp_path, capture_output=True, timeout=170, check=False)
