@@ -1,11 +1,15 @@
 /** The recorded conversations of the raw door, from the client's side (tests/conversations/README.md explains the files). */
 import { readdirSync, readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
-import type { Match } from "../src/index";
-import { DeclaredError, type HopsackError } from "../src/index";
+import { DeclaredError, type HopsackError, type LatestMap, type Subscription } from "../src/index";
 import { type Frame, type Stage, settle, stage } from "./stage";
 
-const FOLDER = new URL("../../../tests/conversations/", import.meta.url);
+/** Another folder than the repository's, for conversations that no node can have yet. */
+const { CONVERSATIONS } = process.env;
+const FOLDER = CONVERSATIONS
+  ? pathToFileURL(`${CONVERSATIONS}/`)
+  : new URL("../../../tests/conversations/", import.meta.url);
 
 interface Line {
   readonly from?: string;
@@ -37,11 +41,14 @@ test.each(conversations)("$name: $head.summary", async ({ head, lines }) => {
   replay.ends();
 });
 
+const published = (position: string | undefined): object => (position ? { position } : {});
+
 class Replay {
   readonly #bound: Map<string, unknown> = new Map();
   /** What the program saw and no line has named yet, by the operation's name. */
   readonly #seen: { readonly of: string; readonly what: Frame }[] = [];
   readonly #holds = new Map<string, { close(): Promise<void> }>();
+  readonly #maps = new Map<string, LatestMap>();
   readonly #aborts = new Map<string, AbortController>();
   readonly #asked = new Map<string, { answer(line: Line): void; readonly signal: AbortSignal }>();
   readonly #unnamed: ((name: string) => void)[] = [];
@@ -61,7 +68,8 @@ class Replay {
 
   ends(): void {
     expect(this.#sent).toEqual([]);
-    expect(this.#seen.filter(({ what }) => "event" in what || "error" in what)).toEqual([]);
+    const unnamed = this.#seen.filter(({ what }) => !("result" in what || "asked" in what));
+    expect(unnamed).toEqual([]);
   }
 
   get #on(): Stage {
@@ -76,18 +84,22 @@ class Replay {
       const told = this.#on.fabric.ready().then(({ id: session, ...rest }) => ({ session, ...rest }));
       this.#note(as, told);
     },
-    subscribe: ({ as = "", topic, match }) => {
-      const heard = (event: Frame): void => void this.#seen.push({ of: as, what: { event } });
-      const hold = this.#on.fabric.subscribe(topic, heard, { match: match as Match } as { match: "exact" });
+    subscribe: ({ as = "", topic, match, after, max_rate: maxRate }) => {
+      const see =
+        (kind: string) =>
+        (seen: Frame): void =>
+          void this.#seen.push({ of: as, what: { [kind]: seen } });
+      const told = { onDelete: see("event"), onRecovery: see("recovery"), onGap: see("gap") };
+      const hold = this.#on.fabric.subscribe(topic, see("event"), { match, after, maxRate, ...told });
       this.#holds.set(as, hold);
       this.#note(as, hold.ready);
     },
+    rate: ({ of = "", max_rate: rate }) => (this.#holds.get(of) as Subscription).setMaxRate(rate ?? undefined),
+    map: ({ as = "", topic, key }) => void this.#maps.set(as, this.#on.fabric.map(topic, { key })),
     unsubscribe: ({ of = "", as }) => this.#note(as, this.#holds.get(of)?.close()),
-    publish: ({ as, topic, data, acknowledge }) =>
-      this.#note(
-        as,
-        this.#on.fabric.publish(topic, data, { acknowledge }).then(() => ({})),
-      ),
+    publish: ({ as, topic, data, acknowledge, key }) =>
+      this.#note(as, this.#on.fabric.publish(topic, data, { acknowledge, key }).then(published)),
+    delete: ({ as, topic, key }) => this.#note(as, this.#on.fabric.delete(topic, key).then(published)),
     call: ({ as = "", procedure, input }) => {
       const abort = new AbortController();
       this.#aborts.set(as, abort);
@@ -128,14 +140,20 @@ class Replay {
     else this.#match(frame, this.#sent.shift());
   }
 
-  #expectsSeen({ of = "", closed, canceled, asked, error, result, event }: Line): void {
+  #expectsSeen({ of = "", closed, canceled, map, ...told }: Line): void {
     if (closed) expect(this.#on.fabric.state.value.name).toBe("closed");
     else if (canceled) expect(this.#asked.get(of)?.signal.aborted).toBe(true);
-    else this.#expectsTold({ of, asked, error, result, event });
+    else if (map) this.#expectsMap(map, this.#maps.get(of) as LatestMap);
+    else this.#expectsTold({ of, ...told });
   }
 
-  #expectsTold({ of = "", asked, error, result, event }: Line): void {
-    const kind = asked ? "asked" : error ? "error" : event ? "event" : "result";
+  #expectsMap({ complete, values }: Frame, map: LatestMap): void {
+    expect(map.complete).toBe(complete);
+    expect(new Set(map.value.values())).toEqual(new Set(values));
+  }
+
+  #expectsTold({ of = "", asked, error, result, event, recovery, gap }: Line): void {
+    const kind = Object.entries({ asked, error, event, recovery, gap }).find(([, one]) => one)?.[0] ?? "result";
     const at = this.#seen.findIndex((one) => one.of === of && kind in one.what);
     const what = this.#seen.splice(at, 1)[0]?.what[kind];
     expect(at, `${of} has seen no ${kind}`).toBeGreaterThanOrEqual(0);
@@ -145,8 +163,10 @@ class Replay {
       this.#unnamed.shift()?.(as);
     } else if (error) {
       this.#match({ ...error, $more: true }, { ...what, message: what.message });
+    } else if (recovery) {
+      this.#match({ ...recovery, $more: true }, what);
     } else {
-      this.#match(event ?? result, what);
+      this.#match(event ?? gap ?? result, what);
     }
   }
 

@@ -53,6 +53,28 @@ export async function topics(): Promise<void> {
   await fabric.publish("host.note", 7);
 }
 
+export async function streams(): Promise<void> {
+  const onDelete = ({ data }: { data: Partial<Sample> }): unknown => data.host;
+  const held = fabric.subscribe("host.metrics", () => {}, { after: "e:1", maxRate: 2, onDelete });
+  held.setMaxRate();
+  fabric.subscribe("host.", () => {}, { match: "prefix", after: { "host.metrics": "e:1" } });
+  // @ts-expect-error one topic has one position
+  fabric.subscribe("host.metrics", () => {}, { after: { "host.metrics": "e:1" } });
+
+  const byHost = fabric.map("host.metrics", { key: "host" });
+  same<typeof byHost.value, ReadonlyMap<string, Sample>>();
+  await byHost.ready;
+  // @ts-expect-error not a field
+  fabric.map("host.metrics", { key: "hots" });
+  await fabric.delete("host.metrics", { host: "a" });
+  // @ts-expect-error not a field either
+  await fabric.delete("host.metrics", { hots: "a" });
+
+  const { events, position } = await fabric.history("host.metrics", { since: new Date(0), limit: 5 });
+  same<(typeof events)[number]["data"], Sample>();
+  same<typeof position, string | undefined>();
+}
+
 export async function procedures(): Promise<void> {
   const described = await fabric.call("host.describe", { host: "a" }, { timeout: 2_000 });
   same<typeof described, { cores: number }>();
