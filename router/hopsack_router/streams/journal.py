@@ -99,6 +99,8 @@ class Journal:
             LOG.error("readers of streams cannot resume where they were: {doubt}", doubt=found.doubt)
         self._ledger.recover(found, self._clock.seconds())
         self._timer = self._clock.callLater(TICK_SECONDS, self._tick)
+        if self._ledger.is_begun:  # though the disk be full: there is something to read
+            self._tell_started(None)
         self._pump()
 
     def _tell_started(self, error: Exception | None) -> None:

@@ -110,7 +110,7 @@ class _Flight:
 class Ledger:
     """:param retention: of a topic that is seen for the first time. :param new_epoch: gives a random epoch.
 
-    :ivar shelves: what is committed.
+    :ivar shelves: what is committed. :ivar is_begun: whether the store knows the epochs.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Ledger:
         self._flight: _Flight | None = None
         self._behind: dict[tuple[str, str], None] = {}  # keys whose newest event the store does not have yet
         self._forgotten = 0
-        self._is_begun = self._is_resting = False
+        self.is_begun = self._is_resting = False
         self._repeats: Repeats[_Pending] = Repeats(self.bounds.keys)
         self._tails = tail.Tails(self.bounds.tail_topic_bytes, self.bounds.tail_bytes)
         self._snapshots = snapshots.Snapshots(self.bounds.snapshots)
@@ -229,13 +229,13 @@ class Ledger:
         if not flight and (self._is_resting or not self._has_chores()):
             return None
         self._flight = flight
-        flight.durable |= bool(flight.barriers) or not self._is_begun
+        flight.durable |= bool(flight.barriers) or not self.is_begun
         return self._batch(flight)
 
     def _has_chores(self) -> bool:
         shelves = self.shelves
         written = not (shelves.unwritten or shelves.trims or shelves.dropped or self._behind)
-        return not written or not self._is_begun or self._repeats.forgotten > self._forgotten
+        return not written or not self.is_begun or self._repeats.forgotten > self._forgotten
 
     def _place(self, flight: _Flight, pending: _Pending, now: float) -> None:
         draft, topic = pending.draft, pending.topic
@@ -292,7 +292,7 @@ class Ledger:
         self._number += 1
         if flight.durable:
             self._synced = self._number
-        self._is_begun, self._is_resting = True, False
+        self.is_begun, self._is_resting = True, False
         self._forgotten = flight.forgotten
         for _ in range(flight.trims):
             self.shelves.trims.popleft()
@@ -373,8 +373,9 @@ class Ledger:
     # ---- beginning, and beginning again -----------------------------------------------------------------------------
 
     def recover(self, found: Recovered, now: float) -> None:
-        """Take over what a store has. The first batch is durable: a new epoch is on disk before anybody sees it."""
+        """Take over what a store has. New epochs are on disk before anybody sees them: the first batch has them."""
         self._number = self._synced = found.number
+        self.is_begun = found.birth is not None and found.doubt is None
         shelves = self.shelves.recover(found, now)
         for row in found.keys:
             shelf = shelves.get(row.topic)
@@ -398,7 +399,7 @@ class Ledger:
         self._tails.clear()
         self._repeats.clear()
         self._behind = dict.fromkeys(keys)
-        self._is_begun = self._is_resting = False
+        self.is_begun = self._is_resting = False
         return lost
 
 

@@ -1,4 +1,4 @@
-"""A journal with a clock that is turned by hand, a counted randomness, and lanes that do their work on the spot or when told."""
+"""A journal with a clock turned by hand, counted randomness, and lanes that do their work on the spot or when told."""
 
 from __future__ import annotations
 

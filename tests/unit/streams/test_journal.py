@@ -18,7 +18,7 @@ from hopsack_router.streams.store import Store
 from tests.unit.streams.stage import NO_MEMORY, Held, append, begin, clock, draft, held, now, read_all, sqlite, texts
 
 
-@pytest.fixture()
+@pytest.fixture
 def time() -> Clock:
     return clock()
 
@@ -310,7 +310,7 @@ def test_what_is_too_much_is_refused_with_numbers_and_the_rest_is_kept(tmp_path:
     journal = held(tmp_path, time, lanes, bounds=Bounds(queue_events=2))
     kept = [journal.append("a.b", draft(text)) for text in "abc"]  # one is under way, two wait
 
-    with pytest.raises(errors.Overloaded, match="2 events of 0.0 MiB wait") as refused:
+    with pytest.raises(errors.Overloaded, match=r"2 events of 0\.0 MiB wait") as refused:
         now(journal.append("a.b", draft("d")))
 
     assert refused.value.data == {"retry_after": 1.0}
