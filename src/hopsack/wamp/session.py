@@ -230,8 +230,18 @@ class WampSession:
 
     def _goodbye(self, message: wamp.Goodbye) -> list[on.Effect]:
         """The node ends it: answer, then close."""
+        hint = backoff.hint_of(message.details)
+        refused = [] if hint is None or message.reason != _SHUTDOWN else self._refuse_calls(hint)
         answer = self._send(wamp.Goodbye({}, _GOODBYE))
-        return [answer, *self._end(message.reason), on.Close(message.reason, backoff.hint_of(message.details))]
+        return [answer, *refused, *self._end(message.reason), on.Close(message.reason, hint)]
+
+    def _refuse_calls(self, hint: float) -> list[on.Effect]:
+        """A node that stops ends calls before it says goodbye, and takes none after: the rest was never begun."""
+        refused: list[on.Effect] = []
+        for ticket, request in self._calls.items():
+            where = self._pending.pop(request).subject
+            refused.append(on.Reject(ticket, Unavailable(where=where, data={"retry_after": hint})))
+        return refused
 
     def _goodbye_answered(self, message: wamp.Goodbye) -> list[on.Effect]:
         return [*self._end("the session was left"), on.Close("left")]

@@ -18,6 +18,7 @@ from hopsack.errors import (
     Internal,
     OutcomeUnknown,
     RemoteError,
+    Unavailable,
     UsageError,
     class_of,
 )
@@ -277,11 +278,26 @@ def test_the_node_says_goodbye() -> None:
     talk = Talk().joined()
     talk.does(on.CallRequested("c", "a.b", None))
 
-    assert talk.hears([6, {"retry_after": 3}, "wamp.close.system_shutdown"]) == [
+    assert talk.hears([6, {}, "wamp.close.killed"]) == [
         ["->", 6, {}, "wamp.close.goodbye_and_out"],
-        ("reject", "c", OutcomeUnknown, "the connection was lost before a.b answered: wamp.close.system_shutdown"),
-        on.Close("wamp.close.system_shutdown", 3.0),
+        ("reject", "c", OutcomeUnknown, "the connection was lost before a.b answered: wamp.close.killed"),
+        on.Close("wamp.close.killed", None),
     ]
+
+
+def test_what_a_node_that_stops_has_not_answered_was_never_begun() -> None:
+    talk = Talk().joined()
+    for ticket in ("c", "given up"):
+        talk.does(on.CallRequested(ticket, "a.b", None))
+    talk.does(on.CallAbandoned("given up"))
+    talk.does(on.PublishRequested("p", "t", 1))
+
+    answer, refused, *lost, close = talk.hears([6, {"retry_after": 3}, "wamp.close.system_shutdown"])
+
+    assert answer == ["->", 6, {}, "wamp.close.goodbye_and_out"]
+    assert refused[:3] == ("reject", "c", Unavailable)
+    assert [(one[1], one[2]) for one in lost] == [("given up", OutcomeUnknown), ("p", OutcomeUnknown)]
+    assert close == on.Close("wamp.close.system_shutdown", 3.0)
 
 
 def test_a_probe_is_a_request_without_effect_that_must_be_answered() -> None:
