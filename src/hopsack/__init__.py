@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hopsack.errors import OutcomeUnknown as OutcomeUnknown
     from hopsack.errors import Overloaded as Overloaded
     from hopsack.errors import RemoteError as RemoteError
+    from hopsack.errors import Unavailable as Unavailable
     from hopsack.options import Options as Options
     from hopsack.service import Service as Service
     from hopsack.service import every as every
@@ -57,6 +58,7 @@ _HOMES = {
     "Service": "service",
     "Subscription": "subscription",
     "Topic": "contracts.refs",
+    "Unavailable": "errors",
     "connect": "connection",
     "every": "service",
     "procedure": "service",

@@ -93,7 +93,7 @@ class Departure:
         """Say goodbye to those whom no call in flight needs, or to everybody."""
         if everybody:
             self._dealer.end_all()
-        for session in list(self._clients()):
+        for session in [one for one in self._clients() if not one._goodbye_sent]:
             if everybody or not self._is_needed(session):
                 _say_goodbye(session, self._hint)
 
@@ -103,7 +103,7 @@ class Departure:
 
 def _say_goodbye(session: NodeSession, hint: Hint) -> None:
     transport = session._transport
-    if transport is None or session._goodbye_sent:
+    if transport is None:
         return
     session._goodbye_sent = True
     with suppress(TransportLost):
