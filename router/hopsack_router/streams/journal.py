@@ -168,6 +168,7 @@ class Journal:
     def keep(self, topic: str, draft: Draft) -> Stored:
         """Make an event the newest of ``draft.latest``, or take that key away, on a topic that is no stream."""
         event = self._ledger.keep(topic, draft, self._clock.seconds())
+        self._tell_losses()
         self._pump()
         return event
 
@@ -195,6 +196,7 @@ class Journal:
                 LOG.info("the journal can be written again")
             answers = self._ledger.done(self._clock.seconds())
             self._tell_started(None)
+            self._tell_losses()
             for (_topic, kept), event in answers:
                 kept.callback(event)
         self._is_busy = False
@@ -212,6 +214,11 @@ class Journal:
         self._tell_started(error)
         for topic, kept in tickets:
             kept.errback(_refusal(topic, str(error)))
+
+    def _tell_losses(self) -> None:
+        for topic in self._ledger.losses:
+            LOG.warn("{topic} has more keys than its snapshot takes: the longest unchanged are dropped", topic=topic)
+        self._ledger.losses.clear()
 
     # ---- a store that is torn ---------------------------------------------------------------------------------------
 
@@ -264,7 +271,7 @@ class Journal:
             return succeed(found)
         head = shelves.head(topic)
         begin = after.offset if after is not None else head.offset - found.missed
-        span = shelves.span(topic, begin + 1, begin + limit)
+        span = shelves.span(topic, begin + 1, begin + limit, max_bytes)
         if span is None:
             return succeed(self._page(topic, [], Position(head.epoch, begin)))
         events = self._ledger.in_memory(topic, span)
@@ -285,13 +292,13 @@ class Journal:
             if error is not None:
                 self._read_failed(topic, page, error)
             elif self.head(topic).epoch == begin.epoch and events and events[0].offset == span.start:
-                page.callback(self._page(topic, events, begin))
+                page.callback(self._page(topic, _cut(events, max_bytes), begin))
             else:
                 self._read_again(topic, after, span, begin, page)
             self._close_when_idle()
 
         self._reads += 1
-        self._reader.run(partial(self._store.read, span, topic, begin.epoch, max_bytes), done)
+        self._reader.run(partial(self._store.read, span, topic, begin.epoch), done)
         return page
 
     def _read_again(

@@ -106,11 +106,15 @@ class _Flight:
     def __len__(self) -> int:
         return len(self.pending) + len(self.barriers)
 
+    def __contains__(self, topic: object) -> bool:
+        return topic in self.growths or topic in self.written
+
 
 class Ledger:
     """:param retention: of a topic that is seen for the first time. :param new_epoch: gives a random epoch.
 
     :ivar shelves: what is committed. :ivar is_begun: whether the store knows the epochs.
+    :ivar losses: topics whose snapshot had no room for a key, each once; who tells them clears it.
     """
 
     def __init__(
@@ -123,6 +127,7 @@ class Ledger:
         self._queued = 0
         self._flight: _Flight | None = None
         self._behind: dict[tuple[str, str], None] = {}  # keys whose newest event the store does not have yet
+        self.losses: list[str] = []
         self._forgotten = 0
         self.is_begun = self._is_resting = False
         self._repeats: Repeats[_Pending] = Repeats(self.bounds.keys)
@@ -204,8 +209,7 @@ class Ledger:
         return event
 
     def _open(self, topic: str, flight: _Flight | None) -> Shelf:
-        busy = {**flight.growths, **flight.written} if flight is not None and not self.shelves.find(topic) else ()
-        shelf, gone = self.shelves.open(topic, busy)
+        shelf, gone = self.shelves.open(topic, flight if flight is not None else ())
         for one in gone:
             self._tails.drop(one)
             self._snapshots.drop(one)
@@ -323,6 +327,8 @@ class Ledger:
     def _show_newest(self, event: Stored, changed: int) -> None:
         for lost in self._snapshots.put(event, changed):
             self._behind[lost] = None
+            if self._snapshots.is_first_loss(lost[0]):
+                self.losses.append(lost[0])
 
     def failed(self) -> list[Any]:
         """The batch was not committed, and nothing of it. :returns: the tickets of who waited."""

@@ -34,15 +34,9 @@ class MemoryStore:
             if not events:
                 self._events.pop(span.topic, None)
 
-    def read(self, span: Span, uri: str, epoch: str, max_bytes: int) -> list[Stored]:
+    def read(self, span: Span, uri: str, epoch: str) -> list[Stored]:
         events = self._events.get(span.topic, [])
-        found: list[Stored] = []
-        for index in range(_index(events, span.start), _index(events, span.end + 1)):
-            max_bytes -= events[index].size
-            if max_bytes < 0 and found:
-                break
-            found.append(events[index])
-        return found
+        return events[_index(events, span.start) : _index(events, span.end + 1)]
 
     def find(self, span: Span, publication: int) -> int | None:
         for event in self._events.get(span.topic, []):

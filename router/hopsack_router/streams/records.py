@@ -43,20 +43,21 @@ def encode(event: Stored, number: int) -> tuple[bytes, int]:
 
 
 def decode(
-    records: bytes, lengths: Iterable[int], checksums: Iterable[int], numbers: Iterable[int], topic: str, epoch: str
+    records: bytes, lengths: Iterable[int], checksums: Iterable[int], number: int, topic: str, epoch: str
 ) -> list[Stored]:
     """Records one behind the other.
 
+    :param number: of the first row; the others follow it one by one.
     :raises StoreTorn: one of them is not what was written.
     """
-    at = count = 0
-    view = memoryview(records)
-    for length, checksum, number in zip(lengths, checksums, numbers, strict=True):
+    at, first, view = 0, number, memoryview(records)
+    for length, checksum in zip(lengths, checksums, strict=True):
         if crc32(view[at : at + length], number & 0xFFFFFFFF) != checksum:
             raise StoreTorn(f"row {number} of {topic} is damaged")
-        at, count = at + length, count + 1
+        at += length
+        number += 1
     try:
-        found = _decoder.decode(b"\xdd" + count.to_bytes(4, "big") + records)
+        found = _decoder.decode(b"\xdd" + (number - first).to_bytes(4, "big") + records)
     except msgspec.DecodeError as error:
         raise StoreTorn(f"rows of {topic} cannot be read: {error}") from error
     return [Stored(topic, epoch, *record) for record in found]

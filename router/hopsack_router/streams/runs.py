@@ -11,9 +11,14 @@ run always stays.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
+from itertools import islice
+from operator import attrgetter
 
 from hopsack_router.streams.events import Retention
+
+_end = attrgetter("end")
 
 RUN_EVENTS = 64
 RUN_BYTES = 256 << 10
@@ -83,6 +88,15 @@ class Shelf:
     def first(self) -> int:
         """The oldest offset that is there; one above the head if none is."""
         return max(self.runs[0].start, self.head - self.retention.keep + 1) if self.runs else self.head + 1
+
+    def reach(self, start: int, max_bytes: int) -> int:
+        """The end of the run in which so many bytes are reached, counted from the run of ``start``."""
+        index = bisect_left(self.runs, start, key=_end)
+        for run in islice(self.runs, index, None):
+            max_bytes -= run.size
+            if max_bytes <= 0:
+                return run.end
+        return self.head
 
     def grow(self, growth: Growth) -> None:
         """The batch is committed."""

@@ -75,13 +75,18 @@ class Shelves:
             return Gone("epoch", first, head)
         return Recoverable(head.offset - after.offset) if after.offset >= begin - 1 else Gone("trimmed", first, head)
 
-    def span(self, topic: str, start: int, end: int) -> Span | None:
-        """The part of a range that is there, as the store knows it; ``None``: nothing is."""
+    def span(self, topic: str, start: int, end: int, max_bytes: int | None = None) -> Span | None:
+        """The part of a range that is there, as the store knows it; ``None``: nothing is.
+
+        :param max_bytes: the part ends with the run in which they are reached.
+        """
         shelf = self._by_uri.get(topic)
         if shelf is None:
             return None
         start, end = max(start, shelf.first), min(end, shelf.head)
-        return Span(shelf.id, start, end) if start <= end else None
+        if start > end:
+            return None
+        return Span(shelf.id, start, end if max_bytes is None else min(end, shelf.reach(start, max_bytes)))
 
     def since(self, topic: str, time: float) -> int:
         """An offset before which all events are older than ``time``; behind it less than a run of them is."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,15 +71,11 @@ CREATE TABLE latest (
 """
 
 _READ = """
-SELECT group_concat(hex(record), ''), group_concat(length(record)), group_concat(checksum), group_concat(id) FROM (
-    SELECT id, record, checksum FROM events WHERE id BETWEEN :start AND (
-        SELECT max(id) FROM (
-            SELECT id, sum(length(record)) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS total
-            FROM events WHERE id BETWEEN :start AND :end
-        ) WHERE total <= :bytes OR id = :start
-    ) ORDER BY id
-)
+SELECT min(id), max(id), {records}, group_concat(length(record)), group_concat(checksum)
+FROM (SELECT id, record, checksum FROM events WHERE id BETWEEN ? AND ? ORDER BY id)
 """
+_AS_BLOB = "CAST(group_concat(record, '') AS BLOB)"
+_AS_HEX = "group_concat(hex(record), '')"
 
 
 class SqliteStore:
@@ -100,6 +96,7 @@ class SqliteStore:
         self._reading: sqlite3.Connection | None = None
         self._generation = self._reading_generation = 0
         self._synchronous = ""
+        self._read_page = _how_to_read()
 
     # ---- opening ----------------------------------------------------------------------------------------------------
 
@@ -201,9 +198,8 @@ class SqliteStore:
             db.execute("DELETE FROM topics WHERE id = ?", (topic,))
             db.execute("DELETE FROM latest WHERE topic = ?", (topic,))
         for span in _joined(batch.trimmed):
-            ends = (_id(span.topic, span.start), _id(span.topic, span.end))
-            db.execute("DELETE FROM events WHERE id BETWEEN ? AND ?", ends)
-            db.execute("DELETE FROM runs WHERE id BETWEEN ? AND ?", ends)
+            db.execute("DELETE FROM events WHERE id BETWEEN ? AND ?", _ends(span))
+            db.execute("DELETE FROM runs WHERE id BETWEEN ? AND ?", _ends(span))
         if batch.keys_upto:
             db.execute("DELETE FROM keys WHERE number <= ?", (batch.keys_upto,))
         _insert(db, "topics", 4, [(row.id, row.uri, row.epoch, row.head) for row in batch.topics])
@@ -222,23 +218,19 @@ class SqliteStore:
 
     # ---- reading, on the other thread -------------------------------------------------------------------------------
 
-    def read(self, span: Span, uri: str, epoch: str, max_bytes: int) -> list[Stored]:
-        ends = {"start": _id(span.topic, span.start), "end": _id(span.topic, span.end), "bytes": max_bytes}
-        found, lengths, checksums, numbers = self._ask(_READ, ends)
-        if found is None:
+    def read(self, span: Span, uri: str, epoch: str) -> list[Stored]:
+        first, last, found, lengths, checksums = self._ask(self._read_page, _ends(span))
+        if first is None:
             return []
-        rows = [int(number) for number in numbers.split(",")]
-        events = records.decode(
-            bytes.fromhex(found), map(int, lengths.split(",")), map(int, checksums.split(",")), rows, uri, epoch
-        )
-        for at, (row, event) in enumerate(zip(rows, events, strict=True)):
-            if not row & _OFFSET == event.offset == events[0].offset + at:
-                raise StoreTorn(f"{uri} has a gap before offset {event.offset}")
+        as_bytes = found if isinstance(found, bytes) else bytes.fromhex(found)
+        events = records.decode(as_bytes, _numbers(lengths), _numbers(checksums), first, uri, epoch)
+        if len(events) != last - first + 1:
+            raise StoreTorn(f"{uri} has a gap behind offset {first & _OFFSET}")
         return events
 
     def find(self, span: Span, publication: int) -> int | None:
-        ends = (_id(span.topic, span.start), _id(span.topic, span.end), publication)
-        (found,) = self._ask("SELECT max(id) FROM events WHERE id BETWEEN ? AND ? AND publication = ?", ends)
+        where = (*_ends(span), publication)
+        (found,) = self._ask("SELECT max(id) FROM events WHERE id BETWEEN ? AND ? AND publication = ?", where)
         return None if found is None else found & _OFFSET
 
     def _ask(self, sql: str, values: Any) -> Sequence[Any]:
@@ -294,6 +286,23 @@ class SqliteStore:
         words = f"{self._files.path}: {error}"
         torn = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "no such table" in str(error)
         return StoreTorn(words) if torn else StoreFailed(words)
+
+
+def _how_to_read() -> str:
+    """Some versions of SQLite may end a joined text at its first zero byte; where this one does, records come in hex."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        (joined,) = db.execute(
+            "SELECT CAST(group_concat(record, '') AS BLOB) FROM (SELECT x'610062' AS record)"
+        ).fetchone()
+    return _READ.format(records=_AS_BLOB if joined == b"a\0b" else _AS_HEX)
+
+
+def _numbers(text: str) -> Iterable[int]:
+    return map(int, text.split(","))
+
+
+def _ends(span: Span) -> tuple[int, int]:
+    return _id(span.topic, span.start), _id(span.topic, span.end)
 
 
 def _id(topic: int, offset: int) -> int:
@@ -352,7 +361,7 @@ def _latest(db: sqlite3.Connection) -> list[LatestRow]:
     uris = dict(db.execute("SELECT id, uri FROM topics"))
     rows = []
     for topic, key, changed, epoch, record, checksum in db.execute("SELECT * FROM latest"):
-        (event,) = records.decode(record, [len(record)], [checksum], [changed], uris.get(topic, ""), epoch)
+        (event,) = records.decode(record, [len(record)], [checksum], changed, uris.get(topic, ""), epoch)
         rows.append(LatestRow(topic, key, changed, event))
     return rows
 

@@ -147,11 +147,8 @@ class Store(Protocol):
 
     def commit(self, batch: Batch) -> None: ...
 
-    def read(self, span: Span, uri: str, epoch: str, max_bytes: int) -> list[Stored]:
-        """Events of the span in order: as many as ``max_bytes`` of payloads allow, but one.
-
-        What has been trimmed is not there.
-        """
+    def read(self, span: Span, uri: str, epoch: str) -> list[Stored]:
+        """Events of the span in order, but what has been trimmed."""
         ...
 
     def find(self, span: Span, publication: int) -> int | None:

@@ -7,15 +7,30 @@ from pathlib import Path
 
 import pytest
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 
 from hopsack import errors
 from hopsack_router.streams import runs, snapshots
 from hopsack_router.streams.events import OVERHEAD, Gone, Page, Recoverable, Retention
+from hopsack_router.streams.journal import Journal
 from hopsack_router.streams.ledger import Bounds
 from hopsack_router.streams.memory import MemoryStore
 from hopsack_router.streams.position import Position
-from hopsack_router.streams.store import Store
-from tests.unit.streams.stage import NO_MEMORY, Held, append, begin, clock, draft, held, now, read_all, sqlite, texts
+from hopsack_router.streams.store import Batch, Store, StoreError, StoreFailed, StoreTorn
+from tests.unit.streams.stage import (
+    NO_MEMORY,
+    Held,
+    append,
+    begin,
+    clock,
+    draft,
+    held,
+    now,
+    random,
+    read_all,
+    sqlite,
+    texts,
+)
 
 
 @pytest.fixture
@@ -367,9 +382,15 @@ def test_a_snapshot_has_bounds_and_the_longest_unchanged_goes(store: Store, time
     bounds = snapshots.Bounds(keys=3, topic_bytes=3000, max_bytes=4000)
     journal = begin(store, time, bounds=Bounds(snapshots=bounds))
 
-    for key in "abcd":
-        journal.keep("a.many", draft(key, latest=key))
-    assert texts(journal.newest("a.many")) == ["b", "c", "d"]
+    with capturedLogs() as logs:
+        for key in "abcde":
+            journal.keep("a.many", draft(key, latest=key))
+    assert [formatEvent(log) for log in logs] == [
+        "a.many has more keys than its snapshot takes: the longest unchanged are dropped"
+    ]
+    journal.keep("a.many", draft("e", latest="e", deleted=True))
+    journal.keep("a.many", draft("b", latest="b"))
+    assert texts(journal.newest("a.many")) == ["c", "d", "b"]
     for key in "abc":
         journal.keep("a.big", draft(key * 1200, latest=key))
     assert [event.latest for event in journal.newest("a.big")] == ["b", "c"]
@@ -411,6 +432,100 @@ def test_a_publication_id_leads_to_its_position(store: Store, time: Clock) -> No
 
     assert found == [Position(epoch, 4), Position(epoch, 2), None, None]
     assert now(journal.position_of("a.c", 104)) is None
+
+
+# ---- a store that fails ---------------------------------------------------------------------------------------------
+
+
+class Moody(MemoryStore):
+    """A store that fails when it is told to."""
+
+    is_local = False
+    mood: StoreError | None = None
+
+    def commit(self, batch: Batch) -> None:
+        mood, self.mood = self.mood, None
+        if mood is not None:
+            raise mood
+        super().commit(batch)
+
+
+def test_a_batch_that_fails_refuses_its_events_and_leaves_no_hole(time: Clock) -> None:
+    store, lane = Moody(), Held()
+    journal = _slow(store, lane, time)
+    first = journal.append("a.b", draft("one", key="k", latest="x"), durable=False)
+    lane.turn()
+    store.mood = StoreFailed("no space left on device")
+    second = journal.append("a.b", draft("two", key="l", latest="x"), durable=False)
+    again = journal.append("a.b", draft("two", key="l"), durable=True)  # waits for the disk, behind a batch that fails
+    other = journal.append("a.b", draft("three"))
+    journal.keep("a.state", draft("on", latest="lamp"))
+
+    lane.turn()
+
+    assert now(first).offset == 1
+    for refused in (second, again):
+        with pytest.raises(errors.StoreFailed, match="no space left on device"):
+            now(refused)
+    assert not other.called
+    lane.turn()
+    assert now(other).offset == 2
+    once_more = journal.append("a.b", draft("two", key="l"))
+    lane.stop()
+    assert (now(once_more).offset, now(once_more).repeated) == (3, False)
+    assert texts(journal.newest("a.b")) == ["one"]
+
+
+def test_chores_that_fail_are_tried_again_when_time_has_passed(time: Clock) -> None:
+    store, lane = Moody(), Held()
+    journal = _slow(store, lane, time)
+    store.mood = StoreFailed("no space left on device")
+
+    journal.keep("a.state", draft("on", latest="lamp"))
+    lane.turn()
+
+    assert not lane.jobs
+    time.advance(1)
+    assert len(lane.jobs) == 1
+    lane.turn()
+    time.advance(1)
+    assert not lane.jobs
+
+
+def test_a_store_that_is_torn_is_replaced_and_snapshots_stay(time: Clock) -> None:
+    store, lane = Moody(), Held()
+    journal = _slow(store, lane, time)
+    first = journal.append("a.b", draft("one", latest="x"))
+    journal.keep("a.state", draft("on", latest="lamp"))
+    lane.turn()
+    lane.turn()
+    old = journal.head("a.b")
+    store.mood = StoreTorn("a page is broken")
+
+    lost = journal.append("a.b", draft("two"))
+    with capturedLogs() as logs:
+        lane.turn()
+        lane.turn()
+    after = journal.append("a.b", draft("three", latest="y"))
+    lane.stop()
+
+    assert now(first).position == old
+    with pytest.raises(errors.StoreFailed, match="a page is broken"):
+        now(lost)
+    assert isinstance(journal.where("a.b", old), Gone)
+    assert now(after).position == Position(journal.head("a.b").epoch, 1)
+    assert texts(journal.newest("a.b")) == ["one", "three"]
+    assert texts(journal.newest("a.state")) == ["on"]
+    assert any("all streams begin anew: a page is broken" in formatEvent(log) for log in logs)
+
+
+def _slow(store: Store, lane: Held, time: Clock) -> Journal:
+    journal = Journal(store, lambda topic: Retention(keep=1000), clock=time, random=random(), lane=lambda name: lane)
+    started = journal.start()
+    lane.turn()
+    lane.turn()
+    now(started)
+    return journal
 
 
 # ---- the end --------------------------------------------------------------------------------------------------------
