@@ -22,7 +22,7 @@ oldest that is there. So is a new epoch, with which everything before it is lost
 A core without I/O. Bounds: one ``room`` is one page, of :data:`PAGE_EVENTS` events and :data:`PAGE_BYTES` at most;
 nothing is read without it, and one page at most is in hand. The snapshot is the journal's own objects.
 
-Who calls: the link, which has a machine for each stream that it does not read live, and drops it with GoLive.
+Who calls: the link, which has a machine for each stream that it does not read live (``followers.py``).
 """
 
 from __future__ import annotations
@@ -120,6 +120,11 @@ class Following:
         self._hand: Page | Gone | None = None
         self._snapshot: deque[Stored] = deque()
         self._asked_after = head  # where the page under way begins
+
+    @property
+    def holds(self) -> bool:
+        """Whether a page is in hand."""
+        return self._hand is not None
 
     # ---- inputs --------------------------------------------------------------------------------------------------
 

@@ -456,7 +456,7 @@ class AnyJournal(RuleBasedStateMachine):
 
     @invariant()
     def bounded(self) -> None:
-        if self.following._hand is not None:
+        if self.following.holds:
             assert self.reading is None
             assert self.following.state is State.WAITING_FOR_ROOM
 
