@@ -608,7 +608,7 @@ function askAgain(core: Core, interest: Interest): Effect[] {
 }
 
 /** Told to its listeners; and asked for again where that left somebody behind. */
-function told(core: Core, interest: Interest, effects: readonly Told[]): Effect[] {
+function told(core: Core, interest: Interest, effects: readonly Effect[]): Effect[] {
   return interest.reading?.behind ? [...effects, ...askAgain(core, interest)] : [...effects];
 }
 
@@ -769,8 +769,10 @@ function obey(core: Core, effect: SessionEffect): Effect[] {
       return interest?.reading ? told(core, interest, interest.reading.heard(event, newest)) : [];
     }
     case "skip": {
-      const listeners = core.asked.get(effect.ticket)?.listeners;
-      return listeners ? [{ kind: "skip", ids: [...listeners], gap: effect.gap }] : [];
+      const interest = core.asked.get(effect.ticket);
+      if (!interest) return [];
+      interest.reading?.skipped(effect.gap.topic);
+      return told(core, interest, [{ kind: "skip", ids: [...interest.listeners], gap: effect.gap }]);
     }
     case "serve":
       return serve(core, effect);

@@ -435,7 +435,8 @@ class Shell {
 
 /** What nobody listens for is not passed over in silence: events of a stream, or of a slow reader, are gone. */
 function warn(news: Recovery | Gap): void {
-  if ("dropped" in news) console.warn(`${news.topic}: ${news.dropped} events dropped, this page reads too slowly.`);
+  if ("dropped" in news)
+    console.warn(`${news.topic}: ${news.dropped ?? "some"} events dropped, this page reads too slowly.`);
   else if (!news.recovered && news.reason !== "live" && news.reason !== "snapshot")
     console.warn(`${news.topic}: ${news.missed ?? "some"} events are gone (${news.reason}).`);
 }

@@ -25,6 +25,7 @@
  */
 import { codeOfNumber, fromDetails, type HopsackError, isObject, numberOf, RemoteError, toDetails } from "./errors.js";
 import { Invocations } from "./invocations.js";
+import { isBefore, type Position, parse, positionsIn } from "./position.js";
 import { advance, type Protocol, type Rules } from "./rules.js";
 import {
   type Arrival,
@@ -72,8 +73,8 @@ interface Raw {
   readonly subscriptions: Map<number, Subscribed>;
   /** Topic to ticket, for the exact ones: the common case costs one look-up. */
   readonly exact: Map<string, number>;
-  /** Subscriptions whose newest values are on their way, and how many. */
-  readonly snapshots: Map<number, number>;
+  /** Subscriptions whose newest values are on their way: how many, and where what is live begins. */
+  readonly snapshots: Map<number, { left: number; readonly heads: ReadonlyMap<string, Position> }>;
   readonly registrations: Map<number, { readonly procedure: string; readonly id: unknown }>;
   readonly procedures: Map<string, number>;
   readonly invocations: Invocations<Id>;
@@ -232,7 +233,8 @@ function resolved(machine: Raw, { id, result }: Extract<Message, { kind: "resolv
     const { topic, match } = request;
     machine.subscriptions.set(ticket, { ticket, topic, match, id: facts.subscription });
     if (match === "exact") machine.exact.set(topic, ticket);
-    if (Number(facts.snapshot) > 0) machine.snapshots.set(ticket, Number(facts.snapshot));
+    const left = Number(facts.snapshot);
+    if (left > 0) machine.snapshots.set(ticket, { left, heads: positionsIn(topic, facts) });
   } else if (request.kind === "register") {
     machine.registrations.set(ticket, { procedure: request.procedure, id: facts.registration });
     machine.procedures.set(request.procedure, ticket);
@@ -257,18 +259,20 @@ function readError(error: unknown, where?: string): HopsackError {
 function event(machine: Raw, { params }: Extract<Message, { kind: "event" }>): Effect[] {
   if (!isObject(params) || typeof params.topic !== "string") return end(machine, "an event came without a topic");
   const arrival = params as unknown as Arrival;
-  const newest = awaiting(machine, arrival.topic);
+  const newest = awaiting(machine, arrival);
   if (newest !== undefined) return [{ kind: "deliver", ticket: newest, event: arrival, newest: true }];
   return readersOf(machine, arrival.topic).map((ticket) => ({ kind: "deliver", ticket, event: arrival }));
 }
 
-/** The subscription whose snapshot an event of a topic belongs to now. */
-function awaiting({ snapshots, subscriptions }: Raw, topic: string): number | undefined {
-  for (const [ticket, left] of snapshots) {
+/** The subscription whose snapshot an event belongs to. Of one topic all newest values come before what is live. */
+function awaiting({ snapshots, subscriptions }: Raw, { topic, position }: Arrival): number | undefined {
+  for (const [ticket, snapshot] of snapshots) {
     const subscribed = subscriptions.get(ticket);
     if (!subscribed || !matches(subscribed.topic, subscribed.match, topic)) continue;
-    if (left > 1) snapshots.set(ticket, left - 1);
-    else snapshots.delete(ticket);
+    const [place, head] = [parse(position), snapshot.heads.get(topic)];
+    if (place && head && isBefore(head, place)) continue;
+    snapshot.left -= 1;
+    if (snapshot.left === 0) snapshots.delete(ticket);
     return ticket;
   }
   return undefined;

@@ -18,16 +18,15 @@
  */
 import type { Recovery } from "./contract.js";
 import { isObject, LocalError } from "./errors.js";
+import { isBefore, type Position, parse, positionsIn } from "./position.js";
 import type { After, Arrival, Match } from "./session.js";
 
 export const TOPICS = 1_000;
 export const ATTEMPTS = 5;
 
 /** Of the last event read. */
-interface Place {
-  readonly epoch: string;
-  readonly offset: number;
-  /** What comes next may be further on: in between, a rate limit left some out. */
+interface Place extends Position {
+  /** What comes next may be further on: what lies between was left out, or told. */
   loose?: boolean;
 }
 
@@ -66,6 +65,8 @@ export class Reading {
   #heads: Places = new Map();
   /** The topic keeps newest values, as far as is known. */
   #latest = false;
+  /** This node has no newest values to give. */
+  #none = false;
   /** It is granted: who comes now comes too late for the snapshot. */
   #stands = false;
   /** Newest values still to come. */
@@ -119,7 +120,7 @@ export class Reading {
   }
 
   lost(): void {
-    this.#stands = false;
+    this.#stands = this.#none = false;
     this.#left = 0;
     this.attempts = 0;
     this.#hole = undefined;
@@ -135,15 +136,24 @@ export class Reading {
     for (const { places } of this.#readers.values()) for (const place of places.values()) place.loose = true;
   }
 
+  /** The node has told that events of a topic are left out. */
+  skipped(topic: string): void {
+    for (const reader of this.#readers.values()) {
+      const place = reader.places.get(topic);
+      if (place) place.loose = true;
+      this.#refill(reader);
+    }
+  }
+
+  /** Values may have changed in what is gone: who holds them all needs them all again. */
+  #refill(reader: Reader): void {
+    if (reader.keen && !this.#none) reader.due = this.behind = true;
+  }
+
   granted(answer: unknown): Told[] {
-    const { position, positions, recovered = false, reason, snapshot } = isObject(answer) ? answer : {};
-    const heads = position === undefined ? positions : { [this.topic]: position };
-    this.#heads = new Map(
-      Object.entries(isObject(heads) ? heads : {}).flatMap(([topic, text]) => {
-        const place = parse(text);
-        return place ? [[topic, place]] : [];
-      }),
-    );
+    const facts = isObject(answer) ? answer : {};
+    const { recovered = false, reason, snapshot } = facts;
+    this.#heads = positionsIn(this.topic, facts);
     this.#stands = true;
     const told = this.#tell(recovered === true, reason, typeof snapshot === "number");
     if (this.#asked && !recovered) this.#restart(typeof snapshot === "number");
@@ -191,15 +201,15 @@ export class Reading {
     this.attempts = 0;
     this.#hole = undefined;
     for (const reader of this.#readers.values()) {
-      if (snapshot || reader.keen) reader.due = true;
+      if (snapshot) reader.due = true;
+      // A node that resumes from the journal alone: the newest values need a second question.
+      else this.#refill(reader);
       for (const [topic, place] of snapshot ? [] : [...reader.places]) {
         const head = this.#heads.get(topic);
         if (!head && this.#asked?.has(topic)) reader.places.delete(topic);
         else if (head && !isBefore(head, place)) reader.places.set(topic, head);
       }
     }
-    // A node that resumes from the journal alone: the newest values need a second question.
-    if (!snapshot && [...this.#readers.values()].some(({ keen }) => keen)) this.behind = true;
   }
 
   /** No snapshot comes: from here on, live. */
@@ -211,6 +221,7 @@ export class Reading {
     const readers = [...this.#readers.values()];
     this.behind = readers.some((reader) => this.#lacks(reader));
     const told = this.#toKeen(step);
+    this.#none = step === "none" && (this.#none || told.length > 0);
     for (const reader of readers) this.#start(reader);
     return told;
   }
@@ -248,15 +259,23 @@ export class Reading {
     const ids: number[] = [];
     let jumped = false;
     for (const [id, reader] of this.#readers) {
-      const verdict = place ? this.#judge(reader.places.get(event.topic), place) : "next";
+      const verdict = place ? this.#judge(this.#placeOf(reader, event.topic), place) : "next";
       if (verdict === "jump") jumped = reader.waits = true;
       if (verdict === "jump" || verdict === "old") continue;
       ids.push(id);
       if (place) note(reader.places, event.topic, place);
-      if (typeof verdict === "object") told.push(this.#recovery(id, verdict.reason, verdict.missed));
+      if (typeof verdict !== "object") continue;
+      told.push(this.#recovery(id, verdict.reason, verdict.missed));
+      this.#refill(reader);
     }
     if (place) this.#mend(event.topic, place, jumped);
     return ids.length > 0 ? [...told, { kind: "deliver", ids, event }] : told;
+  }
+
+  /** Where a snapshot comes, reading goes on behind its head. */
+  #placeOf({ due, places }: Reader, topic: string): Place | undefined {
+    const [place, head] = [places.get(topic), this.#heads.get(topic)];
+    return due && head && (!place || !isBefore(head, place)) ? head : place;
   }
 
   #judge(known: Place | undefined, place: Place): "next" | "old" | "jump" | { reason: string; missed?: number } {
@@ -294,16 +313,6 @@ export class Reading {
     const told: Told[] = ids.length > 0 ? [{ kind: "deliver", ids, event }] : [];
     return this.#left === 0 ? [...told, ...this.#settled("done")] : told;
   }
-}
-
-function parse(text: unknown): Place | undefined {
-  const parts = typeof text === "string" ? /^(.+):(\d+)$/.exec(text) : null;
-  return parts ? { epoch: parts[1] ?? "", offset: Number(parts[2]) } : undefined;
-}
-
-/** Earlier in the same epoch; anything is before nothing. */
-function isBefore(place: Place, other: Place | undefined): boolean {
-  return !other || (place.epoch === other.epoch && place.offset < other.offset);
 }
 
 function note(places: Places, topic: string, place: Place): void {

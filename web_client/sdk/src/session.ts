@@ -35,7 +35,8 @@ export type After = string | Readonly<Record<string, string>>;
 /** Events of a topic that were dropped on their way to this page. */
 export interface Gap {
   readonly topic: string;
-  readonly dropped: number;
+  /** How many; null where the node does not know. */
+  readonly dropped: number | null;
 }
 
 export type Request =

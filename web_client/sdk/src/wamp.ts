@@ -395,15 +395,17 @@ function resume(machine: Wamp, subscription: Subscribed, after: After): Effect[]
     return [{ kind: "settle", ticket, value }, ...follows.flatMap((next) => next())];
   };
   const follow = (topic: string, from: string, { events, end }: Page): Effect[] => {
-    const missed = events.map(
-      ({ data, position, deleted }): Effect => ({ kind: "deliver", ticket, event: { topic, data, position, deleted } }),
-    );
+    const missed = events.map((event) => delivery(ticket, topic, event));
     const last = events.at(-1)?.position ?? from;
     if (!end && events.length > 0) return [...missed, ...read(topic, last)];
     open -= 1;
     return open > 0 ? missed : [...missed, ...release(subscription)];
   };
   return places.flatMap(([topic, from]) => read(topic, from));
+}
+
+function delivery(ticket: number, topic: string, { data, position, deleted }: Omit<Arrival, "topic">): Effect {
+  return { kind: "deliver", ticket, event: { topic, data, position, deleted } };
 }
 
 function pageOf({ error, ...told }: Told & { readonly value?: unknown }): Page {

@@ -1,9 +1,11 @@
 /** The newest value of each key, as a map: when it is complete, and what stays and goes through a reconnection. */
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { CAP } from "../src/backoff";
 import type { LatestMap } from "../src/index";
 import { JournalNode, Topic } from "./journalNode";
 import { outcome, type Stage, stage } from "./stage";
+
+afterEach(() => vi.restoreAllMocks());
 
 interface Scene {
   readonly on: Stage;
@@ -210,6 +212,43 @@ describe("a map", () => {
     on.wire.says({ method: "event", params: { topic: "t", data } });
 
     expect([...map.value]).toEqual([[expected, data]]);
+  });
+
+  test("keys of a pattern's topics come in parts, and what is live of one is not a key of another", () => {
+    const on = stage();
+    const heard: unknown[] = [];
+    on.fabric.subscribe("load.", ({ position }) => heard.push(position), { match: "prefix" });
+    const event = (topic: string, position: string): void =>
+      on.wire.says({ method: "event", params: { topic, position, data: null } });
+    on.wire.joins();
+    const positions = { "load.a": "a:5", "load.b": "b:9" };
+    on.wire.says({ id: on.wire.hears().id, result: { subscription: 11, positions, recovered: false, snapshot: 3 } });
+    event("load.a", "a:3");
+    event("load.a", "a:6");
+    event("load.b", "b:2");
+    event("load.b", "b:9");
+    event("load.b", "b:10");
+    event("load.a", "a:7");
+
+    expect(heard).toEqual(["a:3", "a:6", "b:2", "b:9", "b:10", "a:7"]);
+    expect(on.wire.heard()).toEqual([]);
+  });
+
+  test("is filled anew where the node has told that changes are gone", async () => {
+    const { on, node, load, map } = await ready();
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+    load.append(sample("a", 7));
+    node.publish(load, sample("c", 8));
+    node.out.unshift({ method: "gap", params: { topic: "host.metrics", dropped: 1 } });
+    node.settles();
+
+    expect(shown(map)).toEqual({ a: 7, b: 2, c: 8 });
+    expect(map.complete).toBe(true);
+    load.begin("e2");
+    node.publish(load, sample("d", 1));
+    node.settles();
+    expect(shown(map)).toEqual({ d: 1 });
+    on.fabric.close();
   });
 
   test("of a topic that is no stream is filled anew, and listeners get what may have changed", () => {

@@ -260,6 +260,20 @@ describe("events missing on a connection that stands", () => {
     expect(recoveries.at(-1)).toMatchObject({ recovered: false, reason: "gap", missed: 1, attempts: ATTEMPTS });
   });
 
+  test("are not asked for where the node has told that they are gone", () => {
+    const { node, news, heard, recoveries } = losing();
+    node.publish(news, 2);
+    node.publish(news, 3);
+    node.out.splice(0, 1, { method: "gap", params: { topic: "demo.news", dropped: 1, reason: "trimmed" } });
+    const written = vi.spyOn(console, "warn").mockImplementation(() => {});
+    node.settles();
+
+    expect(heard).toEqual([1, 3]);
+    expect(recoveries).toEqual([]);
+    expect(written).toHaveBeenCalledOnce();
+    expect(subscriptions(node)).toHaveLength(1);
+  });
+
   test("are asked for as often as it happens, as long as they come", () => {
     const { node, news, heard, recoveries } = losing();
     for (let hole = 0; hole < 2 * ATTEMPTS; hole += 1) {
