@@ -9,7 +9,7 @@
 Calls that come together begin in one task, one after the other, each in a context of its own. Most are answered without
 waiting for anything, and a task for each would cost more than all else. The first that has to wait keeps the task, for
 itself alone and to its end: nothing that it awaits can tell the difference. Those behind it begin in another task.
-(asyncio's eager tasks would do the same, but Python 3.11 has none.)
+(docs/decisions/0011; asyncio's eager tasks would do the same, but Python 3.11 has none.)
 
 Bound: ``at_once`` invocations are in hand; one more is refused with :exc:`~hopsack.errors.Overloaded` and the numbers.
 """
