@@ -3,7 +3,7 @@
  * what happened and does what comes back, one effect after the other, also where a function of the program causes the
  * next one.
  *
- * An event passes: the socket's message -> connection.ts -> raw.ts or wamp.ts -> `#deliver` here -> the listener.
+ * An event passes: the socket's message -> connection.ts -> raw.ts or wamp.ts, reading.ts -> `#each` here -> the listener.
  */
 import {
   type Address,

@@ -4,7 +4,7 @@
  *
  *     after()   -> where to resume from; nothing for whoever has read nothing yet
  *     granted() <- {recovered, reason?, position(s)?, snapshot?}     the answer; `snapshot: n` announces n newest values
- *     heard()   <- an event
+ *     heard()   <- an event;  skipped() <- the node tells that some are gone
  *     lost()    <- the connection is gone
  *
  * Every listener has its own places, because one may have come later, or from an older page, than another. What is asked
@@ -102,11 +102,9 @@ export class Reading {
     this.behind = this.#stands = false;
     this.#left = 0;
     const due = [...this.#readers.values()].filter((reader) => reader.due);
-    const lowest = this.#latest && due.length > 0 ? new Map<string, Place>() : this.#lowest();
-    this.#asked = lowest.size > 0 ? lowest : undefined;
-    const texts = [...lowest]
-      .slice(-TOPICS)
-      .map(([topic, place]) => [topic, `${place.epoch}:${place.offset}`] as const);
+    const lowest = this.#latest && due.length > 0 ? [] : [...this.#lowest()].slice(-TOPICS);
+    this.#asked = lowest.length > 0 ? new Map(lowest) : undefined;
+    const texts = lowest.map(([topic, place]) => [topic, `${place.epoch}:${place.offset}`] as const);
     const after = this.match === "exact" ? texts[0]?.[1] : Object.fromEntries(texts);
     return { after: this.#asked && after, snapshot: !this.#asked && due.some(({ keen }) => keen) };
   }
@@ -136,7 +134,7 @@ export class Reading {
     for (const { places } of this.#readers.values()) for (const place of places.values()) place.loose = true;
   }
 
-  /** The node has told that events of a topic are left out. */
+  /** The node has told that events of a topic are gone. */
   skipped(topic: string): void {
     for (const reader of this.#readers.values()) {
       const place = reader.places.get(topic);
@@ -168,12 +166,14 @@ export class Reading {
     const told: Told[] = [];
     for (const [id, reader] of this.#readers) {
       const reads = reader.places.size > 0;
-      const resumed = this.#asked && reads && (reader.waits || !recovered);
+      const resumed = this.#asked && reads;
       if (!resumed && (this.#asked || !reader.waits || (reads && !reader.due))) continue;
-      reader.waits = false;
-      const why = resumed ? String(reason ?? "unknown") : snapshot ? "snapshot" : "live";
       const missed = recovered ? 0 : resumed ? this.#missed(reader.places) : undefined;
-      told.push(this.#recovery(id, recovered ? undefined : why, missed));
+      // What another listener missed is not gone for one that was ahead of it.
+      if (missed === 0 && !reader.waits) continue;
+      reader.waits = false;
+      const why = resumed ? String(reason ?? "live") : snapshot ? "snapshot" : "live";
+      told.push(this.#recovery(id, missed === 0 ? undefined : why, missed));
     }
     return told;
   }

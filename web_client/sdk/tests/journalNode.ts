@@ -191,7 +191,7 @@ export class JournalNode {
     return {
       subscription,
       ...(match === "exact" ? { position: found[0]?.position } : { positions }),
-      recovered: after !== undefined && reason === undefined,
+      recovered: after !== undefined && covered.length > 0 && reason === undefined,
       ...(reason && { reason }),
       ...(snapshots.length > 0 && { snapshot: snapshots.reduce((sum, one) => sum + one, 0) }),
       events: found.flatMap(({ events }) => events),

@@ -206,6 +206,31 @@ describe("another page goes on where this one was", () => {
     expect(first.recoveries).toEqual([]);
   });
 
+  test("and learns what is gone, which a listener that is ahead does not", () => {
+    const { on, node, news } = scene();
+    for (const data of [1, 2, 3]) news.append(data);
+    news.trim(1);
+    const first = listen(on, "demo.news");
+    node.accept();
+    node.settles();
+    const late = listen(on, "demo.news", { after: "e1:0" });
+    node.settles();
+
+    expect(late.heard).toEqual([3]);
+    expect(late.recoveries).toMatchObject([{ recovered: false, reason: "trimmed", missed: 2 }]);
+    expect(first.heard).toEqual([]);
+    expect(first.recoveries).toEqual([]);
+  });
+
+  test("of a topic that is no stream is told so", () => {
+    const { on, node } = scene();
+    const { recoveries } = listen(on, "demo.live", { after: "e1:7" });
+    node.accept();
+    node.settles();
+
+    expect(recoveries).toMatchObject([{ recovered: false, reason: "live", missed: undefined }]);
+  });
+
   test("what is no position is the program's mistake", () => {
     const { on } = scene();
 
