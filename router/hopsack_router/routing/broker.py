@@ -22,9 +22,8 @@ from hopsack.wamp.codec import MSGPACK
 from hopsack_router import metrics
 from hopsack_router.routing import uris
 from hopsack_router.routing.fanout import Audience, Delivery, Format, Outlet
-from hopsack_router.routing.links import Link
 from hopsack_router.routing.retained import Kept, Retained, is_addressed, is_for_nobody
-from hopsack_router.routing.subscriptions import Subscriptions, audience_of, readers_of
+from hopsack_router.routing.subscriptions import Readers, Subscriptions
 from hopsack_router.routing.unread import Carried, carried_by
 
 if TYPE_CHECKING:
@@ -71,9 +70,9 @@ class Broker(Subscriptions):
         sent: Sent | None = {} if len(matching) > 1 else None
         for subscription in matching:
             if addressed:
-                audience = audience_of(self._filter_publish_receivers(subscription.observers, publish))
+                audience = Audience(self._filter_publish_receivers(subscription.observers, publish))
             else:
-                audience = readers_of(subscription)
+                audience = _readers_of(subscription)
             delivery = _delivery(subscription, publication, publish, carried, disclosed)
             self._deliver(delivery, audience, skip, sent)
 
@@ -127,16 +126,25 @@ class Broker(Subscriptions):
     def show_retained(self, session: NodeSession, subscription: Any) -> None:
         for kept in self._retained.shown_to(session, subscription.uri, subscription.match):
             event = replace(kept.content, subscription=subscription.id, match=subscription.match, retained=True)
-            self._deliver(event, audience_of((session,)))
+            self._deliver(event, Audience((session,)))
 
 
 Sent: TypeAlias = dict[Format, tuple[bytes, set[Outlet]]]
 """The frames of one publication that do not differ between its subscriptions, and who has got them."""
 
 
+def _readers_of(subscription: Any) -> Audience:
+    """Everybody who subscribed; kept until that changes."""
+    extra: Readers = subscription.extra
+    audience = extra.audience
+    if audience is None:
+        audience = extra.audience = Audience(subscription.observers)
+    return audience
+
+
 def _outlet_of(session: NodeSession | None) -> Outlet | None:
-    transport = session and session._transport
-    return transport.outlet if isinstance(transport, Link) else None
+    """Where a session's events wait; a component of the node takes them itself."""
+    return getattr(session and session._transport, "outlet", None)
 
 
 def _frame(fmt: Format, delivery: Delivery) -> bytes:

@@ -137,15 +137,16 @@ class Audience:
 
     __slots__ = ("components", "groups")
 
-    def __init__(self, sessions: Iterable[NodeSession], is_link: Callable[[Any], bool]) -> None:
+    def __init__(self, sessions: Iterable[NodeSession]) -> None:
         grouped: dict[tuple[Format, Outbox], list[Outlet]] = {}
         self.components: list[NodeSession] = []
         for session in sessions:
             link = session._transport
+            outlet: Outlet | None = getattr(link, "outlet", None)
             if link is None:
                 continue
-            if is_link(link):
-                grouped.setdefault((link.format, link.outlet.outbox), []).append(link.outlet)
+            if outlet is not None:
+                grouped.setdefault((link.format, outlet.outbox), []).append(outlet)
             else:
                 self.components.append(session)
         self.groups = [(fmt, outbox, outlets) for (fmt, outbox), outlets in grouped.items()]

@@ -10,7 +10,6 @@ The meta events say what happened, with the session it happened to.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from autobahn.wamp import message
@@ -20,7 +19,6 @@ from crossbar.router.broker import SubscriptionExtra
 
 from hopsack_router.routing import uris
 from hopsack_router.routing.fanout import Audience
-from hopsack_router.routing.links import Link
 
 if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
@@ -38,24 +36,6 @@ class Readers(SubscriptionExtra):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.audience: Audience | None = None
-
-
-def audience_of(sessions: Iterable[NodeSession]) -> Audience:
-    return Audience(sessions, is_link)
-
-
-def is_link(transport: object) -> bool:
-    """Whether this is a client's; a component of the node has another kind of transport."""
-    return isinstance(transport, Link)
-
-
-def readers_of(subscription: Any) -> Audience:
-    """The audience of everybody who subscribed."""
-    extra: Readers = subscription.extra
-    audience = extra.audience
-    if audience is None:
-        audience = extra.audience = audience_of(subscription.observers)
-    return audience
 
 
 class Subscriptions(CrossbarBroker):  # type: ignore[misc]
