@@ -21,7 +21,7 @@ from hopsack_bench.stage import Stage
 from hopsack_bench.targets import Verdict, judge
 
 RESULTS = BENCH / "results"
-NEEDS_NO_COMPILER = ("rpc", "sdk")
+NEEDS_NO_COMPILER = ("rpc", "sdk", "journal")
 
 Say = Callable[[str], None]
 

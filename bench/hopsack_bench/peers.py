@@ -174,6 +174,17 @@ websocket {{ listen: "127.0.0.1:{http}", no_tls: true }}
     return Launch(("nats-server", "-c", str(folder / "nats.conf")), {"http": http, "tcp": tcp}, probe=probe)
 
 
+def _jetstream(folder: Path, secret: str) -> Launch:
+    (tcp,) = free_ports(1)
+    configuration = f"""\
+listen: 127.0.0.1:{tcp}
+jetstream {{ store_dir: "{folder / "store"}" }}
+"""
+    (folder / "nats.conf").write_text(configuration)
+    probe = ("tcp", wire.nats_reader(TOPIC))
+    return Launch(("nats-server", "-c", str(folder / "nats.conf")), {"tcp": tcp}, probe=probe)
+
+
 # ---- nginx with nchan -----------------------------------------------------------------------------------------------
 
 
@@ -275,6 +286,7 @@ _ROWS = (
     Peer("floor", "floor in C", no_compiler, _floor("each"), lambda: "each"),
     Peer("floor-turn", "floor in C, one send a turn", no_compiler, _floor("turn"), lambda: "turn"),
     Peer("nats", "nats-server", _nats_missing, _nats, lambda: _said("nats-server", "--version")),
+    Peer("jetstream", "JetStream", _nats_missing, _jetstream, lambda: _said("nats-server", "--version")),
     Peer("nchan", "nginx with nchan", _nchan_missing, _nchan, lambda: _said(_nginx() or "nginx", "-v")),
     Peer("ws", "Node.js ws", _npm_missing("ws"), _node_js("ws.mjs"), _npm_version("ws")),
     Peer("socketio", "socket.io", _npm_missing("socket.io"), _node_js("socketio.mjs"), _npm_version("socket.io")),

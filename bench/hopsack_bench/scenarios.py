@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from hopsack_bench import costs, events, joins, library, rpc
+from hopsack_bench import costs, events, joins, journal, library, rpc
 from hopsack_bench.costs import Crowd
 from hopsack_bench.events import Load
 from hopsack_bench.samples import Figure, Sample
@@ -115,6 +115,7 @@ _JOINS = (
 )
 _MEMORY = (Figure("kib", "KiB per connection", "kib"), Figure("server_mib", "server MiB", "plain"))
 _COST = (Figure("cpu_us", "CPU µs", "us"),)
+_JOURNAL = (Figure("cpu_us", "CPU µs per event", "us"), Figure("per_second", "events/s", "count"), *_WAITS[:2])
 
 _DOORS = ("hopsack-raw", "hopsack-json", "hopsack-msgpack", "stock-json", "stock-msgpack", "floor")
 _PEERS = ("nats-ws", "nats-tcp", "nchan", "ws", "socketio")
@@ -202,6 +203,14 @@ _ROWS = (
         {},
         _events("hopsack-raw", "hopsack-json", "stock-json"),
         lambda size: partial(costs.measure_crowd, crowd=size.crowd, rate=size.rate / 2, seconds=size.seconds),
+    ),
+    Scenario(
+        "journal",
+        "The journal: events of 200 bytes in ten streams, written and read back",
+        _JOURNAL,
+        {"jetstream": "jetstream"},
+        {name: (kind.peer, kind.title) for name, kind in journal.KINDS.items()},
+        lambda size: partial(journal.measure, seconds=size.seconds),
     ),
 )
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ROWS}

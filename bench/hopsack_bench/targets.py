@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
+from hopsack_bench import journal
 from hopsack_bench.costs import CALLS, CROWD, EVENTS
 from hopsack_bench.library import ALONE, AMONG, SIDES
 from hopsack_bench.samples import Sample
@@ -132,7 +133,23 @@ def _costs() -> Iterable[Target]:
             yield Target("crowd", f"{name}: {variant.words}, over 100 of each", this, "at most", 1.2, that)
 
 
-TARGETS: Sequence[Target] = (*_fanout(), *_burst(), *_latency(), *_rpc(), *_library(), *_sessions(), *_costs())
+def _journal() -> Iterable[Target]:
+    this = At(journal.WRITTEN, "journal-sqlite", "per_second")
+    yield Target("journal", "acknowledged events/s, on disk", this, "at least", 20_000)
+    this = At(journal.READ, "journal-sqlite", "per_second")
+    yield Target("journal", "events read back/s, from disk", this, "at least", 200_000)
+
+
+TARGETS: Sequence[Target] = (
+    *_fanout(),
+    *_burst(),
+    *_latency(),
+    *_rpc(),
+    *_library(),
+    *_sessions(),
+    *_costs(),
+    *_journal(),
+)
 
 
 def judge(scenario: str, samples: Sequence[Sample], targets: Iterable[Target] = TARGETS) -> list[Verdict]:
