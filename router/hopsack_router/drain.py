@@ -27,8 +27,8 @@ LEAST = 0.5
 """Seconds that everybody stays away at least: a node that stops now does not listen again before."""
 
 PER_SESSION = 0.001
-"""Seconds of the spread for each session. A session that comes back costs the node about half a millisecond (joining,
-subscribing, what it missed), so at twice that the node is half idle while all come back."""
+"""Seconds of the spread for each session. A session that comes back costs the node up to half a millisecond (its
+connection, joining, subscribing, what it missed), so at twice that the node is half idle while all come back."""
 
 
 def spread(sessions: int, chance: float) -> float:

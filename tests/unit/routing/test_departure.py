@@ -7,10 +7,12 @@ from itertools import count
 from typing import Any
 
 import pytest
+from autobahn.wamp import message
 from msgspec.msgpack import decode, encode
 
 from hopsack_router.embed import EmbeddedNode
 from hopsack_router.routing.departure import Departure, turn_away
+from hopsack_router.routing.farewell import Farewell, NotNow
 
 from .conftest import Client, Realm
 from .test_call_ends import INTERRUPT, invocation
@@ -138,3 +140,10 @@ def test_who_comes_now_is_turned_away(realm: Realm, hint: Callable[[], float]) -
     link.lost()
 
     assert received == [[ABORT, {"message": "the node is stopping", "retry_after": 1.0}, SHUTDOWN]]
+
+
+def test_a_stock_client_reads_both_as_what_they_are() -> None:
+    goodbye, abort = message.Goodbye.parse(Farewell(2.3).marshal()), message.Abort.parse(NotNow(2.3).marshal())
+
+    assert (goodbye.reason, goodbye.message) == (SHUTDOWN, "the node is stopping")
+    assert (abort.reason, abort.message) == (SHUTDOWN, "the node is stopping")
