@@ -5,8 +5,7 @@
 
 Bounds, and their policy:
 
-- what is queued in one turn of the loop leaves in one write, or in pieces of :data:`PIECE` bytes where it is much: the
-  node, on a core of its own, works on the first while the rest is still made;
+- what is queued in one turn of the loop leaves in one write;
 - while the transport says that its own buffer is full, frames wait here. :meth:`Link.check_room` refuses a new
   request with :exc:`~hopsack.errors.Overloaded` once more than ``buffer`` bytes wait. What is already under way
   (answers, cancellations, goodbyes) is always queued: nothing is dropped, and the bound is passed by what they need;
@@ -30,9 +29,6 @@ __all__ = ["Carrier", "Link", "Obey", "dial"]
 
 HIGH_WATER = 1 << 20
 """Bytes that the transport holds before frames wait here instead."""
-
-PIECE = 4096
-"""Bytes that do not wait for the end of the turn. Some 16 calls of 200 bytes; a write costs as much as one."""
 
 Obey = Callable[[on.Effect], None]
 
@@ -171,18 +167,12 @@ class Link(Carrier, asyncio.Protocol):
             return
         self._queue.append(data)
         self._waiting += len(data)
-        if self._waiting >= PIECE:
-            self._push()
-        elif not self._is_flush_due and not self._is_paused:
+        if not self._is_flush_due and not self._is_paused:
             self._is_flush_due = True
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._is_flush_due = False
-        self._push()
-
-    def _push(self) -> None:
-        """Write what is queued, if the transport takes it."""
         if self._transport is None or self._is_paused or not self._queue:
             return
         data = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)

@@ -19,7 +19,7 @@ import hopsack.connection
 from hopsack import session as on
 from hopsack.address import Address
 from hopsack.errors import Disconnected, LoginRequired, Overloaded, UsageError
-from hopsack.link import PIECE, Link
+from hopsack.link import Link
 from hopsack.options import Options
 from hopsack.raw import RawSession
 from hopsack.testing.loop import HandTurnedLoop
@@ -101,19 +101,6 @@ def test_what_is_sent_in_one_turn_leaves_in_one_write(loop: HandTurnedLoop) -> N
     loop.settle()
 
     assert [len(messages) for messages in bench.written()] == [3, 1]
-
-
-def test_a_turn_that_has_much_to_say_begins_to_leave_before_it_ends(loop: HandTurnedLoop) -> None:
-    bench = Bench(loop)
-
-    for _ in range(8):
-        bench.link.take(on.PublishRequested(None, "t", "x" * (PIECE // 4)))
-    before_the_end = len(bench.written())
-    bench.link.take(on.PublishRequested(None, "t", "last"))
-    loop.settle()
-
-    assert before_the_end == 2
-    assert [len(messages) for messages in bench.written()] == [1]
 
 
 def test_while_the_transport_is_full_frames_wait_up_to_the_bound(loop: HandTurnedLoop) -> None:
