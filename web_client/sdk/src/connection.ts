@@ -578,7 +578,7 @@ function newInterest(key: string, request: Aim, reading: Reading | undefined): I
 }
 
 function pursue(core: Core, interest: Interest): Effect[] {
-  reask(core, interest, "asked");
+  renew(core, interest, "asked");
   const { request, reading, ticket } = interest;
   if (!reading || request.kind === "register") return forward(core, { ...request, ticket });
   interest.rate = core.limits ? paceOf(core, interest) : undefined;
@@ -587,7 +587,7 @@ function pursue(core: Core, interest: Interest): Effect[] {
 }
 
 /** Under a new ticket: whatever still comes for the old one is dropped. */
-function reask(core: Core, interest: Interest, phase: "asked" | "pausing"): void {
+function renew(core: Core, interest: Interest, phase: "asked" | "pausing"): void {
   core.asked.delete(interest.ticket);
   interest.ticket = core.tickets();
   interest.phase = phase;
@@ -595,7 +595,7 @@ function reask(core: Core, interest: Interest, phase: "asked" | "pausing"): void
 }
 
 function pause(core: Core, interest: Interest, tries: number): Effect[] {
-  reask(core, interest, "pausing");
+  renew(core, interest, "pausing");
   return [{ kind: "wake", timer: interest.ticket, after: backoff(tries, core.random()) }];
 }
 

@@ -106,8 +106,7 @@ export class JournalNode {
   /** The page comes back, if it is away. */
   returns(): void {
     if (this.connected) return;
-    const before = this.on.wire;
-    if (this.#link?.wire === before || before.hung) this.on.clock.turn(CAP);
+    if (!this.on.wire.fresh) this.on.clock.turn(CAP);
     this.accept();
   }
 

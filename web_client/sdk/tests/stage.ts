@@ -49,8 +49,8 @@ export class Wire implements WebSocketLike {
   onerror: ((event: never) => unknown) | null = null;
   /** How the program closed it. */
   closed: { readonly code: number; readonly reason: string } | undefined;
-  /** The node closed it. */
-  hung = false;
+  /** Nothing has happened to it yet. */
+  fresh = true;
   readonly #sent: string[] = [];
 
   constructor(
@@ -67,6 +67,7 @@ export class Wire implements WebSocketLike {
   }
 
   opens(): void {
+    this.fresh = false;
     this.onopen?.({} as never);
   }
 
@@ -79,7 +80,7 @@ export class Wire implements WebSocketLike {
   }
 
   hangsUp(code = 1006, reason = ""): void {
-    this.hung = true;
+    this.fresh = false;
     this.onclose?.({ code, reason } as never);
   }
 

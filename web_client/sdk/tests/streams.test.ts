@@ -4,8 +4,8 @@ import { CAP } from "../src/backoff";
 import type { DocumentLike } from "../src/browser";
 import { REPEATABLE } from "../src/connection";
 import type { Deletion, Gap, Recovery } from "../src/index";
-import { JournalNode, Topic } from "./journalNode";
-import { outcome, type Stage, settle, stage } from "./stage";
+import { chance, JournalNode, Topic } from "./journalNode";
+import { type Frame, outcome, type Stage, settle, stage } from "./stage";
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -335,6 +335,129 @@ describe("a session that somebody ended", () => {
 });
 
 describe("over WAMP", () => {
+  /** A router with one stream, of which it gives three events a page; what it sends waits until it is let arrive. */
+  class Router {
+    head = 0;
+    oldest = 1;
+    out: Frame[] = [];
+    #up = false;
+    #reads = false;
+
+    constructor(readonly on: Stage) {}
+
+    accept(): void {
+      this.out = [];
+      this.#reads = false;
+      this.#up = true;
+      this.on.wire.welcomes();
+    }
+
+    hangsUp(): void {
+      this.#up = false;
+      this.on.wire.hangsUp();
+    }
+
+    returns(): void {
+      if (this.#up && !this.on.wire.closed) return;
+      if (!this.on.wire.fresh) this.on.clock.turn(CAP);
+      this.accept();
+    }
+
+    publish(): void {
+      this.head += 1;
+      if (this.#reads) this.out.push(event(this.head));
+    }
+
+    trim(): void {
+      this.oldest = Math.max(this.oldest, this.head - 3);
+    }
+
+    reads(): void {
+      for (const frame of this.on.wire.heard()) this.#answer(frame);
+    }
+
+    delivers(): boolean {
+      const frame = this.out.shift();
+      if (frame) this.on.wire.says(frame);
+      return frame !== undefined;
+    }
+
+    settles(): void {
+      do this.reads();
+      while (this.delivers());
+    }
+
+    #answer([type, id, number, procedure, args]: Frame): void {
+      if (type === 32) {
+        this.#reads = true;
+        this.out.push([33, id, 77]);
+      } else if (type === 34 && number === 77) {
+        this.#reads = false;
+        this.out.push([35, id]);
+      } else if (type === 34) {
+        this.out.push([8, 34, id, {}, "wamp.error.no_such_subscription"]);
+      } else if (procedure === "hopsack.stream.read") {
+        this.out.push([50, id, {}, [this.#page(Number(args[0].after.split(":")[1]))]]);
+      }
+    }
+
+    #page(after: number): object {
+      const recovered = after + 1 >= this.oldest;
+      const from = Math.max(after + 1, this.oldest);
+      const to = Math.min(this.head, from + 2);
+      const events = Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => stored(from + index));
+      return {
+        events,
+        position: `e:${to}`,
+        recovered,
+        ...(!recovered && { reason: "trimmed" }),
+        end: to === this.head,
+      };
+    }
+  }
+
+  test.each([...Array(60).keys()])("with the seed %i every event is read once, in order, or told as gone", (seed) => {
+    const random = chance(seed);
+    const on = stage({ url: "ws://node/ws", random });
+    const router = new Router(on);
+    const heard: number[] = [];
+    const recoveries: Recovery[] = [];
+    const onRecovery = (recovery: Recovery): void => void recoveries.push(recovery);
+    on.fabric.subscribe("demo.news", ({ data }) => heard.push(data), { onRecovery });
+    router.accept();
+    router.settles();
+    router.publish();
+    router.settles();
+    const isEvent = (): boolean => router.out[0]?.[0] === 36;
+    const acts: readonly (readonly [weight: number, act: () => unknown])[] = [
+      [30, () => router.publish()],
+      [40, () => router.delivers()],
+      [20, () => router.reads()],
+      [3, () => router.hangsUp()],
+      [3, () => isEvent() && router.out.unshift(router.out[0])],
+      [2, () => isEvent() && router.out.shift()],
+      [5, () => on.clock.turn(1_000)],
+      [seed % 2, () => router.trim()],
+    ];
+    const wheel = acts.flatMap(([weight, act]) => Array<() => unknown>(weight).fill(act));
+    for (let step = 0; step < 400; step += 1) {
+      router.returns();
+      wheel[Math.floor(random() * wheel.length)]?.();
+    }
+    for (let round = 0; round < 12; round += 1) {
+      router.returns();
+      router.settles();
+      router.publish();
+      router.settles();
+      on.clock.turn(CAP / 2);
+    }
+    const gone = recoveries.reduce((sum, { missed = Number.NaN }) => sum + missed, 0);
+
+    expect(heard).toEqual([...new Set(heard)].sort((a, b) => a - b));
+    expect(heard.at(-1)).toBe(router.head);
+    expect(heard.length + gone).toBe(router.head);
+  });
+
   const event = (offset: number): unknown[] => [36, 77, offset, { x_hopsack_position: `e:${offset}` }, [offset]];
   const stored = (offset: number): object => ({ position: `e:${offset}`, publication: 1, time: 1, data: offset });
 
