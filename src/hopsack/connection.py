@@ -36,7 +36,7 @@ from hopsack.address import Address
 from hopsack.binding import Binding, Pattern
 from hopsack.contracts.refs import Procedure, Topic
 from hopsack.deadlines import Deadlines
-from hopsack.errors import Deadline, Disconnected, HopsackError, OutcomeUnknown, Overloaded
+from hopsack.errors import Deadline, Disconnected, HopsackError, OutcomeUnknown, Overloaded, UsageError
 from hopsack.history import READ, page_of
 from hopsack.keeper import Closed, Connected, Dial, Keeper, State, Waiting, settle, settle_error
 from hopsack.latest import LatestMap, Sink
@@ -307,7 +307,7 @@ class Connection(Requests):
         self,
         topic: str | Topic[Any],
         *,
-        key: str | tuple[str, ...],
+        key: str | tuple[str, ...] | None = None,
         type: Any = None,
         max_rate: float | None = None,
         timeout: float | None = None,
@@ -315,14 +315,18 @@ class Connection(Requests):
     ) -> LatestMap:
         """The newest value of each key of a ``latest`` topic, kept up to date; returns when all keys are in.
 
-        :param key: the field, or fields, that the contract names; ``()`` where it says ``latest: true``.
+        :param key: the field, or fields, that the contract names; ``()`` where it says ``latest: true``. A
+            :class:`~hopsack.contracts.refs.Topic` knows them by itself.
         :param type: of the values; a :class:`~hopsack.contracts.refs.Topic` knows it by itself.
         :param max_rate: events a second at most, the newest of each key.
         :raises RemoteError: the node refuses it. :raises UsageError: it keeps no newest values of this topic.
         """
         uri = concrete(topic, params)
         declared = type if type is not None else getattr(topic, "payload", None)
-        fields = (key,) if isinstance(key, str) else tuple(key)
+        found = key if key is not None else getattr(topic, "latest", None)
+        if found is None:
+            raise UsageError(f"{uri}: nothing says which fields tell its values apart: name them with key=")
+        fields = (found,) if isinstance(found, str) else tuple(found)
         latest = LatestMap(uri, fields, declared, self._renew, self._leave, limited=self._limit, max_rate=max_rate)
         await self._begin(latest.sink, timeout)
         try:
