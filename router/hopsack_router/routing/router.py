@@ -261,12 +261,14 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
     def _admit_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:
         if msg.payload is None:
-            return self._judged(session, msg, self.admission.publish(session, msg.topic, msg.args, msg.kwargs))
+            args, kwargs = unread.carried_by(msg).values()
+            return self._judged(session, msg, self.admission.publish(session, msg.topic, args, kwargs))
         return self._judged(session, msg, self.admission.publish_opaque(session, msg.topic))
 
     def _admit_call(self, session: NodeSession, msg: message.Call) -> message.Message | None:
         if msg.payload is None:
-            return self._judged(session, msg, self.admission.call(session, msg.procedure, msg.args, msg.kwargs))
+            args, kwargs = unread.carried_by(msg).values()
+            return self._judged(session, msg, self.admission.call(session, msg.procedure, args, kwargs))
         return self._judged(session, msg, self.admission.call_opaque(session, msg.procedure))
 
     def admit_calls(self, may: Callable[[NodeSession, message.Call], bool]) -> None:
@@ -315,7 +317,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             return msg
         procedure = invocation.call.procedure
         if msg.payload is None:
-            violation = self.admission.result(procedure, msg.args, msg.kwargs)
+            violation = self.admission.result(procedure, *unread.carried_by(msg).values())
         else:
             violation = self.admission.answer_opaque(procedure)
         if violation is None:
