@@ -219,7 +219,6 @@ class Connection(Requests):
             async with asyncio.timeout_at(ends):
                 while self._keeper.carrier is None:
                     await self._keeper.opened()
-                    await asyncio.sleep(0)  # a link that has just been lost may still count as open
         except TimeoutError:
             raise self._keeper.trouble(f"{where}: not sent") from None
         return self._keeper.carrier

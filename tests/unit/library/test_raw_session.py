@@ -201,6 +201,25 @@ def test_what_is_lost_in_flight_says_whether_it_may_have_run() -> None:
     assert rejected == [("c", OutcomeUnknown), ("s", Disconnected)]
 
 
+def test_what_a_node_that_stops_has_not_answered_was_never_begun() -> None:
+    session = joined()
+    for ticket in ("c", "given up"):
+        session.take(on.CallRequested(ticket, "a.b", None))
+    session.take(on.CallAbandoned("given up"))
+    session.take(on.PublishRequested("p", "t", 1))
+
+    rejected = [e for e in session.take(on.Lost("going away", retry_after=2.3)) if isinstance(e, on.Reject)]
+
+    assert [(e.ticket, type(e.error)) for e in rejected] == [
+        ("c", Unavailable),
+        ("given up", OutcomeUnknown),
+        ("p", OutcomeUnknown),
+    ]
+    first = rejected[0].error
+    assert isinstance(first, Unavailable)
+    assert (first.where, first.data) == ("a.b", {"retry_after": 2.3})
+
+
 def test_what_is_no_message_ends_the_session() -> None:
     session = joined()
 
