@@ -27,6 +27,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.server import Request
 
+from hopsack.deadlines import Lane
 from hopsack.errors import BadRequest, to_wamp
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
@@ -40,7 +41,7 @@ from hopsack_router.doors.sockets import write_straight
 from hopsack_router.doors.websockets import OPEN, DoorFactory, DoorProtocol, DoorResource, WebSocketOptions
 from hopsack_router.routing import uris
 from hopsack_router.routing.broker import to_message
-from hopsack_router.routing.deadlines import Deadlines, Lane
+from hopsack_router.routing.deadlines import deadlines
 from hopsack_router.routing.fanout import Delivery, Format, Outbox, Outlet
 from hopsack_router.routing.joining import Welcome
 from hopsack_router.routing.links import Link
@@ -401,7 +402,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        self._arrival = self.factory.arrivals.begin(self, int(ARRIVAL * 1000))
+        self._arrival = self.factory.arrivals.begin(self, ARRIVAL)
 
     def connectionLost(self, reason: Any) -> None:
         self.joined()
@@ -490,7 +491,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
 def with_links(factory: Any, outbox: Outbox, clock: IReactorTime) -> None:
     """Let Crossbar's RawSocket factory make our links."""
     factory.protocol, factory.outbox = RawSocketLink, outbox
-    factory.arrivals = Deadlines(clock, lambda link, _: link.late())
+    factory.arrivals = deadlines(clock, lambda link, _: link.late())
 
 
 class WampService(RouterWebService):  # type: ignore[misc]
