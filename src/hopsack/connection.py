@@ -527,7 +527,8 @@ class Connection(Requests):
                     self._standing.reject(ticket, error)
                 else:
                     settle_error(ticket, error)  # type: ignore[arg-type]
-            case on.Withheld(topic, reason, size):
+            case on.Withheld(topic, reason, size, number):
+                self._standing.withheld(number, topic)
                 bytes_ = "" if size is None else f", {size} bytes"
                 log.warning("an event of %s came without its payload: %s%s", topic, reason, bytes_)
             case on.Skipped(number, topic, count):

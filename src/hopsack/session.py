@@ -337,6 +337,7 @@ class Withheld(msgspec.Struct, frozen=True):
     topic: str
     reason: str
     size: int | None
+    subscription: int
 
 
 class Skipped(msgspec.Struct, frozen=True):

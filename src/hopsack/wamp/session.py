@@ -477,7 +477,8 @@ class WampSession:
                 return [on.Skipped(message.subscription, details.get("topic") or topic, number)]
             size = details.get("x_hopsack_size")
             told = size if isinstance(size, int) else None
-            return [on.Withheld(details.get("topic") or topic, str(details[_DROPPED]), told)]
+            where = details.get("topic") or topic
+            return [on.Withheld(where, str(details[_DROPPED]), told, message.subscription)]
         publication = on.Publication(
             topic=details.get("topic") or topic,
             publication=message.publication,

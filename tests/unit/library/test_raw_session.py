@@ -13,6 +13,8 @@ from hopsack import session as on
 from hopsack.errors import Disconnected, OutcomeUnknown, RemoteError, Unavailable, UsageError, class_of
 from hopsack.raw import RawSession, State, matches
 
+from .test_stream_conversations import speaks_of_streams
+
 CONVERSATIONS = Path(__file__).parents[2] / "conversations"
 
 
@@ -21,7 +23,7 @@ def recorded() -> Iterator[Any]:
         lines = [
             json.loads(line) for line in path.read_text().splitlines() if line.strip() and not line.startswith("//")
         ]
-        if lines[0]["sdk"]:
+        if lines[0]["sdk"] and not speaks_of_streams(path):
             yield pytest.param(lines, id=path.stem)
 
 
