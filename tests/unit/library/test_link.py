@@ -315,13 +315,12 @@ def test_who_asks_again_at_once_when_a_link_is_lost_waits_for_the_next(
     loop.advance(0.5)
     assert isinstance(chain.connection.state, Connected)
     assert [type(message).__name__.lower() for message in chain.heard()] == ["hello", again]
-    chain.says(
-        {
-            "call": wamp.Result(1, {}, MSGPACK.pack([7])),
-            "publish": wamp.Published(1, 900),
-            "subscribe": wamp.Subscribed(1, 5),
-        }[again]
-    )
+    answers: dict[str, wamp.Message] = {
+        "call": wamp.Result(1, {}, MSGPACK.pack([7])),
+        "publish": wamp.Published(1, 900),
+        "subscribe": wamp.Subscribed(1, 5),
+    }
+    chain.says(answers[again])
 
     assert asking.done()
     assert asking.exception() is None

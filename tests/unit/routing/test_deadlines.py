@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.task import Clock
-from twisted.logger import globalLogPublisher
+from twisted.logger import capturedLogs
 
 from hopsack.deadlines import Deadlines
 from hopsack_router.routing.deadlines import deadlines
@@ -63,25 +61,18 @@ def test_who_ends_another_one_of_many_lengths_while_its_time_is_over_harms_nobod
 
 
 def test_what_goes_wrong_with_one_is_logged_and_does_not_keep_the_others() -> None:
-    clock, expired, logged = Clock(), [], []
+    clock, expired = Clock(), []
 
     def expire(call: str, _: float) -> None:
         if call == "bad":
             raise RuntimeError(call)
         expired.append(call)
 
-    def observe(event: dict[str, Any]) -> None:
-        if "log_failure" in event:
-            logged.append(event["log_failure"].getErrorMessage())
-
     calls = deadlines(clock, expire)
     for call in ("bad", "good"):
         calls.begin(call, 1)
-    globalLogPublisher.addObserver(observe)
-    try:
+    with capturedLogs() as logged:
         clock.advance(1)
-    finally:
-        globalLogPublisher.removeObserver(observe)
 
     assert expired == ["good"]
-    assert logged == ["bad"]
+    assert [event["log_failure"].getErrorMessage() for event in logged] == ["bad"]
