@@ -212,10 +212,10 @@ class Subscription(Generic[T]):
             item = self._queue.popleft()
             if self._resuming.due and not self._is_closed:
                 self._obey(self._resuming.drained(self._room))
-            if isinstance(item, Recovery):
-                self._recovered(item)
-            else:
+            if type(item) is tuple:
                 return item
+            assert isinstance(item, Recovery)
+            self._recovered(item)
 
     async def _woken(self) -> None:
         self._wake = asyncio.get_running_loop().create_future()
