@@ -22,7 +22,7 @@ from hopsack.wamp.codec import MSGPACK
 from hopsack_router import metrics
 from hopsack_router.routing import uris
 from hopsack_router.routing.fanout import Audience, Delivery, Format, Outlet
-from hopsack_router.routing.retained import Kept, Retained, is_addressed, is_for_nobody
+from hopsack_router.routing.retained import Kept, Retained, is_addressed, is_for_nobody, weight_of, without_payload
 from hopsack_router.routing.subscriptions import Readers, Subscriptions
 from hopsack_router.routing.unread import Carried, carried_by
 
@@ -119,13 +119,19 @@ class Broker(Subscriptions):
     def _retain(
         self, publication: int, publish: message.Publish, carried: Carried, disclosed: NodeSession | None
     ) -> None:
-        size = len(publish.payload) if publish.payload is not None else sum(map(len, carried.encoded(MSGPACK)))
+        size = len(publish.payload) if publish.payload is not None else 0
+        if publish.payload is None:
+            args, kwargs = (part.copy() for part in carried.encoded(MSGPACK))  # else they hold the whole message
+            carried, size = Carried(MSGPACK, args, kwargs), len(args) + len(kwargs)
         event = _delivery(None, publication, publish, carried, disclosed)
-        self._retained.keep(Kept(publish, size, event))
+        self._retained.keep(Kept(without_payload(publish), weight_of(publish, size), event))
 
     def show_retained(self, session: NodeSession, subscription: Any) -> None:
         for kept in self._retained.shown_to(session, subscription.uri, subscription.match):
-            event = replace(kept.content, subscription=subscription.id, match=subscription.match, retained=True)
+            carried = kept.content.carried.afresh()  # what is decoded for this reader is not kept
+            event = replace(
+                kept.content, subscription=subscription.id, match=subscription.match, carried=carried, retained=True
+            )
             self._deliver(event, Audience((session,)))
 
 
