@@ -109,7 +109,10 @@ class Broker(Subscriptions):
         """The frame, and who still needs it: bytes that name no subscription go to each connection once."""
         if sent is None or fmt.per_subscription:
             return _frame(fmt, delivery), outlets
-        frame, reached = sent.setdefault(fmt, (_frame(fmt, delivery), set()))
+        known = sent.get(fmt)
+        if known is None:
+            known = sent[fmt] = (_frame(fmt, delivery), set())
+        frame, reached = known
         receivers = [outlet for outlet in outlets if outlet not in reached]
         reached.update(receivers)
         return frame, receivers
