@@ -32,6 +32,7 @@ from hopsack.errors import BadRequest, to_wamp
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
 from hopsack.wamp.messages import ABSENT
+from hopsack.wamp.rawsocket import LARGEST
 from hopsack_router.doors.closing import NO_PROGRESS, NORMAL
 from hopsack_router.doors.frames import PING, REGULAR, Frames, Unacceptable, pong
 from hopsack_router.doors.handshake import Opening
@@ -399,6 +400,8 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
     door = "wamp-rawsocket"
     format: WampFormat
     _arrival: Lane | None = None
+    _max_len_send: int  # bytes of a message, which Autobahn reads from the handshake
+    _is_aborted: bool = False
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -420,6 +423,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         self.abort()
 
     def _on_handshake_complete(self) -> None:
+        self._max_len_send = min(self._max_len_send, LARGEST)  # one byte less than most clients say that they take
         self.outlet = Outlet(self, self.factory.outbox, self._max_len_send + 4)
         self.format = wamp_format(self._serializer.SERIALIZER_ID, rawsocket_frame)
         self.transport.registerProducer(self, True)
@@ -428,6 +432,8 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         super()._on_handshake_complete()
 
     def dataReceived(self, data: bytes) -> None:
+        if self._is_aborted:
+            return
         if not self._handshake_complete:
             super().dataReceived(data)  # comes back with what is behind the handshake
             return
@@ -442,13 +448,15 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
                 self.stringReceived(payload)
             elif kind == PING:
                 self.queue(pong(payload))
+            if self._is_aborted:
+                return
             if number % SLICE == 0:
                 self.outlet.outbox.relieve()
 
     def stringReceived(self, payload: bytes) -> None:
         try:
             for msg in received(self, payload):
-                if self._session is not None:
+                if self._session is not None and not self._is_aborted:
                     self._session.onMessage(msg)
         except ProtocolError as error:
             LOG.info("closing {peer}: {error}", peer=self.peer, error=error)
@@ -482,6 +490,12 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         self.flush()
         self.transport.unregisterProducer()
         super().close()
+
+    def abort(self) -> None:
+        """End the connection; what else has been read of it is not heard."""
+        if not self._is_aborted:
+            self._is_aborted = True
+            super().abort()
 
     def overflow(self) -> None:
         LOG.info("closing {peer}: it reads too slowly", peer=self.peer)
