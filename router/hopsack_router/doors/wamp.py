@@ -160,7 +160,10 @@ def received(link: Any, payload: bytes) -> Iterable[message.Message]:
         try:
             msg = read(codec, payload)
         except Malformed as error:
-            raise ProtocolError(str(error)) from error
+            # A URI that is no text is answered as one that is no URI. Nothing else of it is heard.
+            for _ in messages(link._serializer, payload, link.send):
+                raise ProtocolError(str(error)) from error
+            return ()
         if msg is not None:
             return (msg,)
     return messages(link._serializer, payload, link.send)
@@ -184,14 +187,15 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
             raise ProtocolError(f"there is no WAMP message type {raw[0]}")
         try:
             yield kind.parse(raw)
-        except InvalidUriError:
+        except InvalidUriError as error:
             if kind is message.Error and len(raw) >= 5 and raw[1] == message.Invocation.MESSAGE_TYPE:
                 yield message.Error(raw[1], raw[2], RUNTIME_ERROR, args=[f"raised {raw[4]!r:.100}"])
                 continue
             if kind not in _WITH_URI or len(raw) < 4 or type(raw[1]) is not int:
-                raise
+                raise ProtocolError(f"{kind.__name__} with a URI that is none") from error
             if kind is not message.Publish or (isinstance(raw[2], dict) and raw[2].get("acknowledge")):
-                refusal = uris.invalid(str(raw[3]), _WITH_URI[kind])
+                uri = raw[3] if type(raw[3]) is str else f"<{type(raw[3]).__name__}>"
+                refusal = uris.invalid(uri, _WITH_URI[kind])
                 uri, args, kwargs = to_wamp(refusal)
                 answer(message.Error(kind.MESSAGE_TYPE, raw[1], uri, args=args, kwargs=kwargs))
 
