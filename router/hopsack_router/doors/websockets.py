@@ -340,7 +340,11 @@ class DoorResource(Resource):
         except RemoteError as error:
             request.setHeader(b"Sec-WebSocket-Version", VERSION)
             return answer_problem(request, error)
+        channel: Any = request.channel
+        early = channel.clearLineBuffer()  # a client need not wait for the answer before it sends
         protocol.begin(_taken_from(request, protocol), opening, subprotocol)
+        if early:
+            protocol.dataReceived(early)
         return NOT_DONE_YET
 
 
