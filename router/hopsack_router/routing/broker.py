@@ -82,6 +82,27 @@ class Broker(Subscriptions):
             return [subscription for subscription in matching if subscription.uri.startswith("wamp.")]
         return matching
 
+    def _filter_publish_receivers(self, readers: Any, publish: message.Publish) -> Any:
+        """Whom the lists of an event let through. Of a role there may be ten thousand sessions that do not read it:
+        the few that are named are looked up, and of these, or of all, each is asked who it is."""
+        sessions, namesakes = self._router._session_id_to_session, self._router._authid_to_sessions
+        if publish.eligible is not None:
+            readers = {sessions.get(number) for number in publish.eligible} & readers
+        elif publish.eligible_authid is not None:
+            readers = {one for authid in publish.eligible_authid for one in namesakes.get(authid)} & readers
+        for fact, eligible, exclude in (
+            ("_session_id", None, publish.exclude),
+            ("_authid", publish.eligible_authid, publish.exclude_authid),
+            ("_authrole", publish.eligible_authrole, publish.exclude_authrole),
+        ):
+            if eligible is not None:
+                wanted = frozenset(eligible)
+                readers = [one for one in readers if getattr(one, fact) in wanted]
+            if exclude:
+                unwanted = frozenset(exclude)
+                readers = [one for one in readers if getattr(one, fact) not in unwanted]
+        return readers
+
     def _deliver(
         self, delivery: Delivery, audience: Audience, skip: NodeSession | None = None, sent: Sent | None = None
     ) -> None:
@@ -97,7 +118,6 @@ class Broker(Subscriptions):
                 continue
             for outlet in outbox.share(frame, receivers, skipped):
                 _tell_of_dropped(outlet, delivery, len(frame))
-            metrics.deliveries.inc(len(receivers))
         # They come last, since one of them may end the sessions of others.
         for component in audience.components:
             if component is not skip and component._transport is not None:

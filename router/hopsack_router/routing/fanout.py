@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 from twisted.logger import Logger
 
+from hopsack_router import metrics
+
 if TYPE_CHECKING:
     from hopsack_router.routing.links import Link
     from hopsack_router.routing.session import NodeSession
@@ -188,10 +190,12 @@ class Outbox:
             self._later(self.flush)
         dirty, size = self._dirty, len(frame)
         too_small: list[Outlet] = []
+        skipped = 0
         before: Waiting = None
         after: Waiting = None
         for outlet in outlets:
             if outlet is skip:
+                skipped = 1
                 continue
             if size > outlet.most:
                 too_small.append(outlet)
@@ -205,6 +209,7 @@ class Outbox:
             else:
                 before = waiting
                 outlet.waiting = after = (waiting, frame)
+        metrics.deliveries.inc(len(outlets) - skipped - len(too_small))
         return too_small
 
     def flush(self) -> None:
