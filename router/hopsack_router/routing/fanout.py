@@ -1,11 +1,12 @@
-"""Encode an event once, frame it once, share the bytes, write once per connection and reactor turn.
+"""Encode an event once, frame it once, share the bytes, write a connection's all at once.
 
 Theory of operation. The broker turns one PUBLISH into one :class:`Delivery` per matching subscription. Every link
 that can read the same bytes has the same :class:`Format` *instance*, so the readers of a subscription fall into groups
 of one format (:class:`Audience`, kept until who reads changes), and a group is given one frame in one loop. What waits
 for a connection stands at its :class:`Outlet`; the :class:`Outbox` knows which outlets have something and writes them
-once per reactor turn. Events that arrive in one turn leave in one write, and a lone event waits for nothing but the
-end of its turn.
+when the reactor's turn ends. Events that arrive in one turn leave in one write, and a lone event waits for nothing but
+the end of its turn. What came of a long RawSocket read is relieved in between: after each ``doors.wamp.SLICE``
+messages, 32 (decision 8).
 
     Broker → Audience → Outbox.share ─→ (straight) Outlet ───────→ Outbox.flush → send_all: one call for all of them
                                      └→ (any other) Link.queue ──→ Outbox.flush → Link.flush → the door's write
@@ -160,7 +161,7 @@ def _none_sent(sockets: list[Any], chunks: list[bytes]) -> Sequence[tuple[int, i
 
 
 class Outbox:
-    """The outlets that have something to write, written once per reactor turn.
+    """The outlets that have something to write, written when the reactor's turn ends, or when it is relieved before.
 
     :param later: schedules a function for the end of this turn (``partial(reactor.callLater, 0)``).
     :param send_all: writes to sockets.

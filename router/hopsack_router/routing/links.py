@@ -2,7 +2,7 @@
 
 A link is a Crossbar ``ITransport`` with a queue. Bounds and their policy, in one place:
 
-- what is queued in one reactor turn leaves in one write;
+- what is queued in one reactor turn leaves in one write, or in one after each 32 messages of a long RawSocket read;
 - while the transport says that its own buffer is full (``pauseProducing``), frames wait here, at most ``budget``
   bytes of them (1 MiB for guests and users, 16 MiB for services and operators);
 - a frame that would pass the budget closes the connection (:meth:`Link.overflow`). Nobody else notices;
