@@ -105,6 +105,20 @@ def test_a_concurrency_slot_is_taken_while_the_callee_works_and_never_leaks(real
     assert after[0] == RESULT
 
 
+def test_a_progressive_result_of_a_canceled_call_does_not_free_its_slot(realm: Realm) -> None:
+    service, other = realm.join("service"), realm.join(authid="other")
+    service.send(REGISTER, 1, {"concurrency": 1}, "lab.double")
+    guest = realm.join()
+    guest.send(CALL, 1, {"receive_progress": True}, "lab.double", [1])
+    request = invocation(service)
+
+    guest.send(CANCEL, 1, {"mode": "killnowait"})
+    service.send(YIELD, request, {"progress": True}, [1])
+    (while_it_works,) = other.send(CALL, 1, {}, "lab.double", [2])
+
+    assert details(while_it_works)["code"] == "hopsack.overloaded"
+
+
 def test_shared_registrations_pass_over_who_is_full(realm: Realm) -> None:
     policy = {"invoke": "first", "concurrency": 1}
     one, two = realm.join("service", "one"), realm.join("service", "two")
