@@ -28,6 +28,7 @@ import msgspec
 from twisted.logger import Logger
 
 if TYPE_CHECKING:
+    from hopsack_router.routing.backlog import Channel
     from hopsack_router.routing.links import Link
     from hopsack_router.routing.session import NodeSession
     from hopsack_router.routing.unread import Carried
@@ -57,6 +58,7 @@ class Delivery(msgspec.Struct, frozen=True):
     :ivar publisher: session id of the publisher, where it is disclosed.
     :ivar retained: whether the event is an old one, shown to a late subscriber.
     :ivar position: ``epoch:offset`` in the topic's stream, if the topic has one.
+    :ivar deleted: a key of a ``latest`` topic has no value any more; the payload is the fields of the key alone.
     """
 
     topic: str
@@ -74,6 +76,7 @@ class Delivery(msgspec.Struct, frozen=True):
     forward_for: list[Any] | None = None
     retained: bool = False
     position: str | None = None
+    deleted: bool = False
 
 
 class Format(ABC):
@@ -91,6 +94,14 @@ class Format(ABC):
 
         :param why: ``too_large`` or ``unreadable``.
         :param size: bytes of the event's frame.
+        """
+        return b""
+
+    def gap(self, channel: Channel, dropped: int | None) -> bytes:
+        """The frame that tells a reader that events of a channel are gone; empty: it is not told.
+
+        :param channel: its subscription is 0 where :attr:`per_subscription` is not set.
+        :param dropped: how many; ``None``: nobody knows.
         """
         return b""
 
