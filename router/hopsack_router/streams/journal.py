@@ -13,8 +13,7 @@ returns.
 
 Failure: a batch that the store refuses (full disk) refuses its events (``hopsack.store_failed``), and the next batch
 tries afresh. A store that turns out to be torn is put aside; topics then have new epochs. Each is told once in the
-log. Bounds: those of the ledger; :data:`MAX_READS` reads wait for the store, beyond which reads are refused
-(``hopsack.overloaded``).
+log. Bounds: those of the ledger, and of :mod:`~hopsack_router.streams.reading`.
 """
 
 from __future__ import annotations
@@ -28,20 +27,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from hopsack import errors
-from hopsack_router.streams.events import MIB, Draft, Found, Gone, Page, Retention, Stored
+from hopsack_router.streams.events import Draft, Found, Gone, Page, Retention, Stored
 from hopsack_router.streams.lanes import Lane, OnTheSpot
-from hopsack_router.streams.ledger import RETRY_AFTER, Bounds, Ledger
+from hopsack_router.streams.ledger import Bounds, Ledger
 from hopsack_router.streams.position import Position, Randomness, new_epoch
-from hopsack_router.streams.store import Recovered, Span, Store, StoreError, StoreFailed, StoreTorn
+from hopsack_router.streams.reading import PAGE_BYTES, PAGE_EVENTS, Reading, refusal
+from hopsack_router.streams.store import Recovered, Store, StoreError, StoreTorn
 
 LOG = Logger()
 
-MAX_READS = 10_000
 TICK_SECONDS = 1.0
 """How often the age of events is looked at when none comes, and a store that failed is tried for chores."""
-
-PAGE_EVENTS = 500
-PAGE_BYTES = 1 * MIB
 
 
 class Journal:
@@ -67,10 +63,12 @@ class Journal:
         self._store, self._clock = store, clock
         self._ledger = Ledger(retention, partial(new_epoch, random), bounds)
         make: Callable[[str], Lane] = lane if lane and not store.is_local else lambda name: OnTheSpot()
-        self._writer, self._reader = make("journal-writer"), make("journal-reader")
+        self._writer = make("journal-writer")
+        self._reading = Reading(
+            self._ledger, store, make("journal-reader"), self._found_torn, lambda: self._close_when_idle()
+        )
         self._is_busy = self._is_pumping = self._is_failing = False
         self._torn: StoreTorn | None = None
-        self._reads = 0
         self._timer: Any = None
         self._started: Deferred[None] | None = None
         self._closed: Deferred[None] | None = None
@@ -121,8 +119,9 @@ class Journal:
         return closed
 
     def _close_when_idle(self) -> None:
-        if self._closed is not None and not self._is_busy and self._ledger.is_idle and not self._reads:
+        if self._closed is not None and not self._is_busy and self._ledger.is_idle and not self._reading.waiting:
             self._is_busy = True
+            self._reading.stop()
             self._writer.run(self._store.close, self._store_closed)
 
     def _store_closed(self, _: None, error: Exception | None) -> None:
@@ -135,7 +134,7 @@ class Journal:
     def _stop(self) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        self._reader.stop()
+        self._reading.stop()
         self._writer.stop()
 
     def _tick(self) -> None:
@@ -154,7 +153,7 @@ class Journal:
         :raises hopsack.errors.StoreFailed: it is not kept.
         """
         if self._closed is not None:
-            return fail(_refusal(topic, "it is closed"))
+            return fail(refusal(topic, "it is closed"))
         kept: Deferred[Stored] = Deferred()
         try:
             earlier = self._ledger.take(topic, draft, durable, (topic, kept), self._clock.seconds())
@@ -213,7 +212,7 @@ class Journal:
         tickets = self._ledger.failed()
         self._tell_started(error)
         for topic, kept in tickets:
-            kept.errback(_refusal(topic, str(error)))
+            kept.errback(refusal(topic, str(error)))
 
     def _tell_losses(self) -> None:
         for topic in self._ledger.losses:
@@ -223,15 +222,18 @@ class Journal:
     # ---- a store that is torn ---------------------------------------------------------------------------------------
 
     def _replace(self, error: StoreTorn) -> None:
-        """Put it aside, between two batches. The writer is busy with that until it is done."""
+        """Put it aside, between two batches. The writer is busy with that until it is done, and who reads meanwhile
+        finds the same damage.
+        """
         LOG.error("the journal is damaged, all streams begin anew: {error}", error=error)
         self._torn = None
         self._is_busy = True
         self._writer.run(self._store.replace, self._replaced)
 
     def _replaced(self, what: str, error: Exception | None) -> None:
+        self._torn = None
         for topic, kept in self._ledger.begin_again():
-            kept.errback(_refusal(topic, "it is damaged and was begun afresh"))
+            kept.errback(refusal(topic, "it is damaged and was begun afresh"))
         if error is not None:
             LOG.error("the damaged journal cannot be replaced: {error}", error=error)
         else:
@@ -265,63 +267,7 @@ class Journal:
         :param after: ``None``: from the oldest event on. :param max_bytes: of payloads, about; one event always comes.
         :raises Overloaded: too many reads wait. :raises hopsack.errors.StoreFailed: the store cannot be read now.
         """
-        shelves = self._ledger.shelves
-        found = shelves.where(topic, after)
-        if isinstance(found, Gone):
-            return succeed(found)
-        head = shelves.head(topic)
-        begin = after.offset if after is not None else head.offset - found.missed
-        span = shelves.span(topic, begin + 1, begin + limit, max_bytes)
-        if span is None:
-            return succeed(self._page(topic, [], Position(head.epoch, begin)))
-        events = self._ledger.in_memory(topic, span)
-        if events is not None:
-            return succeed(self._page(topic, _cut(events, max_bytes), Position(head.epoch, begin)))
-        return self._read_store(topic, after, span, Position(head.epoch, begin), max_bytes)
-
-    def _read_store(
-        self, topic: str, after: Position | None, span: Span, begin: Position, max_bytes: int
-    ) -> Deferred[Page | Gone]:
-        if self._reads >= MAX_READS:
-            message = f"{self._reads:,} reads wait for the journal"
-            return fail(errors.Overloaded(message, where=topic, data={"retry_after": RETRY_AFTER}))
-        page: Deferred[Page | Gone] = Deferred()
-
-        def done(events: list[Stored], error: Exception | None) -> None:
-            self._reads -= 1
-            if error is not None:
-                self._read_failed(topic, page, error)
-            elif self.head(topic).epoch == begin.epoch and events and events[0].offset == span.start:
-                page.callback(self._page(topic, _cut(events, max_bytes), begin))
-            else:
-                self._read_again(topic, after, span, begin, page)
-            self._close_when_idle()
-
-        self._reads += 1
-        self._reader.run(partial(self._store.read, span, topic, begin.epoch), done)
-        return page
-
-    def _read_again(
-        self, topic: str, after: Position | None, span: Span, begin: Position, page: Deferred[Page | Gone]
-    ) -> None:
-        """What was to be read is not there: it went meanwhile, or the store has lost it."""
-        now = self._ledger.shelves.span(topic, span.start, span.end)
-        if self.head(topic).epoch == begin.epoch and now is not None and now.start == span.start:
-            self._read_failed(topic, page, StoreTorn(f"{topic} {begin.epoch}:{span.start} is missing"))
-        elif after is None:
-            self.read(topic, None).chainDeferred(page)  # fewer are there each time, so this ends
-        else:
-            found = self.where(topic, after)
-            assert isinstance(found, Gone)
-            page.callback(found)
-
-    def _read_failed(self, topic: str, page: Deferred[Any], error: Exception) -> None:
-        if isinstance(error, StoreTorn):
-            self._torn = error
-            self._pump()
-        elif not isinstance(error, StoreFailed):
-            LOG.failure("the store failed in a way it should not", Failure(error))
-        page.errback(_refusal(topic, str(error), "read"))
+        return self._reading.read(topic, after, limit, max_bytes)
 
     def read_back(
         self,
@@ -336,65 +282,12 @@ class Journal:
 
         Read on with :meth:`read` behind the page's ``last``.
         """
-        shelves = self._ledger.shelves
-        head, first = shelves.head(topic), shelves.first(topic)
-        begin = head.offset - (min(last, head.offset) if last is not None else 0)
-        if since is not None:
-            begin = shelves.since(topic, since) - 1
-        elif last is None:
-            begin = 0
-        begin = max(begin, first.offset - 1 if first else head.offset)
-        page = self.read(topic, Position(head.epoch, begin), limit, max_bytes)
-        return page.addCallback(_not_before, since) if since is not None else page
+        return self._reading.read_back(topic, last, since, limit, max_bytes)
 
     def position_of(self, topic: str, publication: int) -> Deferred[Position | None]:
         """The position of the event with this publication id; ``None``: it is not there."""
-        event = self._ledger.published(topic, publication)
-        if event is not None:
-            return succeed(event.position)
-        head = self.head(topic)
-        span = self._ledger.shelves.span(topic, 1, head.offset)
-        if span is None:
-            return succeed(None)
-        found: Deferred[Position | None] = Deferred()
+        return self._reading.position_of(topic, publication)
 
-        def done(offset: int | None, error: Exception | None) -> None:
-            self._reads -= 1
-            if error is not None:
-                self._read_failed(topic, found, error)
-            else:
-                found.callback(Position(head.epoch, offset) if offset is not None else None)
-            self._close_when_idle()
-
-        self._reads += 1
-        self._reader.run(partial(self._store.find, span, publication), done)
-        return found
-
-    def _page(self, topic: str, events: list[Stored], begin: Position) -> Page:
-        last = Position(begin.epoch, events[-1].offset) if events else begin
-        shelves = self._ledger.shelves
-        return Page(tuple(events), last.offset >= shelves.head(topic).offset, shelves.first(topic), last)
-
-
-def _cut(events: list[Stored], max_bytes: int) -> list[Stored]:
-    """As many as the bytes allow, but one."""
-    for index, event in enumerate(events):
-        max_bytes -= event.size
-        if max_bytes < 0 and index:
-            return events[:index]
-    return events
-
-
-def _not_before(page: Page | Gone, time: float) -> Page | Gone:
-    if isinstance(page, Gone):
-        return page
-    return Page(tuple(event for event in page.events if event.time >= time), page.end, page.first, page.last)
-
-
-def _refusal(topic: str, why: str, verb: str = "written") -> errors.StoreFailed:
-    return errors.StoreFailed(
-        f"the journal cannot be {verb}: {why}",
-        where=topic,
-        advice="try again later; the event was not kept" if verb == "written" else "try again later",
-        data={"retry_after": RETRY_AFTER},
-    )
+    def _found_torn(self, error: StoreTorn) -> None:
+        self._torn = error
+        self._pump()

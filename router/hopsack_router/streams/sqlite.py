@@ -289,11 +289,10 @@ class SqliteStore:
 
 
 def _how_to_read() -> str:
-    """Some versions of SQLite may end a joined text at its first zero byte; where this one does, records come in hex."""
+    """A version of SQLite may end a joined text at its first zero byte; where this one does, records come in hex."""
+    joining = f"SELECT {_AS_BLOB} FROM (SELECT x'610062' AS record)"  # noqa: S608
     with closing(sqlite3.connect(":memory:")) as db:
-        (joined,) = db.execute(
-            "SELECT CAST(group_concat(record, '') AS BLOB) FROM (SELECT x'610062' AS record)"
-        ).fetchone()
+        (joined,) = db.execute(joining).fetchone()
     return _READ.format(records=_AS_BLOB if joined == b"a\0b" else _AS_HEX)
 
 

@@ -137,7 +137,6 @@ def held(
         sqlite(path, time), lambda topic: retention, clock=time, random=random(), lane=lane, bounds=bounds
     )
     started = journal.start()
-    lanes[0].turn()  # it is opened
-    lanes[0].turn()  # its first batch is committed
+    lanes[0].stop()  # it is opened, and its first batch committed if it is new
     assert started.called
     return journal

@@ -443,7 +443,12 @@ class Moody(MemoryStore):
     is_local = False
     mood: StoreError | None = None
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.durable: list[bool] = []
+
     def commit(self, batch: Batch) -> None:
+        self.durable.append(batch.durable)
         mood, self.mood = self.mood, None
         if mood is not None:
             raise mood
@@ -474,6 +479,22 @@ def test_a_batch_that_fails_refuses_its_events_and_leaves_no_hole(time: Clock) -
     lane.stop()
     assert (now(once_more).offset, now(once_more).repeated) == (3, False)
     assert texts(journal.newest("a.b")) == ["one"]
+
+
+def test_a_batch_goes_to_the_disk_if_anybody_in_it_waits_for_that(time: Clock) -> None:
+    store, lane = Moody(), Held()
+    journal = _slow(store, lane, time)
+    journal.append("a.b", draft("under way"), durable=False)
+    journal.append("a.b", draft("one", key="k"), durable=False)
+    journal.append("a.b", draft("one", key="k"), durable=True)
+    lane.turn()
+    journal.append("a.b", draft("two"), durable=False)
+    lane.turn()
+    journal.append("a.b", draft("three"), durable=False)
+    journal.append("a.b", draft("four"), durable=True)
+    lane.stop()
+
+    assert store.durable == [True, False, True, False, True]  # the first tells the epoch
 
 
 def test_chores_that_fail_are_tried_again_when_time_has_passed(time: Clock) -> None:

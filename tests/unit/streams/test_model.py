@@ -131,6 +131,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.work()
         for waits in waiting:
             self.expect(waits)
+        self.read_whole(name)
 
     @rule(name=TOPICS, back=st.integers(0, 200), limit=st.integers(1, 50))
     def read(self, name: str, back: int, limit: int) -> None:
@@ -150,6 +151,25 @@ class JournalMachine(RuleBasedStateMachine):
         assert [event.offset for event in found.events] == list(range(offset + 1, offset + 1 + len(expected)))
         assert found.end == (offset + len(expected) == len(topic.events))
 
+    def read_whole(self, name: str) -> None:
+        """From the oldest event to the newest: nothing is missing that must be there."""
+        topic = self.topic(name)
+        events: list[Stored] = []
+        after = None
+        while True:
+            answer = self.journal.read(name, after)
+            self.work()
+            page = now(answer)
+            assert isinstance(page, Page)
+            events += page.events
+            after = page.last
+            if page.end:
+                break
+        first = len(topic.events) - len(events) + 1
+        assert [event.offset for event in events] == list(range(first, len(topic.events) + 1))
+        assert [event.data for event in events] == [data for data, _ in topic.events[first - 1 :]]
+        assert first == 1 or not self.must_be_there(name, first - 1)
+
     def must_be_there(self, name: str, offset: int) -> bool:
         """Whether the bounds allow the event to have gone."""
         topic, retention = self.topics[name], RETENTIONS[name]
@@ -160,10 +180,12 @@ class JournalMachine(RuleBasedStateMachine):
         size = sum(len(data) + 130 for data, _ in topic.events[offset - 1 :])
         return size < retention.max_bytes * 3 // 4
 
-    @rule(seconds=st.sampled_from([1.0, 30.0, 119.0, 120.0, 400.0]))
+    @rule(seconds=st.sampled_from([1.0, 30.0, 119.0, 120.0, 200.0, 400.0]))
     def turn_the_clock(self, seconds: float) -> None:
         self.time.advance(seconds)
         self.work()
+        for name in list(self.topics):
+            self.read_whole(name)
 
     @invariant()
     def heads_and_snapshots_are_right(self) -> None:
@@ -264,6 +286,6 @@ class SqliteMachine(JournalMachine):
 
 BUSY = [HealthCheck.too_slow, HealthCheck.data_too_large]
 TestMemory = MemoryMachine.TestCase
-TestMemory.settings = settings(max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=BUSY)
+TestMemory.settings = settings(max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=BUSY)
 TestSqlite = SqliteMachine.TestCase
-TestSqlite.settings = settings(max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=BUSY)
+TestSqlite.settings = settings(max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=BUSY)

@@ -19,11 +19,13 @@ from hopsack_router.streams.store import StoreRefused
 from tests.unit.streams.stage import (
     MANY,
     NO_MEMORY,
+    Held,
     append,
     as_killed,
     begin,
     clock,
     draft,
+    held,
     now,
     read_all,
     sqlite,
@@ -220,6 +222,34 @@ def test_damage_leads_to_new_epochs_and_a_line_in_the_log_never_to_a_wrong_answe
     assert texts(read_all(again, "a.b"))[-1] == "next"  # type: ignore[arg-type]
     assert event.position == again.head("a.b")
     now(again.close())
+
+
+def test_damage_that_many_readers_find_is_put_aside_once(folder: Path, time: Clock) -> None:
+    journal = begun(folder, time)
+    append(journal, "a.b", *EVENTS, durable=False)
+    now(journal.close())
+    with sqlite3.connect(folder / "journal.sqlite") as db:
+        db.execute("UPDATE events SET record = x'00'")
+    lanes: list[Held] = []
+    journal = held(folder, time, lanes, bounds=NO_MEMORY)
+    writer, reader = lanes
+    reads = [journal.read("a.b", None) for _ in range(3)]
+    writer.stop()
+
+    reader.turn()
+    reader.turn()
+    writer.stop()
+    reader.turn()
+    writer.stop()
+
+    for read in reads[:2]:
+        with pytest.raises(errors.StoreFailed, match="is damaged"):
+            now(read)
+    assert now(reads[2]) == Page((), True, None, journal.head("a.b"))
+    assert len(list(folder.glob("*.broken-*[0-9]"))) == 1
+    kept = journal.append("a.b", draft("next"))
+    writer.stop()
+    assert now(kept).offset == 1
 
 
 def _read_or_refused(journal: Journal, after: Position) -> list[str] | Gone:
