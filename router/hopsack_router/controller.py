@@ -59,7 +59,7 @@ class NodeController(RouterController):  # type: ignore[misc]
         super().__init__(config=config, reactor=reactor, personality=personality)
         bound_nesting()
         self.settings = Settings.from_environ(os.environ)
-        self.outbox = Outbox(partial(reactor.callLater, 0), send_all)
+        self.outbox = Outbox(reactor, send_all)
         self.ready = False
         self.closers: list[Closer] = []
         self.random = Random()  # noqa: S311 (for delays)

@@ -8,7 +8,7 @@ once per reactor turn. Events that arrive in one turn leave in one write, and a 
 end of its turn.
 
     Broker → Audience → Outbox.share ─→ (straight) Outlet ───────→ Outbox.flush → send_all: one call for all of them
-                                     └→ (any other) Link.queue ──→ Outbox.flush → Link.flush → the door's write
+                                     └→ (any other) Link.take ───→ Outbox.flush → Link.flush → the door's write
 
 A connection is straight while its transport is a plain socket with nothing waiting in it: its outlet then holds the
 socket. All others, and what the kernel does not take at once, go through the transport with its back-pressure.
@@ -22,16 +22,21 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+
+from hopsack_router.routing.stalls import Stalls
 
 if TYPE_CHECKING:
     from hopsack_router.routing.backlog import Channel
     from hopsack_router.routing.links import Link
     from hopsack_router.routing.session import NodeSession
     from hopsack_router.routing.unread import Carried
+    from hopsack_router.streams import Stored
 
 LOG = Logger()
 
@@ -59,6 +64,7 @@ class Delivery(msgspec.Struct, frozen=True):
     :ivar retained: whether the event is an old one, shown to a late subscriber.
     :ivar position: ``epoch:offset`` in the topic's stream, if the topic has one.
     :ivar deleted: a key of a ``latest`` topic has no value any more; the payload is the fields of the key alone.
+    :ivar stored: the event in the journal, if its topic is kept.
     """
 
     topic: str
@@ -77,6 +83,7 @@ class Delivery(msgspec.Struct, frozen=True):
     retained: bool = False
     position: str | None = None
     deleted: bool = False
+    stored: Stored | None = None
 
 
 class Format(ABC):
@@ -139,6 +146,15 @@ def frames_of(waiting: Waiting) -> list[bytes]:
     return frames
 
 
+def frame_of(fmt: Format, delivery: Delivery) -> bytes:
+    """The frame of an event; that of its notice, where this format cannot write what another one could."""
+    try:
+        return fmt.event(delivery)
+    except Exception:
+        LOG.failure("an event of {topic} cannot be written for some of its readers", topic=delivery.topic)
+        return fmt.notice(delivery, "unreadable", 0)
+
+
 class Audience:
     """Who reads a subscription, in groups that take the same bytes from the same outbox.
 
@@ -171,12 +187,14 @@ def _none_sent(sockets: list[Any], chunks: list[bytes]) -> Sequence[tuple[int, i
 class Outbox:
     """The outlets that have something to write, written once per reactor turn.
 
-    :param later: schedules a function for the end of this turn (``partial(reactor.callLater, 0)``).
+    :param clock: schedules what is done at the end of a turn.
     :param send_all: writes to sockets.
+    :ivar stalls: who looks after those whose transport is full.
     """
 
-    def __init__(self, later: Callable[[Callable[[], None]], object], send_all: SendAll = _none_sent) -> None:
-        self._later = later
+    def __init__(self, clock: IReactorTime, send_all: SendAll = _none_sent) -> None:
+        self._later = partial(clock.callLater, 0)
+        self.stalls = Stalls(clock)
         self._send_all = send_all
         self._dirty: list[Outlet] = []
         self._due = False
@@ -188,9 +206,12 @@ class Outbox:
             self._later(self.flush)
         self._dirty.append(outlet)
 
-    def share(self, frame: bytes, outlets: Sequence[Outlet], skip: Outlet | None = None) -> Sequence[Outlet]:
+    def share(
+        self, frame: bytes, delivery: Delivery, outlets: Sequence[Outlet], skip: Outlet | None = None
+    ) -> Sequence[Outlet]:
         """Queue one frame at many outlets: the inner loop, its body runs once per reader.
 
+        :param delivery: what it is the frame of; links that are not straight ask.
         :param skip: the outlet that does not get it.
         :returns: those whose peers do not take a frame so large; it is not queued there.
         """
@@ -204,10 +225,10 @@ class Outbox:
         for outlet in outlets:
             if outlet is skip:
                 continue
-            if size > outlet.most:
+            if outlet.socket is None:
+                outlet.link.take(frame, delivery)
+            elif size > outlet.most:
                 too_small.append(outlet)
-            elif outlet.socket is None:
-                outlet.link.queue(frame)
             elif (waiting := outlet.waiting) is None:
                 outlet.waiting = frame
                 dirty.append(outlet)
@@ -250,7 +271,7 @@ class Outbox:
         try:
             if rest:
                 link.outlet.socket = None
-                link.write(rest)
+                link.put([rest])
             link.flush()
         except Exception:
             LOG.failure("{peer} cannot be written to", peer=link.peer)

@@ -27,11 +27,13 @@ from hopsack.errors import BrokenResult, Denied, Overloaded, RemoteError, to_wam
 from hopsack.wamp.codec import Malformed
 from hopsack_router import metrics
 from hopsack_router.presence import Member, Presence
-from hopsack_router.routing import joining, unread
+from hopsack_router.routing import asked, joining, unread
 from hopsack_router.routing.admission import Admission
 from hopsack_router.routing.broker import Broker
 from hopsack_router.routing.dealer import Dealer
+from hopsack_router.routing.keeping import Keeping
 from hopsack_router.routing.turns import Turns
+from hopsack_router.streams import Journal
 
 if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
@@ -54,6 +56,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
     :ivar admission: the gate.
     :ivar admits: whether the gate decides; else Crossbar's own roles do.
+    :ivar keeping: what is kept of its events; ``None``: nothing is.
     """
 
     broker = Broker
@@ -62,6 +65,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
     def __init__(self, factory: RouterFactory, *args: Any, **kwargs: Any) -> None:
         self.admits = factory.catalogue is not None
         self.admission = Admission(factory.catalogue or PERMISSIVE)
+        self.keeping = Keeping(factory.catalogue, factory.journal) if factory.catalogue and factory.journal else None
         self.presence = Presence()
         self.turns = Turns()
         self._announcements: list[tuple[Any, ...]] = []
@@ -255,14 +259,22 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             _Route(message.Cancel, self._admit_unread, dealer.processCancel),
             _Route(message.Yield, self._admit_result, dealer.processYield),
             _Route(message.Error, self._admit_error, dealer.processInvocationError),
+            _Route(asked.Rate, self._admit_unread, broker.processRate),
         )
         by_kind: dict[type, _Route] = {route.kind: route for route in routes}
-        return by_kind | {kind: by_kind[read] for kind, read in unread.KINDS.items()}
+        keyed = _Route(message.Publish, self._admit_keyed_publish, broker.processPublish)
+        ours = {asked.Subscribe: by_kind[message.Subscribe], asked.Publish: keyed, unread.KeyedPublish: keyed}
+        return by_kind | {kind: by_kind[read] for kind, read in unread.KINDS.items()} | ours
 
     def _admit_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:
         if msg.payload is None:
             return self._judged(session, msg, self.admission.publish(session, msg.topic, msg.args, msg.kwargs))
         return self._judged(session, msg, self.admission.publish_opaque(session, msg.topic))
+
+    def _admit_keyed_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:
+        if not msg.delete:
+            return self._admit_publish(session, msg)
+        return self._judged(session, msg, self.admission.delete(session, msg.topic, msg.args, msg.kwargs))
 
     def _admit_call(self, session: NodeSession, msg: message.Call) -> message.Message | None:
         if msg.payload is None:
@@ -428,15 +440,25 @@ def _error_instead(request: int, error: RemoteError) -> message.Error:
 
 
 _ANSWERABLE = frozenset(
-    (message.Publish, message.Call, message.Subscribe, message.Unsubscribe, message.Register, message.Unregister)
+    (
+        message.Publish,
+        message.Call,
+        message.Subscribe,
+        message.Unsubscribe,
+        message.Register,
+        message.Unregister,
+        asked.Rate,
+    )
 )
 
 _ABOUT_TOPICS = frozenset((message.Publish, message.Subscribe, message.Unsubscribe))
 
 
 class RouterFactory(CrossbarRouterFactory):  # type: ignore[misc]
-    """Makes routers for realms; set ``catalogue`` before a realm starts."""
+    """Makes routers for realms; set ``catalogue`` and ``journal`` before a realm starts."""
 
     router = Router
     catalogue: Catalogue | None = PERMISSIVE
     """The contracts; ``None`` leaves the decisions to Crossbar's own roles, as its own tests want."""
+    journal: Journal | None = None
+    """The next realm's; it has been started. ``None``: no event is kept, whatever contracts say."""

@@ -80,10 +80,16 @@ class TopicContract:
     latest: tuple[str, ...]
     origin: Origin = field(repr=False, compare=False)
     verdict: Verdict = field(repr=False, compare=False)
+    key_verdict: Verdict | None = field(default=None, repr=False, compare=False)
 
     def check(self, payload: Any) -> Violation | None:
         """What the payload breaks; ``None`` if it keeps the contract."""
         return self.verdict.of(payload)
+
+    def check_key(self, payload: Any) -> Violation | None:
+        """The same for what names a key of a ``latest`` topic: the fields in ``latest``; whatever else is there is not
+        looked at."""
+        return None if self.key_verdict is None else self.key_verdict.of(payload)
 
     def bind(self, uri: str) -> dict[str, str]:
         """The parameters' values in a concrete URI of this topic."""
