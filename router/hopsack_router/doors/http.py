@@ -42,6 +42,7 @@ from hopsack_router.doors.requests import (
     set_headers,
 )
 from hopsack_router.routing import asked, uris
+from hopsack_router.routing.backlog import Why
 from hopsack_router.routing.fanout import Outlet
 from hopsack_router.routing.farewell import Farewell
 from hopsack_router.routing.links import DoorLink
@@ -196,7 +197,7 @@ class Exchange(DoorLink):
             self._request.write(data)
             self._request.finish()
 
-    def overflow(self) -> None:
+    def overflow(self, why: Why, retry_after: float) -> None:
         self.abort()
 
     def isOpen(self) -> bool:

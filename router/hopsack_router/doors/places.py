@@ -21,17 +21,12 @@ from autobahn.wamp import message
 from hopsack.errors import BadRequest, Invalid, RemoteError
 from hopsack_router.doors.patterns import Match, Pattern
 from hopsack_router.routing.asked import MAX_POSITIONS, Granted, Subscribed
+from hopsack_router.routing.resuming import FORGETFUL
 from hopsack_router.routing.retained import matcher
 from hopsack_router.streams.position import Position, parse
 
 MAX_NAMED: Final = 100
 """Topics that an ``id:`` names: every event carries them all, and a browser sends them back in one header."""
-
-MORE: Final = "*"
-"""Stands in an ``id:`` for the topics that it does not name."""
-
-FORGOTTEN: Final = "forgotten"
-"""The reason of a reader of more topics than an ``id:`` names."""
 
 ELSEWHERE: Final = Position("unknown", 0)
 """A position of a journal that nobody has: an epoch is longer. What a browser gives back may be another server's."""
@@ -51,7 +46,7 @@ def check(after: str | Mapping[str, str] | None, match: Match, where: str) -> Re
             return Invalid("a pattern resumes from an object", where=where, path="/after", advice=advice)
         case _ if match == "exact":
             return Invalid("a topic resumes from a string", where=where, path="/after", advice=_ADVICE)
-    wrong = next(((topic, text) for topic, text in after.items() if not parse(text)), None)
+    wrong = next(((topic, text) for topic, text in after.items() if topic != FORGETFUL and not parse(text)), None)
     return _no_position(wrong[1], f"/after/{wrong[0]}", where) if wrong else None
 
 
@@ -84,11 +79,11 @@ class After:
     """Where each of a reader's subscriptions resumes.
 
     :ivar places: for an exact topic its position, for a pattern the positions of its topics.
-    :ivar is_partial: there were more topics than could be named.
+    :ivar is_forgetful: there were more topics than could be named.
     """
 
     places: Mapping[Pattern, str | Mapping[str, str]] = field(default_factory=dict)
-    is_partial: bool = False
+    is_forgetful: bool = False
 
 
 def read(text: str, patterns: Sequence[Pattern]) -> After:
@@ -99,11 +94,11 @@ def read(text: str, patterns: Sequence[Pattern]) -> After:
     :raises BadRequest: it is neither, or names what the reader does not read.
     """
     entries = [entry for entry in text.split(",") if entry]
-    is_partial = MORE in entries
-    named = [entry for entry in entries if entry != MORE]
+    is_forgetful = FORGETFUL in entries
+    named = [entry for entry in entries if entry != FORGETFUL]
     if len(named) > MAX_POSITIONS:
         raise BadRequest(f"{len(named)} positions; a reader may name {MAX_POSITIONS}", path="after")
-    places: dict[Pattern, Any] = {}
+    places = _forgotten(patterns) if is_forgetful else {}
     for entry in named:
         topic, equals, position = entry.rpartition("=")
         if not equals and (len(patterns) > 1 or patterns[0].match != "exact"):
@@ -116,7 +111,12 @@ def read(text: str, patterns: Sequence[Pattern]) -> After:
             places[pattern] = position
         else:
             places.setdefault(pattern, {})[topic] = position
-    return After(places, is_partial)
+    return After(places, is_forgetful)
+
+
+def _forgotten(patterns: Sequence[Pattern]) -> dict[Pattern, Any]:
+    """What says to each pattern that it may have had topics that are not named."""
+    return {pattern: {FORGETFUL: ""} for pattern in patterns if pattern.match != "exact"}
 
 
 def read_id(text: str, patterns: Sequence[Pattern]) -> After:
@@ -128,7 +128,7 @@ def read_id(text: str, patterns: Sequence[Pattern]) -> After:
         return read(text, patterns)
     except BadRequest:
         lost = {one: str(ELSEWHERE) for one in patterns if one.match == "exact"}
-        return After(lost, is_partial=len(lost) < len(patterns))
+        return After(_forgotten(patterns) | lost)
 
 
 def _reading(topic: str, patterns: Sequence[Pattern]) -> Pattern | None:
@@ -150,7 +150,7 @@ class Places:
 
     def __init__(self) -> None:
         self._newest: OrderedDict[str, str] = OrderedDict()
-        self._is_partial = False
+        self._is_forgetful = False
         self._snapshots: list[_Snapshot] = []
         self._line: str | None = None
 
@@ -166,7 +166,7 @@ class Places:
         for topic, head in heads.items():
             self._note(topic, f"{head.partition(':')[0]}:0" if granted.snapshot else head)
         if granted.positions is None and pattern.match != "exact":
-            self._is_partial = True
+            self._is_forgetful = True
 
     def given(self, topic: str, position: str) -> None:
         """An event leaves for the reader."""
@@ -188,14 +188,14 @@ class Places:
         self._line = None
         if len(self._newest) > MAX_NAMED:
             self._newest.popitem(last=False)
-            self._is_partial = True
+            self._is_forgetful = True
 
     @property
     def line(self) -> str:
         """What gives all of it back; empty: there is nothing to give back."""
         if self._line is None:
             named = [f"{quote(topic)}={position}" for topic, position in self._newest.items()]
-            self._line = ",".join([MORE, *named] if self._is_partial and named else named)
+            self._line = ",".join([FORGETFUL, *named] if self._is_forgetful and named else named)
         return self._line
 
 

@@ -24,7 +24,7 @@ from twisted.web.server import Request
 
 from hopsack_router.doors import envelopes, jsonrpc, places, reading
 from hopsack_router.doors.bearer import token_of
-from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, reason_of
+from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, reason_of, slow_reader
 from hopsack_router.doors.effects import REALM, Join, Route
 from hopsack_router.doors.handshake import Opening
 from hopsack_router.doors.host import Host
@@ -34,7 +34,7 @@ from hopsack_router.doors.payloads import value_of
 from hopsack_router.doors.reading import Dismiss, Refuse, Start
 from hopsack_router.doors.requests import query_of, refusal_of
 from hopsack_router.doors.rfc6455 import websocket_frame
-from hopsack_router.doors.sockets import write_straight
+from hopsack_router.doors.sockets import unwritten, write_straight
 from hopsack_router.doors.websockets import (
     OPEN,
     DoorFactory,
@@ -43,7 +43,7 @@ from hopsack_router.doors.websockets import (
     Framing,
     WebSocketOptions,
 )
-from hopsack_router.routing.backlog import Channel
+from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.fanout import Delivery, Format, Outlet
 from hopsack_router.routing.links import DoorLink
 
@@ -165,13 +165,11 @@ class RawLink(DoorLink):
         if self.isOpen():
             self.outlet.socket = write_straight(self._protocol.transport, data)
 
-    def overflow(self) -> None:
-        self._protocol.end(NO_PROGRESS.number, "This connection reads too slowly.")
+    def overflow(self, why: Why, retry_after: float) -> None:
+        self._protocol.end(NO_PROGRESS.number, slow_reader(why, retry_after))
 
-    @property
-    def paused(self) -> bool:
-        """Whether the transport's buffer is full."""
-        return self._paused
+    def unwritten(self) -> int | None:
+        return unwritten(self._protocol.transport)
 
     def resumeProducing(self) -> None:
         self._protocol.progressed()

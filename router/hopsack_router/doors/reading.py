@@ -23,7 +23,7 @@ from hopsack_router.doors import places
 from hopsack_router.doors.closing import DENIED, GOING_AWAY, KICKED, UNKNOWN, CloseCode, reason_with, refused_by
 from hopsack_router.doors.effects import Join, Route
 from hopsack_router.doors.patterns import Pattern
-from hopsack_router.doors.places import FORGOTTEN, After
+from hopsack_router.doors.places import After
 from hopsack_router.routing import asked, uris
 from hopsack_router.routing.asked import Granted
 from hopsack_router.routing.farewell import Farewell
@@ -147,9 +147,9 @@ class Reader:
     def _reason(self, pattern: Pattern, granted: Granted) -> str | None:
         """Why this subscription does not resume where the reader wanted it; ``None``: it does, or was not to."""
         if pattern in self._after.places and not granted.recovered:
-            return granted.reason or NO_STREAM
-        is_forgotten = pattern.match != "exact" or pattern not in self._after.places
-        return FORGOTTEN if self._after.is_partial and is_forgotten else None
+            return granted.reason or "epoch"  # it was a stream when the reader read it
+        is_forgotten = self._after.is_forgetful and pattern not in self._after.places and granted.position is not None
+        return "trimmed" if is_forgotten else None
 
     def _refuse(self, error: RemoteError) -> list[Effect]:
         self.state = State.CLOSED
@@ -161,9 +161,6 @@ class Reader:
         self.state = State.CLOSED
         return [Dismiss(GOING_AWAY, msg.retry_after) if isinstance(msg, Farewell) else Dismiss(KICKED)]
 
-
-NO_STREAM = "no_stream"
-"""The reason of who wants to resume what is not kept."""
 
 _NO_TOPIC = frozenset(("hopsack.undeclared", "hopsack.invalid_uri"))
 """A token does not help against these: who wrote the URL must."""

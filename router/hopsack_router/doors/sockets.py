@@ -50,6 +50,13 @@ def write_straight(transport: Any, data: bytes) -> Any:
     return None
 
 
+def unwritten(transport: Any) -> int | None:
+    """Bytes that a transport holds because its peer has not taken them; ``None`` where it does not tell."""
+    if not isinstance(transport, FileDescriptor):
+        return None
+    return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+
+
 FLAGS = kinds.MSG_DONTWAIT | getattr(kinds, "MSG_NOSIGNAL", 0)  # Python ignores the signal anyway
 
 

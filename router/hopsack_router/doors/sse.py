@@ -21,8 +21,8 @@ without data for an event.
 Nothing is written before every subscription stands: what is refused is a problem document with its status, and an
 ``EventSource`` that gets one does not try again. So a browser that comes while the node stops gets an empty stream that
 tells it when to come back, and a stream that the node ends has that for its last field. Bounds: what waits for a reader
-that does not read is the link's budget (1 MiB), past it the connection is cut; every stream carries a comment each
-:data:`HEARTBEAT` seconds, so that proxies keep it and a dead reader is noticed.
+that does not read is the link's (``routing/links.py``); every stream carries a comment each :data:`HEARTBEAT` seconds,
+so that proxies keep it and a dead reader is noticed.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ from hopsack_router.doors.places import After, Places
 from hopsack_router.doors.problems import answer_problem, not_allowed
 from hopsack_router.doors.reading import Dismiss, Refuse, Start
 from hopsack_router.doors.requests import abort, check_options, peer_of, query_of, refusal_of, set_headers
-from hopsack_router.doors.sockets import write_straight
-from hopsack_router.routing.backlog import Channel
+from hopsack_router.doors.sockets import unwritten, write_straight
+from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.fanout import Delivery, Format, Outlet
 from hopsack_router.routing.links import DoorLink
 
@@ -254,24 +254,31 @@ class EventStream(DoorLink):
             return
         if self.format.frame is not chunk:
             self._request.write(data)
-        elif self._places is None:
-            self.outlet.socket = write_straight(self._request.channel.transport, data)
-        else:  # never straight: each event goes by way of joined()
-            channel: Any = self._request.channel
-            channel.transport.write(data)
+        else:
+            socket = write_straight(self._channel.transport, data)
+            # A reader of several topics is never straight: its events go through put().
+            self.outlet.socket = socket if self._places is None else None
 
-    def joined_frames(self, frames: list[bytes]) -> bytes:
-        if self._places is None:
-            return super().joined_frames(frames)
-        pieces: list[bytes] = []
+    def put(self, frames: list[bytes]) -> None:
+        super().put(frames if self._places is None else self._with_ids(frames, self._places))
+
+    def _with_ids(self, frames: list[bytes], places: Places) -> list[bytes]:
+        written: list[bytes] = []
         for frame in frames:
             if isinstance(frame, Placed):
-                self._places.given(frame.topic, frame.position)
-                pieces.append(self.format.frame(id_line(self._places.line).encode()))
-            pieces.append(frame)
-        return b"".join(pieces)
+                places.given(frame.topic, frame.position)
+                written.append(self.format.frame(id_line(places.line).encode()))
+            written.append(frame)
+        return written
 
-    def overflow(self) -> None:
+    def unwritten(self) -> int | None:
+        return unwritten(self._channel.transport) if self._open and self.format.frame is chunk else None
+
+    @property
+    def _channel(self) -> Any:
+        return self._request.channel
+
+    def overflow(self, why: Why, retry_after: float) -> None:
         self.abort()
 
     def isOpen(self) -> bool:

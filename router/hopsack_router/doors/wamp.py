@@ -42,15 +42,15 @@ from hopsack.errors import BadRequest, to_wamp
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
 from hopsack.wamp.messages import ABSENT
-from hopsack_router.doors.closing import NO_PROGRESS, NORMAL
+from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, slow_reader
 from hopsack_router.doors.frames import PING, REGULAR, Frames, Unacceptable, pong
 from hopsack_router.doors.handshake import Opening
 from hopsack_router.doors.rfc6455 import PROTOCOL_ERROR, websocket_frame
 from hopsack_router.doors.site import ARRIVAL, WebTransport
-from hopsack_router.doors.sockets import write_straight
+from hopsack_router.doors.sockets import unwritten, write_straight
 from hopsack_router.doors.websockets import OPEN, DoorFactory, DoorProtocol, DoorResource, WebSocketOptions
 from hopsack_router.routing import asked, uris
-from hopsack_router.routing.backlog import Channel
+from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.broker import to_message
 from hopsack_router.routing.deadlines import Deadlines, Lane
 from hopsack_router.routing.fanout import Delivery, Format, Outbox, Outlet
@@ -341,9 +341,11 @@ class WebSocketLink(Link, DoorProtocol):
         self.flush()
         super().end(code, reason)
 
-    def overflow(self) -> None:
-        LOG.info("closing {peer}: it reads too slowly", peer=self.peer)
-        self.drop()
+    def overflow(self, why: Why, retry_after: float) -> None:
+        super().end(NO_PROGRESS.number, slow_reader(why, retry_after))
+
+    def unwritten(self) -> int | None:
+        return unwritten(self.transport)
 
     def congested(self) -> bool:
         return self._paused
@@ -523,9 +525,11 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         self.transport.unregisterProducer()
         super().close()
 
-    def overflow(self) -> None:
-        LOG.info("closing {peer}: it reads too slowly", peer=self.peer)
+    def overflow(self, why: Why, retry_after: float) -> None:
         self.abort()
+
+    def unwritten(self) -> int | None:
+        return unwritten(self.transport)
 
 
 def with_links(factory: Any, outbox: Outbox, clock: IReactorTime) -> None:

@@ -19,21 +19,21 @@ ROOMS, ALL = Pattern("demo..told", "wildcard"), Pattern("demo.", "prefix")
 
 
 @pytest.mark.parametrize(
-    ("text", "patterns", "places", "is_partial"),
+    ("text", "patterns", "places", "is_forgetful"),
     [
         ("", (TICKER,), {}, False),
         ("abcdefgh:41", (TICKER,), {TICKER: "abcdefgh:41"}, False),
         ("demo.ticker=abcdefgh:41", (TICKER,), {TICKER: "abcdefgh:41"}, False),
         ("demo.ticker=a:1,demo.news=b:2", (TICKER, NEWS), {TICKER: "a:1", NEWS: "b:2"}, False),
         ("demo.a.told=a:1,demo.b.told=b:2", (ROOMS,), {ROOMS: {"demo.a.told": "a:1", "demo.b.told": "b:2"}}, False),
-        ("*,demo.a.told=a:1", (ROOMS,), {ROOMS: {"demo.a.told": "a:1"}}, True),
+        ("*,demo.a.told=a:1", (ROOMS,), {ROOMS: {"*": "", "demo.a.told": "a:1"}}, True),
         ("demo.a%2Cb%3D%C3%BC.told=a:1", (ROOMS,), {ROOMS: {"demo.a,b=ü.told": "a:1"}}, False),
         ("demo.a.told=a:1", (ROOMS, ALL), {ROOMS: {"demo.a.told": "a:1"}}, False),
         ("demo.a.told=a:1,demo.x=b:2", (ROOMS, ALL), {ROOMS: {"demo.a.told": "a:1"}, ALL: {"demo.x": "b:2"}}, False),
     ],
 )
-def test_what_is_given_back(text: str, patterns: tuple[Pattern, ...], places: object, is_partial: bool) -> None:
-    assert read(text, patterns) == After(places, is_partial)  # type: ignore[arg-type]
+def test_what_is_given_back(text: str, patterns: tuple[Pattern, ...], places: object, is_forgetful: bool) -> None:
+    assert read(text, patterns) == After(places, is_forgetful)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_what_cannot_be_given_back(text: str, patterns: tuple[Pattern, ...]) -> 
 
 def test_an_id_of_another_server_is_a_place_in_no_journal() -> None:
     assert read_id("17", (TICKER, NEWS)) == After({TICKER: "unknown:0", NEWS: "unknown:0"})
-    assert read_id("17", (TICKER, ROOMS)) == After({TICKER: "unknown:0"}, is_partial=True)
+    assert read_id("17", (TICKER, ROOMS)) == After({TICKER: "unknown:0", ROOMS: {"*": ""}})
     assert read_id("abcdefgh:41", (TICKER,)) == After({TICKER: "abcdefgh:41"})
 
 
@@ -125,8 +125,8 @@ def test_more_topics_than_an_id_names() -> None:
 
     given_back = read(places.line, (ROOMS,))
 
-    assert given_back.is_partial
-    assert set(given_back.places[ROOMS]) == {f"demo.{number}.told" for number in range(1, MAX_NAMED + 1)}
+    assert given_back.is_forgetful
+    assert set(given_back.places[ROOMS]) == {"*", *(f"demo.{number}.told" for number in range(1, MAX_NAMED + 1))}
 
 
 def test_more_streams_than_anybody_names() -> None:

@@ -51,22 +51,22 @@ def test_it_resumes_and_tells_what_it_cannot() -> None:
         ((ticker, grants[0]), (rooms, grants[1]), (news, grants[2])),
         (
             {"topic": "demo..told", "recovered": False, "reason": "trimmed"},
-            {"topic": "demo.news", "recovered": False, "reason": "no_stream"},
+            {"topic": "demo.news", "recovered": False, "reason": "epoch"},
         ),
     )
 
 
 def test_topics_that_an_id_could_not_name_are_lost() -> None:
-    ticker, rooms = Pattern("demo.ticker", "exact"), Pattern("demo..told", "wildcard")
-    after = After({ticker: "abcdefgh:41", rooms: {"demo.hall.told": "abcdefgh:7"}}, is_partial=True)
-    reader = Reader((ticker, rooms), after=after)
+    ticker, other, news = (Pattern(f"demo.{name}", "exact") for name in ("ticker", "other", "news"))
+    reader = Reader((ticker, other, news), after=After({ticker: "abcdefgh:41"}, is_forgetful=True))
     reader.joined()
 
     reader.routed(Subscribed(1, 71, Granted("abcdefgh:41", recovered=True)))
-    [start] = reader.routed(Subscribed(2, 72, Granted(positions={"demo.hall.told": "abcdefgh:7"}, recovered=True)))
+    reader.routed(Subscribed(2, 72, Granted("abcdefgh:7")))
+    [start] = reader.routed(Subscribed(3, 73, Granted()))
 
     assert isinstance(start, Start)
-    assert start.lost == ({"topic": "demo..told", "recovered": False, "reason": "forgotten"},)
+    assert start.lost == ({"topic": "demo.other", "recovered": False, "reason": "trimmed"},)
 
 
 def test_one_refusal_refuses_all() -> None:
