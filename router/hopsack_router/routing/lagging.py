@@ -32,7 +32,6 @@ from hopsack_router.routing.fanout import Delivery
 from hopsack_router.routing.followers import Follower, Followers
 from hopsack_router.routing.following import Deliver, Following, Read
 from hopsack_router.routing.pace import Pace
-from hopsack_router.routing.showing import Showing
 from hopsack_router.streams import Gone, Page, Position, Stored
 
 if TYPE_CHECKING:
@@ -204,7 +203,7 @@ class Lagging:
         for channel in channels:
             other = self.followers.of(channel)
             if other is not None and other is not follower:
-                _take_over(follower, other)
+                follower.take_over(other)  # type: ignore[arg-type]  # a topic is a stream or none: both are of one kind
                 self.followers.replace(other, follower)
             first = self.backlog.hand_over(channel)
             if first is not None and isinstance(follower, Following):
@@ -360,11 +359,3 @@ class Lagging:
 
 def _rate_of(one: _Paced) -> float:
     return one.pace.rate or inf
-
-
-def _take_over(follower: Follower, other: Follower) -> None:
-    """A topic is a stream or none, so both are of one kind."""
-    if isinstance(follower, Following) and isinstance(other, Following):
-        follower.take_over(other)
-    elif isinstance(follower, Showing) and isinstance(other, Showing):
-        follower.take_over(other)
