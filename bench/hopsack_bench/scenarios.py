@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from hopsack_bench import costs, events, joins, journal, library, rpc
+from hopsack_bench import costs, events, joins, journal, library, recovery, rpc
 from hopsack_bench.costs import Crowd
 from hopsack_bench.events import Load
 from hopsack_bench.samples import Figure, Sample
@@ -33,6 +33,7 @@ class Size:
     idle: int
     rate: float
     crowd: Crowd
+    recovery: recovery.Plan
     counts: bool
 
 
@@ -46,6 +47,7 @@ FULL = Size(
     idle=10_000,
     rate=2000,
     crowd=costs.CROWD,
+    recovery=recovery.Plan(kills=20, readers=2, rate=60, quiet=2.0),
     counts=True,
 )
 """What the figures in docs and targets were made with."""
@@ -60,6 +62,7 @@ QUICK = Size(
     idle=100,
     rate=200,
     crowd=Crowd(10, 10, 10),
+    recovery=recovery.Plan(kills=2, readers=1, rate=30, quiet=0.5),
     counts=False,
 )
 """Shows in a few seconds that everything works."""
@@ -75,6 +78,8 @@ class Scenario:
     :ivar main: the figure that ratios are made of.
     :ivar versus: the subjects that every other is compared with, with a short name for the column.
     :ivar subjects: all that take part, with the name of each one's server and its title.
+    :ivar is_drawn: whether there is a chart of its main figure.
+    :ivar is_once: it is no comparison, and has one round.
     """
 
     name: str
@@ -84,6 +89,8 @@ class Scenario:
     subjects: Mapping[str, tuple[str, str]]
     run: Callable[[Size], Run]
     main: str = "cpu_us"
+    is_drawn: bool = True
+    is_once: bool = False
 
 
 _WAITS = (Figure("p50_ms", "p50 ms", "time"), Figure("p99_ms", "p99 ms", "time"), Figure("p999_ms", "p99.9 ms", "time"))
@@ -116,6 +123,18 @@ _JOINS = (
 _MEMORY = (Figure("kib", "KiB per connection", "kib"), Figure("server_mib", "server MiB", "plain"))
 _COST = (Figure("cpu_us", "CPU µs", "us"),)
 _JOURNAL = (Figure("cpu_us", "CPU µs per event", "us"), Figure("per_second", "events/s", "count"), *_WAITS[:2])
+_RECOVERY = (
+    Figure("acknowledged", "events acknowledged", "count"),
+    Figure("deliveries", "deliveries", "count"),
+    Figure("visits", "connections", "count"),
+    Figure("disturbances", "disturbances", "count"),
+    Figure("lost", "lost", "count"),
+    Figure("doubled", "doubled", "count"),
+    Figure("wrong", "otherwise wrong", "count"),
+    Figure("ready_s", "s to ready", "time"),
+    Figure("level_s", "s to level, p50", "time"),
+    Figure("level_max_s", "s to level, max", "time"),
+)
 
 _DOORS = ("hopsack-raw", "hopsack-json", "hopsack-msgpack", "stock-json", "stock-msgpack", "floor")
 _PEERS = ("nats-ws", "nats-tcp", "nchan", "ws", "socketio")
@@ -211,6 +230,17 @@ _ROWS = (
         {"jetstream": "jetstream"},
         {name: (kind.peer, kind.title) for name, kind in journal.KINDS.items()},
         lambda size: partial(journal.measure, seconds=size.seconds),
+    ),
+    Scenario(
+        "recovery",
+        "Recovery: writers and readers on every door, disturbed, and the node killed",
+        _RECOVERY,
+        {},
+        {"hopsack": ("hopsack", "Hopsack")},
+        lambda size: partial(recovery.measure, plan=size.recovery),
+        main="acknowledged",
+        is_drawn=False,
+        is_once=True,
     ),
 )
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ROWS}

@@ -37,7 +37,7 @@ def reads(history: History, reader: str, *events: Told, start: int = 0, placed: 
 
 
 def kinds(history: History) -> dict[str, int]:
-    return dict(history.judge().counts)
+    return {str(kind): count for kind, count in history.judge().counts.items()}
 
 
 @pytest.mark.parametrize("told", [True, False])
