@@ -149,3 +149,18 @@ class Page:
     end: bool
     first: Position | None
     last: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much there is of a topic.
+
+    :ivar first: the oldest event; ``None``: there is none. :ivar head: the newest. :ivar size: nominal bytes.
+    :ivar keys: newest values.
+    """
+
+    first: Position | None
+    head: Position
+    events: int
+    size: int
+    keys: int
