@@ -400,19 +400,19 @@ class WatchUnknownRoot(DeclaredError):
 
 ALERTS_CLEARED: Topic[Alert] = Topic("alerts.cleared", Alert)
 """A value that had raised an alert fell below the level that clears it."""
-ALERTS_RAISED: Topic[Alert] = Topic("alerts.raised", Alert)
+ALERTS_RAISED: Topic[Alert] = Topic("alerts.raised", Alert, latest=("id",))
 """A value stayed above its threshold, or somebody acknowledged that it does."""
 CHAT_ROOM_ROOM: Topic[ChatMessage] = Topic("chat.room.{room}", ChatMessage)
 """Somebody said something in a room."""
-DEMO_CLOCK: Topic[DemoClock] = Topic("demo.clock", DemoClock)
+DEMO_CLOCK: Topic[DemoClock] = Topic("demo.clock", DemoClock, latest=())
 """The time, as often as a program likes to tell it."""
-DEMO_LISTING: Topic[tuple[str, ...]] = Topic("demo.listing", tuple[str, ...])
+DEMO_LISTING: Topic[tuple[str, ...]] = Topic("demo.listing", tuple[str, ...], latest=())
 """The names in a folder."""
 DEMO_TEXT: Topic[str] = Topic("demo.text", str)
 """Any text."""
-HOST_METRICS: Topic[HostSample] = Topic("host.metrics", HostSample)
+HOST_METRICS: Topic[HostSample] = Topic("host.metrics", HostSample, latest=("host",))
 """One sample of a host's load."""
-PRESENCE_COUNT: Topic[PresenceCount] = Topic("presence.count", PresenceCount)
+PRESENCE_COUNT: Topic[PresenceCount] = Topic("presence.count", PresenceCount, latest=())
 """How many sessions there are."""
 PRESENCE_JOINED: Topic[PresenceMember] = Topic("presence.joined", PresenceMember)
 """A session joined."""

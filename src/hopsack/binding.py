@@ -140,7 +140,8 @@ class Binding:
         :raises hopsack.errors.Invalid: the payload is not of the type.
         """
         arguments: dict[str, Any] = self._components(publication.topic) if self.names else {}
-        data = read(payload, self.type, where=publication.topic)
+        # What tells a deletion holds the key's fields alone, which need not make the type.
+        data = read(payload, None if publication.deleted else self.type, where=publication.topic)
         if self.input is not None:
             arguments[self.input] = data
         if self.facts is not None:
@@ -174,6 +175,10 @@ def event_of(publication: Publication, data: Any) -> Event[Any]:
         publisher=publication.publisher,
         publisher_authid=publication.publisher_authid,
         publisher_role=publication.publisher_role,
+        position=publication.position,
+        deleted=publication.deleted,
+        retained=publication.retained,
+        time=publication.time,
         data=data,
     )
 

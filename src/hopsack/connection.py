@@ -8,7 +8,8 @@
 
 When a link is lost, what was in flight fails with :exc:`~hopsack.errors.OutcomeUnknown`. While there is none, calls and
 acknowledged publications wait for one within their own deadline; a publication that is not acknowledged fails at once
-with :exc:`~hopsack.errors.Disconnected`, for nobody could be told of its loss later.
+with :exc:`~hopsack.errors.Disconnected`, for nobody could be told of its loss later. A publication with a key is sent
+again on the next link instead, for the node takes a second one with the same key for the first.
 
 Bounds: ``in_flight`` requests (10,000) may be under way or wait for a link, and ``buffer`` bytes (16 MiB) may wait
 unsent; one more is refused with :exc:`~hopsack.errors.Overloaded` and the numbers.
@@ -23,23 +24,28 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar, assert_never, overload
 
+from hopsack import backoff
 from hopsack import session as on
 from hopsack.address import Address
 from hopsack.binding import Binding, Pattern
 from hopsack.contracts.refs import Procedure, Topic
 from hopsack.deadlines import Deadlines
-from hopsack.errors import Deadline, Disconnected, HopsackError, OutcomeUnknown, Overloaded
+from hopsack.errors import Deadline, Disconnected, HopsackError, OutcomeUnknown, Overloaded, UsageError
+from hopsack.history import READ, page_of
 from hopsack.keeper import Closed, Connected, Dial, Keeper, State, Waiting, settle, settle_error
+from hopsack.latest import LatestMap, Sink
 from hopsack.link import Carrier, dial
 from hopsack.options import Options
+from hopsack.position import places_of
 from hopsack.raw import RawSession
-from hopsack.requests import Requests, partly
+from hopsack.requests import Requests, concrete, partly
+from hopsack.resuming import Page, Read, Recovery
 from hopsack.serving import Serving
 from hopsack.standing import Feed, Registration, Standing, Wanted
 from hopsack.subscription import Subscription
@@ -47,7 +53,7 @@ from hopsack.threads import Threads, ThreadsLike
 from hopsack.wamp.codec import CODECS
 from hopsack.wamp.session import WampSession
 
-__all__ = ["AGENT", "REALM", "Connection", "connect", "dialer"]
+__all__ = ["AGENT", "REALM", "REPEATABLE", "Connection", "connect", "dialer"]
 
 log = logging.getLogger("hopsack")
 
@@ -56,6 +62,9 @@ I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
 REALM = "hopsack"
+
+REPEATABLE = 110.0
+"""Seconds in which a publication with a key is sent again: the node knows the key for 120 s."""
 
 try:
     AGENT = f"hopsack-python/{version('hopsack')}"
@@ -139,15 +148,39 @@ class Connection(Requests):
 
     # ---- publish and call: hopsack.requests -------------------------------------------------------------------------
 
-    def _tell(self, uri: str, data: Any) -> None:
+    def _tell(self, event: on.PublishRequested) -> None:
         carrier = self._keeper.carrier
         if carrier is None:
-            raise self._keeper.trouble(f"{uri}: not sent")
-        carrier.check_room(uri)
-        carrier.take(on.PublishRequested(None, uri, data))
+            raise self._keeper.trouble(f"{event.topic}: not sent")
+        carrier.check_room(event.topic)
+        carrier.take(event)
 
-    async def _request(self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None) -> Any:
+    async def _request(
+        self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None, *, is_repeatable: bool = False
+    ) -> Any:
         seconds = self.options.timeout if timeout is None else timeout
+        if is_repeatable:
+            return await self._request_again(make, where, seconds)
+        return await self._request_once(make, where, seconds)
+
+    async def _request_again(self, make: Callable[[on.Ticket], on.Input], where: str, seconds: float) -> Any:
+        """Send it on every new link until it is answered, as long as the node knows what it has seen before."""
+        begun = self._loop.time()
+        ends, repeatable = begun + seconds, begun + REPEATABLE
+        unknown: OutcomeUnknown | None = None
+        while True:
+            try:
+                return await self._request_once(make, where, ends - self._loop.time())
+            except OutcomeUnknown as error:
+                unknown = error
+            except Disconnected:
+                if unknown is None:
+                    raise
+                raise unknown from None  # what was sent once may have been done
+            if self._loop.time() >= min(ends, repeatable):
+                raise unknown
+
+    async def _request_once(self, make: Callable[[on.Ticket], on.Input], where: str, seconds: float) -> Any:
         if self._requests >= self.options.in_flight:
             raise Overloaded(
                 f"{self._requests} requests are under way, and the limit is {self.options.in_flight}",
@@ -186,6 +219,7 @@ class Connection(Requests):
             async with asyncio.timeout_at(ends):
                 while self._keeper.carrier is None:
                     await self._keeper.opened()
+                    await asyncio.sleep(0)  # a link that has just been lost may still count as open
         except TimeoutError:
             raise self._keeper.trouble(f"{where}: not sent") from None
         return self._keeper.carrier
@@ -199,6 +233,9 @@ class Connection(Requests):
         handler: Callable[..., Any] | None = None,
         *,
         match: on.Match = "exact",
+        after: str | Mapping[str, str] | None = None,
+        max_rate: float | None = None,
+        on_recovery: Callable[[Recovery], object] | None = None,
         inline: bool = False,
         timeout: float | None = None,
         **params: str,
@@ -211,6 +248,9 @@ class Connection(Requests):
         *,
         match: on.Match = "exact",
         type: Any = None,
+        after: str | Mapping[str, str] | None = None,
+        max_rate: float | None = None,
+        on_recovery: Callable[[Recovery], object] | None = None,
         inline: bool = False,
         timeout: float | None = None,
         **params: str,
@@ -222,6 +262,9 @@ class Connection(Requests):
         *,
         match: on.Match = "exact",
         type: Any = None,
+        after: str | Mapping[str, str] | None = None,
+        max_rate: float | None = None,
+        on_recovery: Callable[[Recovery], object] | None = None,
         inline: bool = False,
         timeout: float | None = None,
         **params: str,
@@ -231,24 +274,106 @@ class Connection(Requests):
         :param handler: see :mod:`hopsack.binding` for what it may ask for. What it raises is logged.
         :param match: ``prefix`` (``"a."``) or ``wildcard`` (``"a..c"``); components in braces make a wildcard too.
         :param type: of the payload, if the handler's annotation does not say.
+        :param after: go on after an event that an earlier program had: its ``position``; for a pattern, the last one of
+            each topic.
+        :param max_rate: events a second at most; of those that come faster, the newest of each key. Where several
+            subscriptions share a topic, the fastest counts.
+        :param on_recovery: called in the order of the events, each time that it went on after an interruption.
         :param inline: run a plain function on the loop; it must not block.
-        :raises RemoteError: the node refuses it.
+        :raises RemoteError: the node refuses it. :raises UsageError: no position, or a rate where the door has none.
         """
         declared = type if type is not None else getattr(topic, "payload", None)
         pattern = Pattern.of(partly(topic, params), match)
         binding = None
         if handler is not None:
             binding = Binding.of(handler, pattern, facts=on.Event, declared=declared, inline=inline)
-        reader: Subscription[Any] = Subscription(pattern.uri, pattern.match, declared, self._leave)
-        feed = self._standing.feed(reader)
-        try:
-            await self._granted(feed.granted, pattern.uri, timeout)
-        except BaseException:
-            await self._leave(reader)
-            raise
+        reader: Subscription[Any] = Subscription(
+            pattern.uri,
+            pattern.match,
+            declared,
+            self._leave,
+            places=places_of(pattern.uri, pattern.match, after),
+            max_rate=max_rate,
+            read_back=self._read_back,
+            limited=self._limit,
+            on_recovery=on_recovery,
+        )
+        await self._begin(reader, timeout)
         if binding is not None:
             reader.task = self._loop.create_task(self._read(reader, binding), name=f"subscriber of {pattern.uri}")
         return reader
+
+    async def map(
+        self,
+        topic: str | Topic[Any],
+        *,
+        key: str | tuple[str, ...] | None = None,
+        type: Any = None,
+        max_rate: float | None = None,
+        timeout: float | None = None,
+        **params: str,
+    ) -> LatestMap:
+        """The newest value of each key of a ``latest`` topic, kept up to date; returns when all keys are in.
+
+        :param key: the field, or fields, that the contract names; ``()`` where it says ``latest: true``. A
+            :class:`~hopsack.contracts.refs.Topic` knows them by itself.
+        :param type: of the values; a :class:`~hopsack.contracts.refs.Topic` knows it by itself.
+        :param max_rate: events a second at most, the newest of each key.
+        :raises RemoteError: the node refuses it. :raises UsageError: it keeps no newest values of this topic.
+        """
+        uri = concrete(topic, params)
+        declared = type if type is not None else getattr(topic, "payload", None)
+        found = key if key is not None else getattr(topic, "latest", None)
+        if found is None:
+            raise UsageError(f"{uri}: nothing says which fields tell its values apart: name them with key=")
+        fields = (found,) if isinstance(found, str) else tuple(found)
+        latest = LatestMap(uri, fields, declared, self._renew, self._leave, limited=self._limit, max_rate=max_rate)
+        await self._begin(latest.sink, timeout)
+        try:
+            await self._granted(latest.filled, uri, timeout)
+        except BaseException:
+            await self._leave(latest.sink)
+            raise
+        return latest
+
+    async def _begin(self, reader: Subscription[Any], timeout: float | None) -> None:
+        try:
+            feed = self._standing.feed(reader)
+            await self._granted(feed.granted, reader.topic, timeout)
+            await self._limit(reader)
+        except BaseException:
+            await self._leave(reader)
+            raise
+
+    def _renew(self, reader: Sink) -> None:
+        feed = self._standing.feed_of(reader)
+        if feed is not None:
+            self._standing.renew(feed)
+
+    async def _limit(self, reader: Subscription[Any]) -> None:
+        feed = self._standing.feed_of(reader)
+        if feed is not None:
+            await self._pace(feed)
+
+    async def _pace(self, feed: Feed) -> None:
+        """Tell the node how fast its events may come, where it was told something else; a later grant does it, too."""
+        carrier, number, rate, seconds = self._keeper.carrier, feed.id, feed.pace, self.options.timeout
+        if carrier is None or number is None or rate == feed.rate:
+            return
+        before, feed.rate = feed.rate, rate
+        for reader in feed.readers:
+            reader.thin(True)
+        try:
+            make = partial(_limiting, number, rate)
+            await self._outcome(carrier, make, feed.topic, seconds, seconds)
+        except (Disconnected, OutcomeUnknown):
+            return
+        except HopsackError:
+            feed.rate = before
+            raise
+        finally:
+            for reader in feed.readers:
+                reader.thin(feed.rate is not None)
 
     async def _granted(self, granted: asyncio.Future[None], where: str, timeout: float | None) -> None:
         if isinstance(self.state, Closed):
@@ -263,9 +388,12 @@ class Connection(Requests):
             raise Deadline(f"no answer within {seconds:g} s", where=where) from None
 
     async def _leave(self, reader: Subscription[Any]) -> None:
+        shared = self._standing.feed_of(reader)
         feed = self._standing.leave(reader)
         if feed is not None:
             await self._give_back(feed)
+        elif shared is not None and shared.readers:
+            await self._pace(shared)
 
     async def _give_back(self, wanted: Wanted) -> None:
         """Undo a grant; a link that is lost meanwhile has undone it."""
@@ -290,12 +418,34 @@ class Connection(Requests):
         try:
             while (item := await reader.take()) is not None:
                 publication, payload = item
+                if publication.deleted and binding.facts is None:
+                    continue  # nothing would tell the handler that it is a deletion
                 try:
                     await binding.run(binding.for_event(payload, publication), self.threads)
                 except Exception:
                     log.exception("the subscriber of %s failed on an event of %s", reader.topic, publication.topic)
         except HopsackError as error:
             log.error("no longer subscribed to %s: %s", reader.topic, error)
+
+    # ---- reading back ------------------------------------------------------------------------------------------------
+
+    def _read_back(self, reader: Subscription[Any], wanted: Read) -> None:
+        if wanted.attempt:
+            pause = backoff.delay(wanted.attempt - 1, self.options.chance())
+            self._loop.call_later(pause, self._ask_page, reader, wanted)
+        else:
+            self._ask_page(reader, wanted)
+
+    def _ask_page(self, reader: Subscription[Any], wanted: Read) -> None:
+        carrier, seconds = self._keeper.carrier, self.options.timeout
+        if carrier is None:
+            return  # the next link reads
+        ticket: asyncio.Future[Any] = self._loop.create_future()
+        query = {"topic": wanted.topic, "after": str(wanted.after), "limit": wanted.limit}
+        carrier.take(on.CallRequested(ticket, READ, query))
+        lane = self._deadlines.begin(ticket, seconds, partial(_expire, ticket, carrier, READ, seconds))
+        ticket.add_done_callback(lane.end)
+        ticket.add_done_callback(partial(_paged, reader, wanted))
 
     # ---- register ----------------------------------------------------------------------------------------------------
 
@@ -365,11 +515,11 @@ class Connection(Requests):
                 caller: asyncio.Future[Any] = effect.ticket  # type: ignore[assignment]
                 if not caller.done():
                     caller.set_result(effect.payload)
-            case on.Confirm(ticket, number):
+            case on.Confirm(ticket, number, told):
                 if isinstance(ticket, (Feed, Registration)):
-                    self._standing.confirm(ticket, number)
+                    self._standing.confirm(ticket, number, told)
                 else:
-                    settle(ticket, number)  # type: ignore[arg-type]
+                    settle(ticket, told or number)  # type: ignore[arg-type]
             case on.Reject(ticket, error):
                 if isinstance(ticket, (Feed, Registration)):
                     self._standing.reject(ticket, error)
@@ -378,6 +528,8 @@ class Connection(Requests):
             case on.Withheld(topic, reason, size):
                 bytes_ = "" if size is None else f", {size} bytes"
                 log.warning("an event of %s came without its payload: %s%s", topic, reason, bytes_)
+            case on.Skipped(number, topic, count):
+                self._standing.skipped(number, topic, count)
             case on.Interrupt(invocation):
                 self._serving.interrupt(invocation)
             case on.Revoke():
@@ -394,6 +546,19 @@ class Connection(Requests):
 def _expire(ticket: asyncio.Future[Any], carrier: Carrier, where: str, seconds: float) -> None:
     settle_error(ticket, Deadline(f"no answer within {seconds:g} s", where=where))
     carrier.take(on.CallAbandoned(ticket))
+
+
+def _paged(reader: Subscription[Any], wanted: Read, ticket: asyncio.Future[Any]) -> None:
+    page: Page | HopsackError
+    try:
+        page = page_of(wanted.topic, ticket.result())
+    except HopsackError as error:
+        page = error
+    reader.paged(wanted, page)
+
+
+def _limiting(number: int, rate: float | None, ticket: on.Ticket) -> on.Input:
+    return on.RateRequested(ticket, number, rate)
 
 
 def _undoing(wanted: Wanted, number: int, ticket: on.Ticket) -> on.Input:

@@ -99,6 +99,7 @@ class Keeper:
         self._loop = asyncio.get_running_loop()
         self._turned: asyncio.Future[None] = self._loop.create_future()
         self._task: asyncio.Task[None] | None = None
+        self._life: asyncio.Future[str] | None = None
         self._is_stopping = False
 
     # ---- state -------------------------------------------------------------------------------------------------------
@@ -185,7 +186,7 @@ class Keeper:
         carrier: Carrier | None = None
         try:
             async with asyncio.timeout(self._options.open_timeout):
-                carrier = await self._dial(partial(self._obey, verdict), partial(settle, lost))
+                carrier = await self._dial(partial(self._obey, verdict), partial(self._drop, lost))
                 await asyncio.wait((lost, verdict), return_when=asyncio.FIRST_COMPLETED)
             return await self._judge(carrier, lost, verdict)
         except TimeoutError:
@@ -209,7 +210,7 @@ class Keeper:
         if lost.done():
             return _Life(lost.result(), carrier.retry_after, final=carrier.refusal)
         since = self._loop.time()
-        self.carrier = carrier
+        self.carrier, self._life = carrier, lost
         carrier.obeyed_by(self._kept.obey)
         try:
             self._kept.joined(carrier)
@@ -218,9 +219,17 @@ class Keeper:
             self._turn(Connected(join.identity))
             reason = await lost
         finally:
+            if self.carrier is not None:
+                self.carrier = None
+                self._kept.lost()
+        return _Life(reason, carrier.retry_after, self._loop.time() - since)
+
+    def _drop(self, lost: asyncio.Future[str], reason: str) -> None:
+        """The link is gone: from this moment on, and not from when the task that waits for it runs."""
+        settle(lost, reason)
+        if self.carrier is not None and self._life is lost:
             self.carrier = None
             self._kept.lost()
-        return _Life(reason, carrier.retry_after, self._loop.time() - since)
 
     def _obey(self, verdict: asyncio.Future[on.Join | on.Refuse], effect: on.Effect) -> None:
         if type(effect) is on.Join or type(effect) is on.Refuse:

@@ -3,16 +3,22 @@
     -> hopsack.hello {token?}                <- {session, authid, role, realm, server} | error, then close 4401
     -> <procedure> input                     <- result | error
     -> hopsack.cancel {id}                      (notification; the call is then answered with hopsack.canceled)
-    -> hopsack.publish {topic, data}         <- {} | error, unless it is a notification
-    -> hopsack.subscribe {topic, match?}     <- {subscription, recovered}
-    <- event {topic, data}                      (notification, once per connection whatever matches)
+    -> hopsack.publish {topic, data, key?,   <- {position?} | error, unless it is a notification
+           delete?}
+    -> hopsack.subscribe {topic, match?,     <- {subscription, recovered, reason?, position(s)?, snapshot?}
+           after?, max_rate?}
+    <- event {topic, data, position?, deleted?} (notification, once per connection whatever matches)
+    <- gap {topic, dropped}                     (notification; this session reads too slowly)
+    -> hopsack.rate {subscription, max_rate} <- {}
     -> hopsack.register {procedure}          <- {registration}
     <- <procedure> input                     -> result | error
     <- hopsack.cancel {id}                      (notification; nobody waits for the answer any more)
 
 It takes and gives the vocabulary of :mod:`hopsack.session`, as the WAMP machine does. What the raw door does not have
 is refused (patterns of procedures) or left to the node (how a procedure is shared; the facts about publisher and
-caller). ``tests/conversations/`` holds this protocol as recorded conversations; ``docs/protocol.md`` explains it.
+caller). The newest values that the answer to a subscription announces (``snapshot``) are its own alone: they are told
+apart here, by their number and by where the answer says that reading begins. ``tests/conversations/`` holds this
+protocol as recorded conversations; ``docs/protocol.md`` explains it.
 
 Bounds: as many requests are remembered as the connection lets be in flight; the session adds no queue of its own.
 """
@@ -35,6 +41,7 @@ from hopsack.errors import (
     UsageError,
     from_details,
 )
+from hopsack.position import Position, parse
 
 __all__ = ["RawSession", "State", "matches"]
 
@@ -71,6 +78,13 @@ class _Frame(msgspec.Struct, frozen=True):
 class _Event(msgspec.Struct, frozen=True):
     topic: str
     data: Raw = ABSENT
+    position: str | None = None
+    deleted: bool = False
+
+
+class _Gap(msgspec.Struct, frozen=True):
+    topic: str
+    dropped: int | None = None
 
 
 class _Cancelled(msgspec.Struct, frozen=True):
@@ -79,6 +93,19 @@ class _Cancelled(msgspec.Struct, frozen=True):
 
 class _Subscribed(msgspec.Struct, frozen=True):
     subscription: int
+    recovered: bool = False
+    reason: str | None = None
+    position: str | None = None
+    positions: dict[str, str] | None = None
+    snapshot: int | None = None
+
+    def grant(self, topic: str) -> on.Grant:
+        texts = {topic: self.position} if self.position is not None else self.positions
+        return on.Grant(self.recovered, self.reason, None if texts is None else _places(texts), self.snapshot)
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    position: str | None = None
 
 
 class _Registered(msgspec.Struct, frozen=True):
@@ -100,6 +127,17 @@ class _Json(msgspec.Struct, frozen=True):
             return msgspec.json.decode(self.raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Invalid(f"not a JSON value: {error}", path="") from error
+
+
+class _Snapshot(msgspec.Struct):
+    """Newest values on their way to one subscription. ``left``: how many. ``heads``: where what is live begins."""
+
+    left: int
+    heads: Mapping[str, Position]
+
+    def takes(self, topic: str, position: str | None) -> bool:
+        place, head = parse(position), self.heads.get(topic)
+        return place is None or head is None or place.epoch != head.epoch or place <= head
 
 
 class _Pending(msgspec.Struct, frozen=True):
@@ -125,6 +163,7 @@ class RawSession:
         self._pending: dict[int, _Pending] = {}
         self._calls: dict[on.Ticket, int] = {}
         self._subscriptions: dict[int, tuple[str, on.Match]] = {}
+        self._snapshots: dict[int, _Snapshot] = {}
         self._registrations: dict[str, int] = {}
         self._in_hand: set[int] = set()
 
@@ -177,23 +216,45 @@ class RawSession:
 
     def _publish(self, event: on.PublishRequested) -> list[on.Effect]:
         params = {"topic": event.topic, "data": event.value}
+        if event.key is not None:
+            params["key"] = event.key
+        if event.delete:
+            params["delete"] = True
         if event.ticket is None:
             return [self._tell("hopsack.publish", params)]
-        return self._ask(
-            "hopsack.publish", params, event.ticket, self._confirm(event.ticket), where=event.topic, may_have_run=True
-        )
+
+        def grant(result: Raw) -> list[on.Effect]:
+            position = msgspec.json.decode(result, type=_Taken).position
+            return [on.Confirm(event.ticket, 0, on.Published(None, position))]
+
+        return self._ask("hopsack.publish", params, event.ticket, grant, where=event.topic, may_have_run=True)
 
     def _subscribe(self, event: on.SubscribeRequested) -> list[on.Effect]:
         def grant(result: Raw) -> list[on.Effect]:
-            number = msgspec.json.decode(result, type=_Subscribed).subscription
+            answer = msgspec.json.decode(result, type=_Subscribed)
+            number, told = answer.subscription, answer.grant(event.topic)
             self._subscriptions[number] = (event.topic, event.match)
-            return [on.Confirm(event.ticket, number)]
+            if told.snapshot:
+                self._snapshots[number] = _Snapshot(told.snapshot, told.positions or {})
+            return [on.Confirm(event.ticket, number, told)]
 
-        params = {"topic": event.topic} | ({} if event.match == "exact" else {"match": event.match})
+        params: dict[str, Any] = {"topic": event.topic}
+        if event.match != "exact":
+            params["match"] = event.match
+        if event.after:
+            texts = {topic: str(position) for topic, position in event.after.items()}
+            params["after"] = texts[event.topic] if event.match == "exact" else texts
+        if event.rate is not None:
+            params["max_rate"] = event.rate
         return self._ask("hopsack.subscribe", params, event.ticket, grant, where=event.topic)
+
+    def _set_rate(self, event: on.RateRequested) -> list[on.Effect]:
+        params = {"subscription": event.subscription, "max_rate": event.rate}
+        return self._ask("hopsack.rate", params, event.ticket, self._confirm(event.ticket))
 
     def _unsubscribe(self, event: on.UnsubscribeRequested) -> list[on.Effect]:
         self._subscriptions.pop(event.subscription, None)
+        self._snapshots.pop(event.subscription, None)
         params = {"subscription": event.subscription}
         return self._ask("hopsack.unsubscribe", params, event.ticket, self._confirm(event.ticket))
 
@@ -270,12 +331,15 @@ class RawSession:
     def _notification(self, method: str, params: Raw) -> list[on.Effect]:
         if method == "event" and self.state is State.JOINED:
             event = msgspec.json.decode(params, type=_Event)
-            publication, payload = on.Publication(event.topic), _Json(event.data)
-            return [
-                on.Deliver(number, publication, payload)
-                for number, (pattern, match) in self._subscriptions.items()
-                if matches(event.topic, pattern, match)
-            ]
+            payload = _Json(event.data)
+            if self._snapshots and (number := self._awaits(event)) is not None:
+                newest = on.Publication(event.topic, position=event.position, deleted=event.deleted, retained=True)
+                return [on.Deliver(number, newest, payload)]
+            publication = on.Publication(event.topic, position=event.position, deleted=event.deleted)
+            return [on.Deliver(number, publication, payload) for number in self._covering(event.topic)]
+        if method == "gap" and self.state is State.JOINED:
+            gap = msgspec.json.decode(params, type=_Gap)
+            return [on.Skipped(number, gap.topic, gap.dropped) for number in self._covering(gap.topic)]
         if method == "hopsack.cancel":
             number = msgspec.json.decode(params, type=_Cancelled).id
             if number in self._in_hand:
@@ -283,6 +347,19 @@ class RawSession:
                 return [on.Interrupt(number)]
         # A notification of a later version: it asks for nothing, and may be ignored.
         return []
+
+    def _covering(self, topic: str) -> list[int]:
+        return [number for number, (pattern, match) in self._subscriptions.items() if matches(topic, pattern, match)]
+
+    def _awaits(self, event: _Event) -> int | None:
+        """Whose snapshot an event belongs to: of one topic, all newest values come before what is live."""
+        for number, snapshot in self._snapshots.items():
+            if matches(event.topic, *self._subscriptions[number]) and snapshot.takes(event.topic, event.position):
+                snapshot.left -= 1
+                if snapshot.left == 0:
+                    del self._snapshots[number]
+                return number
+        return None
 
     def _request(self, number: int | str, procedure: str, params: Raw) -> list[on.Effect]:
         registration = self._registrations.get(procedure)
@@ -335,6 +412,10 @@ def matches(topic: str, pattern: str, match: on.Match) -> bool:
     return len(parts) == len(wanted) and all(not want or want == part for part, want in zip(parts, wanted, strict=True))
 
 
+def _places(texts: Mapping[str, str]) -> dict[str, Position]:
+    return {topic: place for topic, text in texts.items() if (place := parse(text)) is not None}
+
+
 def _params(value: Any) -> dict[str, Any]:
     return {} if value is None else {"params": value}
 
@@ -363,6 +444,7 @@ _INPUTS: Mapping[tuple[State, type], Callable[[RawSession, Any], list[on.Effect]
     (State.JOINED, on.CallAbandoned): _S._abandon,
     (State.JOINED, on.PublishRequested): _S._publish,
     (State.JOINED, on.SubscribeRequested): _S._subscribe,
+    (State.JOINED, on.RateRequested): _S._set_rate,
     (State.JOINED, on.UnsubscribeRequested): _S._unsubscribe,
     (State.JOINED, on.RegisterRequested): _S._register,
     (State.JOINED, on.UnregisterRequested): _S._unregister,

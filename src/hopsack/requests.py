@@ -1,4 +1,4 @@
-"""What a program asks of the fabric: publish and call, in the same words for connections and services."""
+"""What a program asks of the fabric: publish, call, read back; in the same words for connections and services."""
 
 # A timeout is part of what a request promises here, not something a caller puts around it.
 # ruff: noqa: ASYNC109
@@ -7,61 +7,159 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar, overload
 
 from hopsack import session as on
 from hopsack.contracts.refs import Procedure, Topic
-from hopsack.errors import BrokenResult, DeclaredError
+from hopsack.errors import BrokenResult, DeclaredError, UsageError
+from hopsack.history import AT_ONCE, READ, History, events_of, page_of, question
 from hopsack.values import read
 
-__all__ = ["Requests", "concrete", "partly"]
+__all__ = ["LONGEST_KEY", "Requests", "concrete", "partly"]
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
 
+LONGEST_KEY = 64
+"""Characters of a publication's key."""
+
+
 class Requests(ABC):
-    """Publish and call. Topics and procedures are URIs, or the generated constants, which know their types."""
+    """Publish, call, read back. Topics and procedures are URIs, or the generated constants, which know their types."""
 
     @abstractmethod
-    async def _request(self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None) -> Any:
-        """Send what ``make`` makes of a ticket, and wait for its outcome."""
+    async def _request(
+        self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None, *, is_repeatable: bool = False
+    ) -> Any:
+        """Send what ``make`` makes of a ticket, and wait for its outcome.
+
+        :param is_repeatable: the node does it once however often it is sent: send it again where its outcome is open.
+        """
 
     @abstractmethod
-    def _tell(self, uri: str, data: Any) -> None:
+    def _tell(self, event: on.PublishRequested) -> None:
         """Publish without acknowledgement."""
 
     @overload
     async def publish(
-        self, topic: Topic[T], data: T, *, acknowledge: bool = True, timeout: float | None = None, **params: str
-    ) -> None: ...
+        self,
+        topic: Topic[T],
+        data: T,
+        *,
+        key: str | None = None,
+        acknowledge: bool = True,
+        timeout: float | None = None,
+        **params: str,
+    ) -> on.Published | None: ...
     @overload
     async def publish(
-        self, topic: str, data: Any = None, *, acknowledge: bool = True, timeout: float | None = None, **params: str
-    ) -> None: ...
+        self,
+        topic: str,
+        data: Any = None,
+        *,
+        key: str | None = None,
+        acknowledge: bool = True,
+        timeout: float | None = None,
+        **params: str,
+    ) -> on.Published | None: ...
     async def publish(
         self,
         topic: str | Topic[Any],
         data: Any = None,
         *,
+        key: str | None = None,
         acknowledge: bool = True,
         timeout: float | None = None,
         **params: str,
-    ) -> None:
+    ) -> on.Published | None:
         """Publish an event.
 
+        :param key: names this event, in 1 to 64 characters: of several with one name the stream takes the first, for
+            120 s. With a key, an event whose outcome a lost connection left open is sent again.
         :param acknowledge: wait until the node has accepted it. Without, a refusal is only seen in the node's log.
         :param timeout: seconds, waiting for a connection included.
         :param params: the components that are open in the topic.
+        :returns: what the node says of it; ``None`` if it is not acknowledged.
         :raises RemoteError: the node refuses it, with the reason, the field and what to do.
         :raises Disconnected: not sent. :raises OutcomeUnknown: sent, and the connection was lost before the answer.
         """
+        return await self._publish(concrete(topic, params), data, key, acknowledge, timeout, delete=False)
+
+    async def delete(
+        self,
+        topic: str | Topic[Any],
+        fields: dict[str, Any],
+        *,
+        key: str | None = None,
+        acknowledge: bool = True,
+        timeout: float | None = None,
+        **params: str,
+    ) -> on.Published | None:
+        """Delete a key of a ``latest`` topic.
+
+        :param fields: the fields that make the key, with their values.
+        :param key: names this deletion, as :meth:`publish` says. Everything else is as there, too.
+        """
+        return await self._publish(concrete(topic, params), fields, key, acknowledge, timeout, delete=True)
+
+    async def _publish(
+        self, uri: str, data: Any, key: str | None, acknowledge: bool, timeout: float | None, *, delete: bool
+    ) -> on.Published | None:
+        if key is not None and not 1 <= len(key) <= LONGEST_KEY:
+            raise UsageError(f"{uri}: a publication's key has 1 to {LONGEST_KEY} characters, this one {len(key)}")
+        if not acknowledge:
+            self._tell(on.PublishRequested(None, uri, data, key, delete))
+            return None
+        told = await self._request(
+            lambda ticket: on.PublishRequested(ticket, uri, data, key, delete),
+            uri,
+            timeout,
+            is_repeatable=key is not None,
+        )
+        return told if isinstance(told, on.Published) else on.Published(publication=told)
+
+    async def history(
+        self,
+        topic: str | Topic[T],
+        *,
+        last: int | None = None,
+        since: float | datetime | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+        type: Any = None,
+        timeout: float | None = None,
+        **params: str,
+    ) -> History[Any]:
+        """Read back what a stream keeps: the ``last`` so many events, those ``since`` a time, or those ``after`` one.
+
+        :param since: Unix seconds, or a datetime with its zone.
+        :param after: the position of an event.
+        :param limit: events at most; 1,000 if it is not given.
+        :param type: of the payloads; a :class:`~hopsack.contracts.refs.Topic` knows it by itself.
+        :param timeout: seconds for each of the node's pages.
+        :raises RemoteError: it is no stream, or this role may not read it.
+        """
         uri = concrete(topic, params)
-        if acknowledge:
-            await self._request(lambda ticket: on.PublishRequested(ticket, uri, data), uri, timeout)
-            return
-        self._tell(uri, data)
+        type_ = type if type is not None else getattr(topic, "payload", None)
+        query = question(uri, last, since, after)
+        left = limit or last or AT_ONCE
+        events: list[on.Event[Any]] = []
+        position, reason = after, None
+        while True:
+            payload = await self._request(partial(_asking, query | {"limit": left}), READ, timeout)
+            page = page_of(uri, payload)
+            events += events_of(page, type_)
+            left -= len(page.events)
+            position = str(page.position) if page.position is not None else position
+            reason = reason or (None if page.recovered else page.reason or "trimmed")
+            is_over = page.end or not page.events
+            if is_over or left <= 0 or position is None:
+                return History(tuple(events), position, reason is None, reason, is_over)
+            query = question(uri, after=position)
 
     @overload
     async def call(
@@ -105,6 +203,10 @@ class Requests(ABC):
         except DeclaredError as error:
             raise _as_declared(error, procedure) from None
         return read(payload, type_, where=uri, error=BrokenResult)
+
+
+def _asking(query: dict[str, Any], ticket: on.Ticket) -> on.Input:
+    return on.CallRequested(ticket, READ, query)
 
 
 def concrete(uri: str | Topic[Any] | Procedure[Any, Any], params: dict[str, str]) -> str:

@@ -166,12 +166,12 @@ class Service(Requests):
         return logger(self.name)
 
     def _request(
-        self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None
+        self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None, *, is_repeatable: bool = False
     ) -> Coroutine[Any, Any, Any]:
-        return self.connection._request(make, where, timeout)
+        return self.connection._request(make, where, timeout, is_repeatable=is_repeatable)
 
-    def _tell(self, uri: str, data: Any) -> None:
-        self.connection._tell(uri, data)
+    def _tell(self, event: on.PublishRequested) -> None:
+        self.connection._tell(event)
 
 
 class Engagement:

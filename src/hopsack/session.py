@@ -12,13 +12,14 @@ A *ticket* is whatever the connection wants to be told the outcome with; session
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, Generic, Literal, Protocol
 
 import msgspec
 from typing_extensions import TypeVar
 
 from hopsack.errors import Disconnected, HopsackError, OutcomeUnknown, RemoteError
+from hopsack.position import Position
 
 Match = Literal["exact", "prefix", "wildcard"]
 Invoke = Literal["single", "roundrobin", "random", "first", "last"]
@@ -77,13 +78,24 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """The facts of one event. ``publication`` and the publisher are ``None`` where the door does not tell."""
+    """The facts of one event. ``publication`` and the publisher are ``None`` where the door does not tell.
+
+    :ivar position: where it stands in its stream: keep it, and go on after it with ``subscribe(…, after=position)``.
+        ``None`` for a topic that is no stream, and where the door does not tell.
+    :ivar deleted: a key of a ``latest`` topic is gone; the payload holds the key's fields only.
+    :ivar retained: the newest value of its key, from before.
+    :ivar time: when the node took it, in Unix seconds, where it was read back from a stream.
+    """
 
     topic: str
     publication: int | None = None
     publisher: int | None = None
     publisher_authid: str | None = None
     publisher_role: str | None = None
+    position: str | None = None
+    deleted: bool = False
+    retained: bool = False
+    time: float | None = None
 
 
 class Event(Publication, Generic[T], frozen=True, kw_only=True):
@@ -138,17 +150,40 @@ class CallAbandoned(msgspec.Struct, frozen=True):
 
 
 class PublishRequested(msgspec.Struct, frozen=True):
-    """``ticket`` is ``None`` for a publication that is not acknowledged."""
+    """``ticket`` is ``None`` for a publication that is not acknowledged.
+
+    :ivar key: names the event: of several with one name, the stream takes the first.
+    :ivar delete: ``value`` holds the fields of a key that is to be deleted.
+    """
 
     ticket: Ticket | None
     topic: str
     value: Any
+    key: str | None = None
+    delete: bool = False
 
 
 class SubscribeRequested(msgspec.Struct, frozen=True):
+    """
+    :ivar after: the last event of each topic, for a door that resumes by itself.
+    :ivar rate: events a second at most.
+    :ivar snapshot: the newest values are wanted; the raw door gives them unasked.
+    """
+
     ticket: Ticket
     topic: str
     match: Match
+    after: Mapping[str, Position] = {}
+    rate: float | None = None
+    snapshot: bool = False
+
+
+class RateRequested(msgspec.Struct, frozen=True):
+    """``rate``: events a second from now on; ``None``: all of them."""
+
+    ticket: Ticket
+    subscription: int
+    rate: float | None
 
 
 class UnsubscribeRequested(msgspec.Struct, frozen=True):
@@ -192,6 +227,7 @@ Input = (
     | CallAbandoned
     | PublishRequested
     | SubscribeRequested
+    | RateRequested
     | UnsubscribeRequested
     | RegisterRequested
     | UnregisterRequested
@@ -239,11 +275,37 @@ class Resolve(msgspec.Struct, frozen=True):
     payload: Payload
 
 
+class Grant(msgspec.Struct, frozen=True):
+    """What a node says about the streams of a subscription that it gives.
+
+    :ivar recovered: everything after what it was asked to resume from follows.
+    :ivar reason: why not.
+    :ivar positions: where reading begins, by topic; ``None`` where it does not say.
+    :ivar snapshot: how many newest values follow; ``None`` where the topic keeps none.
+    """
+
+    recovered: bool = False
+    reason: str | None = None
+    positions: Mapping[str, Position] | None = None
+    snapshot: int | None = None
+
+
+class Published(msgspec.Struct, frozen=True):
+    """What the node says of an event that it took.
+
+    :ivar publication: its number. :ivar position: in its stream. Both are ``None`` where the door does not tell.
+    """
+
+    publication: int | None = None
+    position: str | None = None
+
+
 class Confirm(msgspec.Struct, frozen=True):
     """Any other request was granted. ``id``: of the subscription, registration or publication; 0 if it has none."""
 
     ticket: Ticket
     id: int
+    told: Grant | Published | None = None
 
 
 class Reject(msgspec.Struct, frozen=True):
@@ -271,6 +333,17 @@ class Withheld(msgspec.Struct, frozen=True):
     topic: str
     reason: str
     size: int | None
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """Events of a topic were dropped on their way to this session, because it read too slowly.
+
+    :ivar count: how many, if the node says.
+    """
+
+    subscription: int
+    topic: str
+    count: int | None
 
 
 class Serve(msgspec.Struct, frozen=True):
@@ -303,7 +376,20 @@ class Report(msgspec.Struct, frozen=True):
 
 
 Effect = (
-    Send | Join | Refuse | Close | Resolve | Confirm | Reject | Deliver | Withheld | Serve | Interrupt | Revoke | Report
+    Send
+    | Join
+    | Refuse
+    | Close
+    | Resolve
+    | Confirm
+    | Reject
+    | Deliver
+    | Withheld
+    | Skipped
+    | Serve
+    | Interrupt
+    | Revoke
+    | Report
 )
 
 

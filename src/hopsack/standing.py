@@ -2,7 +2,11 @@
 
 They outlast links. :meth:`Standing.ask_all` asks a new link for all of them; what the node grants gets a number that
 is valid for this link only. Two local subscriptions to the same topic and match share one at the node, which is one
-subscription there however often it is asked for: a :class:`Feed`.
+subscription there however often it is asked for: a :class:`Feed`. It is asked to resume from the earliest place of its
+readers; whoever is ahead drops what it has, and whoever is behind reads back by itself.
+
+On a link that stands a feed is asked for again, and given back first, where somebody wants the newest values of its
+topic and the subscription that stands will not bring them.
 
 What is refused after it had once been granted, for a reason that may pass (our own session of before the reconnect may
 still hold the procedure), is asked for again, with jitter, until it is granted.
@@ -12,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +26,8 @@ from hopsack.binding import Binding
 from hopsack.errors import AlreadyRegistered, Denied, Disconnected, HopsackError, RemoteError
 from hopsack.keeper import settle, settle_error
 from hopsack.link import Carrier
+from hopsack.position import Position
+from hopsack.resuming import TOPICS
 from hopsack.subscription import Subscription
 
 __all__ = ["Feed", "Registration", "Standing", "Wanted"]
@@ -31,16 +37,62 @@ log = logging.getLogger("hopsack")
 
 @dataclass(eq=False, slots=True)
 class Feed:
-    """One subscription at the node and its local readers. ``id`` is its number on the present link."""
+    """One subscription at the node and its local readers.
+
+    :ivar id: its number on the present link.
+    :ivar rate: the limit that the node was told.
+    :ivar asked: what the present link was asked to resume from.
+    :ivar keeps_newest: the topic has newest values, as far as is known.
+    """
 
     topic: str
     match: on.Match
     granted: asyncio.Future[None]
     readers: list[Subscription[Any]] = field(default_factory=list)
     id: int | None = None
+    rate: float | None = None
+    asked: Mapping[str, Position] = field(default_factory=dict)
+    keeps_newest: bool = False
+    _is_for_keen: bool = False
 
     def request(self) -> on.Input:
-        return on.SubscribeRequested(self, self.topic, self.match)
+        self.asked = self._lowest()
+        self.rate = self.pace
+        self._is_for_keen = self._has_keen
+        return on.SubscribeRequested(self, self.topic, self.match, self.asked, self.rate, self._is_for_keen)
+
+    def grant(self, told: on.Grant | None) -> None:
+        """The node has granted it. A door that says nothing has not resumed anything."""
+        self.keeps_newest = self.keeps_newest or (told is not None and told.snapshot is not None)
+        for reader in list(self.readers):
+            reader.thin(self.rate is not None)
+            reader.granted(told, {} if told is None else self.asked)
+
+    @property
+    def pace(self) -> float | None:
+        """The fastest reader counts."""
+        rates = [reader.max_rate for reader in self.readers]
+        return None if None in rates else max((rate for rate in rates if rate is not None), default=None)
+
+    @property
+    def lacks_newest(self) -> bool:
+        """Somebody came who wants the newest values after it was asked for."""
+        return self._has_keen and not self._is_for_keen
+
+    @property
+    def _has_keen(self) -> bool:
+        return any(reader.is_keen for reader in self.readers)
+
+    def _lowest(self) -> dict[str, Position]:
+        if self._has_keen or (self.keeps_newest and any(reader.wants_newest for reader in self.readers)):
+            return {}
+        lowest: dict[str, Position] = {}
+        for reader in self.readers:
+            for topic, at in reader.after.items():
+                known = lowest.get(topic)
+                if known is None or (known.epoch == at.epoch and at < known):
+                    lowest[topic] = at
+        return dict(list(lowest.items())[-TOPICS:])
 
 
 @dataclass(eq=False, slots=True)
@@ -114,11 +166,30 @@ class Standing:
         key = (reader.topic, reader.match)
         feed = self._feeds.get(key)
         if feed is None:
-            feed = Feed(reader.topic, reader.match, self._loop.create_future())
+            feed = Feed(reader.topic, reader.match, self._loop.create_future(), [reader])
             self._ask(feed)
             self._feeds[key] = feed
+            return feed
         feed.readers.append(reader)
+        if feed.id is not None:
+            if reader.is_keen or (feed.keeps_newest and reader.wants_newest):
+                self.renew(feed)
+            else:
+                reader.granted(None, {})
         return feed
+
+    def feed_of(self, reader: Subscription[Any]) -> Feed | None:
+        feed = self._feeds.get((reader.topic, reader.match))
+        return feed if feed is not None and reader in feed.readers else None
+
+    def renew(self, feed: Feed) -> None:
+        """Ask for it again. Given back first: a second subscription to a topic need not bring its newest values."""
+        if self._carrier is None or feed.id is None:
+            return
+        number, feed.id = feed.id, None
+        self._feeds_by_id.pop(number, None)
+        self._carrier.take(on.UnsubscribeRequested(self._loop.create_future(), number))
+        self._carrier.take(feed.request())
 
     def add(self, registration: Registration) -> None:
         self._ask(registration)
@@ -170,6 +241,8 @@ class Standing:
         self._carrier = None
         for feed in list(self._feeds.values()):
             feed.id = None
+            for reader in feed.readers:
+                reader.lost()
             if not feed.readers:
                 del self._feeds[feed.topic, feed.match]
         for registration in self._registrations_by_id.values():
@@ -194,11 +267,16 @@ class Standing:
             for reader in feed.readers:
                 reader.offer(publication, payload)
 
+    def skipped(self, number: int, topic: str, count: int | None) -> None:
+        feed = self._feeds_by_id.get(number)
+        for reader in feed.readers if feed is not None else ():
+            reader.skipped(topic, count)
+
     def registration(self, number: int) -> Registration | None:
         """Also one that was closed: what the node sent before it knew is still served."""
         return self._registrations_by_id.get(number)
 
-    def confirm(self, wanted: Wanted, number: int) -> None:
+    def confirm(self, wanted: Wanted, number: int, told: object = None) -> None:
         wanted.id = number
         settle(wanted.granted, None)
         if isinstance(wanted, Registration):
@@ -209,6 +287,10 @@ class Standing:
             self._feeds_by_id[number] = wanted
             if not wanted.readers and self._forget(wanted):
                 self._give_back(wanted)
+            elif wanted.lacks_newest:
+                self.renew(wanted)
+            else:
+                wanted.grant(told if isinstance(told, on.Grant) else None)
 
     def reject(self, wanted: Wanted, error: HopsackError) -> None:
         if isinstance(error, Disconnected):

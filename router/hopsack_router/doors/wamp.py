@@ -73,6 +73,10 @@ LIVENESS = {
 }
 """WebSocket options of all our listeners, in Crossbar's names (milliseconds): a dead peer is known within 10 s."""
 
+SLICE = 32
+"""Messages of one read after which what came of them is written. A service may send hundreds at once: whom the first
+is for need not wait for the last, and begins on its own core while the node reads on."""
+
 SERIALIZERS = ["cbor", "msgpack", "json"]
 INTERNAL_ERROR = 1011
 
@@ -481,11 +485,13 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
             LOG.info("closing {peer}: {error}", peer=self.peer, error=error)
             self.abort()
             return
-        for kind, payload in frames:
+        for number, (kind, payload) in enumerate(frames, 1):
             if kind == REGULAR:
                 self.stringReceived(payload)
             elif kind == PING:
                 self.queue(pong(payload))
+            if number % SLICE == 0:
+                self.outlet.outbox.relieve()
 
     def stringReceived(self, payload: bytes) -> None:
         try:

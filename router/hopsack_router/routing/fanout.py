@@ -240,8 +240,13 @@ class Outbox:
         return too_small
 
     def flush(self) -> None:
-        """Write everything. A connection that fails at it does not keep the others from their bytes."""
-        dirty, self._dirty, self._due = self._dirty, [], False
+        """Write everything: the turn ends."""
+        self._due = False
+        self.relieve()
+
+    def relieve(self) -> None:
+        """Write everything that waits now. A connection that fails at it does not keep the others from their bytes."""
+        dirty, self._dirty = self._dirty, []
         straight: list[Outlet] = []
         sockets: list[Any] = []
         chunks: list[bytes] = []

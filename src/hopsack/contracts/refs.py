@@ -26,10 +26,12 @@ class Topic(Generic[T]):
 
     :ivar uri: as declared, or concrete after :meth:`at`.
     :ivar payload: what msgspec converts an event to: a class or a type expression.
+    :ivar latest: the fields that tell its newest values apart, ``()`` where there is one; ``None``: none are kept.
     """
 
     uri: str
     payload: Any = None
+    latest: tuple[str, ...] | None = None
 
     @property
     def params(self) -> tuple[str, ...]:

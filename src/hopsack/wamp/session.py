@@ -8,11 +8,16 @@
     <- INVOCATION, INTERRUPT          -> YIELD | ERROR
     -> GOODBYE <- GOODBYE             <- GOODBYE -> GOODBYE
 
+Newest values: with ``get_retained`` they come right after SUBSCRIBED, and the answer to a probe sent then says that
+they were all. So such a subscription is confirmed when that answer is here, with their number; then they follow, and
+what came live meanwhile. What was missed of a stream is read back by whoever subscribed (:mod:`hopsack.resuming`).
+
 One thing is ours: a node of Hopsack may answer an answer with ERROR, whose request type is then that of YIELD, to say
 that it broke its contract and that the caller did not get it: a YIELD with the wrong result, or an ERROR that is not
 declared. It becomes a :class:`~hopsack.session.Report`, also while the session is leaving.
 
-Bounds: as many requests are remembered as the connection lets be in flight; the session adds no queue of its own.
+Bounds: as many requests are remembered as the connection lets be in flight. :data:`HELD` live events wait for a
+snapshot; those beyond are dropped and told as a gap.
 """
 
 from __future__ import annotations
@@ -66,6 +71,11 @@ _SHUTDOWN = "wamp.close.system_shutdown"
 
 _DROPPED = "x_hopsack_dropped"
 """In the details of an EVENT without payload: why a node of Hopsack could not send it (docs/decisions/0007)."""
+
+_SLOW = "slow"
+"""The reason that stands for several events, dropped because this session reads too slowly."""
+
+HELD = 1_000
 
 _REFUSED_FOR_GOOD: Mapping[str, type[RemoteError]] = {
     "wamp.error.no_such_realm": BadRequest,
@@ -133,6 +143,30 @@ class _Pending(msgspec.Struct, frozen=True):
     subject: Any
 
 
+class _Gathering(msgspec.Struct, eq=False):
+    """A subscription whose newest values are wanted: the ticket of its SUBSCRIBE, and of the probe that follows."""
+
+    ticket: on.Ticket
+    subscription: int
+    topic: str
+    newest: list[on.Deliver] = []
+    held: list[on.Effect] = []
+    dropped: int = 0
+
+    def add(self, event: on.Deliver) -> None:
+        if event.publication.retained:
+            self.newest.append(event)
+        elif len(self.held) < HELD:
+            self.held.append(event)
+        else:
+            self.dropped += 1
+
+    def done(self) -> list[on.Effect]:
+        gap = [on.Skipped(self.subscription, self.topic, self.dropped)] if self.dropped else []
+        grant = on.Grant(snapshot=len(self.newest))
+        return [on.Confirm(self.ticket, self.subscription, grant), *self.newest, *self.held, *gap]
+
+
 class WampSession:
     """One session over one connection.
 
@@ -155,6 +189,7 @@ class WampSession:
         self._pending: dict[int, _Pending] = {}
         self._calls: dict[on.Ticket, int] = {}
         self._topics: dict[int, str] = {}
+        self._gathering: dict[int, _Gathering] = {}
         self._procedures: dict[int, str] = {}
         self._in_hand: dict[int, str] = {}
 
@@ -254,7 +289,12 @@ class WampSession:
         self.state = State.ENDED
         pending, self._pending = self._pending, {}
         self._calls.clear()
-        return [on.Reject(one.ticket, _lost(one, reason)) for one in pending.values() if one.ticket is not None]
+        self._gathering.clear()
+        asked = [(one.ticket, one) for one in pending.values() if one.ticket is not None]
+        return [
+            on.Reject(ticket.ticket if isinstance(ticket, _Gathering) else ticket, _lost(one, reason))
+            for ticket, one in asked
+        ]
 
     # ---- requests ----------------------------------------------------------------------------------------------------
 
@@ -273,7 +313,11 @@ class WampSession:
 
     def _publish(self, event: on.PublishRequested) -> list[on.Effect]:
         request = self._last_request + 1
-        options = {} if event.ticket is None else {"acknowledge": True}
+        options: dict[str, Any] = {} if event.ticket is None else {"acknowledge": True}
+        if event.key is not None:
+            options["x_hopsack_key"] = event.key
+        if event.delete:
+            options["x_hopsack_delete"] = True
         sent = self._send_value((_PUBLISH, request, options, event.topic), event.value)
         if event.ticket is not None:
             return self._asked(request, _PUBLISH, event.ticket, event.topic, sent)
@@ -281,8 +325,16 @@ class WampSession:
         return [sent]
 
     def _subscribe(self, event: on.SubscribeRequested) -> list[on.Effect]:
-        message = wamp.Subscribe(self._last_request + 1, _matching(event.match), event.topic)
-        return self._ask(message, event.ticket, event.topic)
+        if event.rate is not None:
+            raise _no_rates()
+        options = _matching(event.match) | ({"get_retained": True} if event.snapshot else {})
+        message = wamp.Subscribe(self._last_request + 1, options, event.topic)
+        if not event.snapshot:
+            return self._ask(message, event.ticket, event.topic)
+        return self._ask(message, _Gathering(event.ticket, 0, event.topic, [], []), event.topic)
+
+    def _set_rate(self, event: on.RateRequested) -> list[on.Effect]:
+        raise _no_rates()
 
     def _unsubscribe(self, event: on.UnsubscribeRequested) -> list[on.Effect]:
         message = wamp.Unsubscribe(self._last_request + 1, event.subscription)
@@ -299,8 +351,11 @@ class WampSession:
 
     def _probe(self, event: on.Probed) -> list[on.Effect]:
         # Not every router answers RawSocket pings; every one has to answer an UNSUBSCRIBE, and this one does nothing.
+        return self._ask_for_nothing(None)
+
+    def _ask_for_nothing(self, ticket: on.Ticket | None) -> list[on.Effect]:
         absent = next(number for number in range(1, len(self._topics) + 2) if number not in self._topics)
-        return self._ask(wamp.Unsubscribe(self._last_request + 1, absent), None, absent)
+        return self._ask(wamp.Unsubscribe(self._last_request + 1, absent), ticket, absent)
 
     def _ask(self, message: Any, ticket: on.Ticket | None, subject: Any) -> list[on.Effect]:
         return self._asked(message.request, message.number(), ticket, subject, self._send(message))
@@ -341,12 +396,24 @@ class WampSession:
     def _subscribed(self, message: wamp.Subscribed) -> list[on.Effect]:
         pending = self._settle(message.request, _SUBSCRIBE)
         self._topics[message.subscription] = pending.subject
-        return _confirm(pending, message.subscription)
+        gathering = pending.ticket
+        if not isinstance(gathering, _Gathering):
+            return _confirm(pending, message.subscription)
+        gathering.subscription = message.subscription
+        self._gathering[message.subscription] = gathering
+        return self._ask_for_nothing(gathering)
+
+    def _gathered(self, gathering: _Gathering) -> list[on.Effect]:
+        """The probe that was sent after SUBSCRIBED is answered: all newest values are here."""
+        del self._gathering[gathering.subscription]
+        return gathering.done()
 
     def _unsubscribed(self, message: wamp.Unsubscribed) -> list[on.Effect]:
         if message.request == 0:
             return self._revoked("subscription", message.details, self._topics)
         pending = self._settle(message.request, _UNSUBSCRIBE)
+        if isinstance(pending.ticket, _Gathering):
+            return self._gathered(pending.ticket)
         self._topics.pop(pending.subject, None)
         return _confirm(pending, 0)
 
@@ -375,6 +442,10 @@ class WampSession:
         pending = self._settle(message.request, message.request_type)
         if pending.ticket is None:
             return []
+        if isinstance(pending.ticket, _Gathering):
+            if pending.kind == _UNSUBSCRIBE:
+                return self._gathered(pending.ticket)
+            return [on.Reject(pending.ticket.ticket, error)]
         if error.where is None and isinstance(pending.subject, str):
             error.where = pending.subject
         return [on.Reject(pending.ticket, error)]
@@ -400,6 +471,10 @@ class WampSession:
             return []
         details = message.details
         if _DROPPED in details:
+            if details[_DROPPED] == _SLOW:
+                count = details.get("x_hopsack_count")
+                number = count if isinstance(count, int) else None
+                return [on.Skipped(message.subscription, details.get("topic") or topic, number)]
             size = details.get("x_hopsack_size")
             told = size if isinstance(size, int) else None
             return [on.Withheld(details.get("topic") or topic, str(details[_DROPPED]), told)]
@@ -409,9 +484,15 @@ class WampSession:
             publisher=details.get("publisher"),
             publisher_authid=details.get("publisher_authid"),
             publisher_role=details.get("publisher_authrole"),
+            position=details.get("x_hopsack_position"),
+            deleted=details.get("x_hopsack_deleted") is True,
+            retained=details.get("retained") is True,
         )
-        payload = _Arguments(self._codec, message.args, message.kwargs)
-        return [on.Deliver(message.subscription, publication, payload)]
+        event = on.Deliver(message.subscription, publication, _Arguments(self._codec, message.args, message.kwargs))
+        if self._gathering and (gathering := self._gathering.get(message.subscription)) is not None:
+            gathering.add(event)
+            return []
+        return [event]
 
     def _invocation(self, message: wamp.Invocation) -> list[on.Effect]:
         procedure = self._procedures.get(message.registration)
@@ -489,6 +570,10 @@ def _lost(pending: _Pending, reason: str) -> HopsackError:
     return on.unanswered(pending.subject if pending.kind in (_CALL, _PUBLISH) else None, reason)
 
 
+def _no_rates() -> UsageError:
+    return UsageError("WAMP has no rates: leave out max_rate, or connect to ws://…/raw")
+
+
 def _matching(match: on.Match) -> dict[str, Any]:
     return {} if match == "exact" else {"match": match}
 
@@ -511,6 +596,7 @@ _INPUTS: Mapping[tuple[State, type], Step] = {
     (State.JOINED, on.CallAbandoned): _S._abandon,
     (State.JOINED, on.PublishRequested): _S._publish,
     (State.JOINED, on.SubscribeRequested): _S._subscribe,
+    (State.JOINED, on.RateRequested): _S._set_rate,
     (State.JOINED, on.UnsubscribeRequested): _S._unsubscribe,
     (State.JOINED, on.RegisterRequested): _S._register,
     (State.JOINED, on.UnregisterRequested): _S._unregister,

@@ -13,6 +13,7 @@ from hopsack.connection import Connection
 from hopsack.errors import Overloaded
 from hopsack.link import Carrier
 from hopsack.options import Options
+from hopsack.raw import RawSession
 from hopsack.testing.loop import HandTurnedLoop
 from hopsack.wamp.codec import JSON
 from hopsack.wamp.session import WampSession
@@ -67,19 +68,25 @@ class Peer:
     async def dial(self, obey: Callable[[on.Effect], None], lost: Callable[[str], None]) -> Carrier:
         if self.trouble is not None:
             raise self.trouble
-        wire = Wire(WampSession(JSON, realm="hopsack", agent="hopsack-python/9"), obey, lost)
+        wire = Wire(self.session(), obey, lost)
         wire.sent = self.sent
         self.wires.append(wire)
         wire.take(on.Opened(1 << 20))
         if self.joins:
-            assert self.sent.pop()[0] == 1
-            self.loop.call_soon(self._say, [2, 70 + len(self.wires), {"authid": "host", "authrole": "service"}])
+            self.loop.call_soon(self._say, self.welcome(self.sent.pop(), 70 + len(self.wires)))
         return wire
 
-    def _say(self, message: list[Any]) -> None:
+    def session(self) -> on.Session:
+        return WampSession(JSON, realm="hopsack", agent="hopsack-python/9")
+
+    def welcome(self, hello: Any, session: int) -> Any:
+        assert hello[0] == 1
+        return [2, session, {"authid": "host", "authrole": "service"}]
+
+    def _say(self, message: Any) -> None:
         self.wires[-1].take(on.Received(json.dumps(message).encode()))
 
-    def says(self, *messages: list[Any]) -> None:
+    def says(self, *messages: Any) -> None:
         for message in messages:
             self._say(message)
         self.loop.settle()
@@ -94,6 +101,26 @@ class Peer:
         self.loop.settle()
 
 
+class RawPeer(Peer):
+    """The same over the raw door; requests are ``(id, method, params)``."""
+
+    def session(self) -> on.Session:
+        return RawSession()
+
+    def welcome(self, hello: Any, session: int) -> Any:
+        who = {"session": session, "authid": "guest-1", "role": "guest", "realm": "hopsack"}
+        return {"jsonrpc": "2.0", "id": hello["id"], "result": who}
+
+    def asked(self) -> list[Any]:
+        return [(one.get("id"), one["method"], one.get("params")) for one in self.heard()]
+
+    def answers(self, request: int, **result: Any) -> None:
+        self.says({"jsonrpc": "2.0", "id": request, "result": result})
+
+    def tells(self, method: str, **params: Any) -> None:
+        self.says({"jsonrpc": "2.0", "method": method, "params": params})
+
+
 @pytest.fixture
 def loop() -> Iterator[HandTurnedLoop]:
     loop = HandTurnedLoop()
@@ -104,3 +131,8 @@ def loop() -> Iterator[HandTurnedLoop]:
 @pytest.fixture
 def peer(loop: HandTurnedLoop) -> Peer:
     return Peer(loop)
+
+
+@pytest.fixture
+def raw(loop: HandTurnedLoop) -> RawPeer:
+    return RawPeer(loop)

@@ -375,7 +375,7 @@ def test_a_slow_reader_loses_the_oldest_and_is_told_how_many(
 ) -> None:
     peer.connect()
     subscription = subscribed(peer, loop, 1, 5, "t")
-    subscription._queue = type(subscription._queue)(maxlen=3)
+    subscription._limit = 3
 
     for n in range(14):
         peer.says([36, 5, 900 + n, {}, [n]])

@@ -214,8 +214,14 @@ def _error(error: ErrorShape) -> str:
 
 def _topic(topic: TopicShape) -> str:
     kind = expression(topic.payload)
-    value = f'Topic("{topic.uri}", {kind})'
+    latest = "" if topic.latest is None else f", latest={_strings(topic.latest)}"
+    value = f'Topic("{topic.uri}", {kind}{latest})'
     return _assignment(constant(topic.uri), f"Topic[{kind}]", value, topic.summary)
+
+
+def _strings(names: tuple[str, ...]) -> str:
+    written = ", ".join(f'"{name}"' for name in names)
+    return f"({written},)" if len(names) == 1 else f"({written})"
 
 
 def _procedure(procedure: ProcedureShape, known: Vocabulary) -> str:
