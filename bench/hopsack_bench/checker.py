@@ -55,10 +55,10 @@ def parse(text: str) -> Position:
 def event(writer: str, number: int, size: int = 0) -> dict[str, Any]:
     """What this event of this writer holds.
 
-    :param size: length of its note in characters; 0: some length below 400 that depends on the event.
+    :param size: length of its note in characters; 0: some length below 3,000 that depends on the event.
     """
     chance = crc32(f"{writer} {number}".encode())
-    length = size or chance % 400
+    length = size or chance % 3000
     return {
         "writer": writer,
         "number": number,

@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -22,10 +22,11 @@ from statistics import median
 from hopsack.tokens import mint
 from hopsack_bench import peers
 from hopsack_bench.checker import SHOWN, History, Verdict
+from hopsack_bench.programs import PROGRAMS, ProgramReader
 from hopsack_bench.samples import Sample
 from hopsack_bench.servers import Broken, Place, running
 from hopsack_bench.stage import Stage
-from hopsack_bench.visitors import RawReader, Reader, ReadOnlyReader, SseReader, Visitor, WampReader, Where
+from hopsack_bench.visitors import RawReader, Reader, ReadOnlyReader, SseReader, Visitor, WampReader, Wanted, Where
 from hopsack_bench.writers import HttpWriter, RawWriter, WampWriter, Writer
 
 PREFIX = "bench.stream."
@@ -50,7 +51,8 @@ class Plan:
 
     @property
     def words(self) -> str:
-        return f"{self.kills} kills"
+        gentle = self.kills // SIGTERM_EVERY
+        return f"{self.kills - gentle} × SIGKILL, {gentle} × SIGTERM"
 
 
 @dataclass(slots=True)
@@ -60,7 +62,6 @@ class Life:
     ready: list[float] = field(default_factory=list)
     level: list[list[float]] = field(default_factory=list)
     disturbances: int = 0
-    gentle: int = 0
 
 
 class Nodes:
@@ -70,11 +71,20 @@ class Nodes:
     """
 
     def __init__(self, folder: Path, secret: str, core: int) -> None:
-        self._folder, self._secret, self._core = folder, secret, core
+        self.folder, self._secret, self._core = folder, secret, core
         self._thread = ThreadPoolExecutor(1)
         self._held = ExitStack()
         self._count = 0
         self.place: Place | None = None
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        assert self.place is not None
+        return self.place.ports
+
+    def door(self, role: str) -> Where:
+        """Where somebody of this role comes in."""
+        return Where(self.ports["http"], mint(self._secret, sub=f"checker-{role}", role=role))
 
     async def start(self) -> Place:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._start)
@@ -82,8 +92,8 @@ class Nodes:
     def _start(self) -> Place:
         self._count += 1
         ports = self.place.ports if self.place else None
-        launch = peers.node("checked", self._folder / "data", self._secret, ports)
-        folder = self._folder / f"life-{self._count}"
+        launch = peers.node("checked", self.folder / "data", self._secret, ports)
+        folder = self.folder / f"life-{self._count}"
         folder.mkdir()
         self.place = self._held.enter_context(running(launch, folder, self._secret, self._core))
         return self.place
@@ -102,11 +112,13 @@ class Nodes:
 class Trial:
     """All of it, on one node's folder.
 
-    :ivar visitors: everybody. :ivar history: what they saw.
+    :param core: for readers with processes of their own.
+    :ivar history: what everybody saw.
     """
 
-    def __init__(self, nodes: Nodes, plan: Plan, where: Where, chance: random.Random) -> None:
-        self.nodes, self.plan, self.where, self.chance = nodes, plan, where, chance
+    def __init__(self, nodes: Nodes, plan: Plan, chance: random.Random, core: int) -> None:
+        self.nodes, self.plan, self.chance, self.core = nodes, plan, chance, core
+        self._writing, self._reading = (nodes.door(role) for role in ("service", "user"))
         self.history = History()
         self.life = Life()
         self._fresh: dict[str, int] = {}
@@ -119,17 +131,27 @@ class Trial:
         for topic in TOPICS:
             for kind in (RawWriter, WampWriter, HttpWriter):
                 name = f"{kind.__name__}-{topic.removeprefix(PREFIX)}"
-                yield kind(name, self.where, self._dice(), self.history, topic, self.plan.rate, self._told)
+                yield kind(name, self._writing, self._dice(), self.history, topic, self.plan.rate, self._told)
 
     def _readers(self) -> Iterator[Reader]:
+        exact = [Wanted(topic, (topic,)) for topic in TOPICS]
+        every = Wanted(PREFIX, TOPICS, "prefix")
         for number in range(self.plan.readers):
             for kind in (RawReader, ReadOnlyReader, SseReader, WampReader):
-                for topic in TOPICS:
-                    name = f"{kind.__name__}-{topic.removeprefix(PREFIX)}-{number}"
-                    yield kind(name, self.where, self._dice(), self.history, (topic,), topic)
-            for kind in (RawReader, ReadOnlyReader, SseReader):
-                name = f"{kind.__name__}-all-{number}"
-                yield kind(name, self.where, self._dice(), self.history, TOPICS, PREFIX, "prefix")
+                for wanted in exact if kind is WampReader else (*exact, every):
+                    name = f"{kind.__name__} {number} of {wanted.topic}"
+                    yield kind(name, self._reading, self._dice(), self.history, wanted)
+        yield from self._programs(exact[0], every)
+
+    def _programs(self, exact: Wanted, every: Wanted) -> Iterator[Reader]:
+        for program in PROGRAMS:
+            if program.missing():
+                continue
+            for wanted in (exact, every) if program.reads_patterns else (exact,):
+                name = f"{program.name} of {wanted.topic}"
+                log = self.nodes.folder / f"{program.name}.log"
+                here = (program, self.nodes.ports["rawsocket"], log, self.core)
+                yield ProgramReader(name, self._reading, self._dice(), self.history, wanted, *here)
 
     def _dice(self) -> random.Random:
         return random.Random(self.chance.random())
@@ -196,7 +218,6 @@ class Trial:
         self._is_up = False
         self._fresh.clear()
         began = time.monotonic()
-        self.life.gentle += number is signal.SIGTERM
         await self.nodes.end(number)
         self._go_on()
         await self.nodes.start()
@@ -227,8 +248,13 @@ class Trial:
         self._go_on()
         for writer in self.writers:
             writer.end()
-        with suppress(TimeoutError):
+        try:
             await asyncio.wait_for(asyncio.gather(*(one.is_over.wait() for one in self.writers)), LEVEL_SECONDS)
+        except TimeoutError:
+            late = [
+                f"{one.name}: {one.confusions[-1:]} {one.refusal}" for one in self.writers if not one.is_over.is_set()
+            ]
+            raise Broken("events are never acknowledged:\n" + "\n".join(late)) from None
         deadline = time.monotonic() + LEVEL_SECONDS / 2
         heads = {topic: self.history.head(topic) for topic in TOPICS}
         while not all(self._has(one, heads) for one in self.readers):
@@ -254,10 +280,12 @@ def measure(stage: Stage, name: str, number: int, plan: Plan) -> Iterator[Sample
     """
     seed = plan.seed if plan.seed is not None else int.from_bytes(os.urandom(4), "big")
     stage.say(f"the seed is {seed}")
-    secret = os.urandom(20).hex()
-    nodes = Nodes(stage.folder("recovery"), secret, stage.cores.server)
+    for program in PROGRAMS:
+        if missing := program.missing():
+            stage.say(f"without {program.name}: {missing}")
+    nodes = Nodes(stage.folder("recovery"), os.urandom(20).hex(), stage.cores.server)
     try:
-        trial, verdict = asyncio.run(_run(nodes, secret, plan, random.Random(seed)))
+        trial, verdict = asyncio.run(_run(nodes, plan, random.Random(seed), stage.cores.load))
     finally:
         nodes.close()
     for fault in verdict.faults[:SHOWN]:
@@ -272,10 +300,9 @@ def measure(stage: Stage, name: str, number: int, plan: Plan) -> Iterator[Sample
         )
 
 
-async def _run(nodes: Nodes, secret: str, plan: Plan, chance: random.Random) -> tuple[Trial, Verdict]:
-    place = await nodes.start()
-    where = Where(place.ports["http"], mint(secret, sub="checker", role="service"))
-    trial = Trial(nodes, plan, where, chance)
+async def _run(nodes: Nodes, plan: Plan, chance: random.Random, core: int) -> tuple[Trial, Verdict]:
+    await nodes.start()
+    trial = Trial(nodes, plan, chance, core)
     return trial, await trial.run()
 
 

@@ -12,7 +12,7 @@ import os
 import random
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import quantiles
@@ -213,9 +213,11 @@ class Memory:
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def until(deadline: float, is_done: object) -> bool:
-    """Look again and again until it is so, or the time is over."""
-    assert callable(is_done)
+async def until(deadline: float, is_done: Callable[[], bool]) -> bool:
+    """Look again and again until it is so, or the time is over.
+
+    :param deadline: on the monotonic clock.
+    """
     while not is_done():
         if time.monotonic() > deadline:
             return False
@@ -282,7 +284,7 @@ def _figures(crowd: Crowd, pages: list[Page], storm: Storm, began: float, head: 
 
 
 @contextmanager
-def _on(core: int) -> Iterator[None]:
+def on_core(core: int) -> Iterator[None]:
     """This process keeps off the server's core, and may have many files."""
     cores = os.sched_getaffinity(0)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -301,7 +303,7 @@ def measure(stage: Stage, name: str, number: int, storms: tuple[Storm, ...]) -> 
     :raises Broken: the node or a reader failed.
     """
     for storm in storms:
-        with stage.fresh("hopsack") as place, _on(stage.cores.load):
+        with stage.fresh("hopsack") as place, on_core(stage.cores.load):
             figures = asyncio.run(_storm(place, storm, random.Random(number)))
         yield Sample(storm.words, name, number, figures)
         if figures["lost"] or figures["wrong"]:

@@ -137,9 +137,6 @@ class Visitor(ABC):
         self.visits = 0
         self.refusal = ""
         self._chance = chance
-        self._may_read = asyncio.Event()
-        self._may_read.set()
-        self._line: Line | None = None
         self._vain = 0
         self._stands = False
 
@@ -147,25 +144,15 @@ class Visitor(ABC):
         """Come back for ever; to be cancelled."""
         while True:
             try:
-                self._line = await Line.open(self.where, self._may_read, self.receive_bytes)
-                await self.visit(self._line)
+                await self.come()
             except (OSError, EOFError, Refused, TimeoutError) as error:
                 self.refusal = repr(error)
             except Confused as error:
                 self.confusions.append(str(error))
-            finally:
-                if self._line is not None:
-                    self._line.close()
-                self._line, self._stands = None, False
+            self._stands = False
             longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._vain)
             self._vain = min(self._vain + 1, 10)
             await asyncio.sleep(self._chance.uniform(0, longest))
-
-    receive_bytes = 0
-
-    @abstractmethod
-    async def visit(self, line: Line) -> None:
-        """One connection, until it ends."""
 
     def stands(self) -> None:
         """The connection does what it is for."""
@@ -173,7 +160,48 @@ class Visitor(ABC):
         self._stands = True
         self._vain = 0
 
-    # ---- disturbances ------------------------------------------------------------------------------------------------
+    @abstractmethod
+    async def come(self) -> None:
+        """Once, until it is over."""
+
+    @abstractmethod
+    def stall(self) -> None: ...
+
+    @abstractmethod
+    def go_on(self) -> None: ...
+
+    @abstractmethod
+    def vanish(self) -> None: ...
+
+    @abstractmethod
+    def leave(self) -> None: ...
+
+
+class OverLine(Visitor):
+    """A visitor with a connection in this process.
+
+    :cvar receive_bytes: what the kernel keeps for it; 0: as much as it likes.
+    """
+
+    receive_bytes = 0
+
+    def __init__(self, name: str, where: Where, chance: random.Random) -> None:
+        super().__init__(name, where, chance)
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+        self._line: Line | None = None
+
+    async def come(self) -> None:
+        self._line = await Line.open(self.where, self._may_read, self.receive_bytes)
+        try:
+            await self.visit(self._line)
+        finally:
+            self._line.close()
+            self._line = None
+
+    @abstractmethod
+    async def visit(self, line: Line) -> None:
+        """One connection, until it ends."""
 
     def stall(self) -> None:
         self._may_read.clear()
@@ -190,30 +218,29 @@ class Visitor(ABC):
             self._line.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a reader reads.
+
+    :ivar topic: a topic, or with ``match`` a pattern.
+    :ivar topics: all that it is about.
+    """
+
+    topic: str
+    topics: tuple[str, ...]
+    match: str = "exact"
+
+
 class Reader(Visitor):
     """A visitor that reads.
 
-    :param topics: all that match what it subscribes to.
-    :param topic: a topic, or with ``match`` a pattern.
     :ivar places: the last position of each topic.
     """
 
-    receive_bytes = 16384
-    """Small, so that a stalled reader is one for the node too and not for the kernel only."""
-
-    def __init__(
-        self,
-        name: str,
-        where: Where,
-        chance: random.Random,
-        history: History,
-        topics: tuple[str, ...],
-        topic: str,
-        match: str = "exact",
-    ) -> None:
+    def __init__(self, name: str, where: Where, chance: random.Random, history: History, wanted: Wanted) -> None:
         super().__init__(name, where, chance)
         self.history = history
-        self.topics, self.topic, self.match = topics, topic, match
+        self.topic, self.topics, self.match = wanted.topic, wanted.topics, wanted.match
         self.places: dict[str, str] = {}
 
     @property
@@ -247,7 +274,16 @@ class Reader(Visitor):
                 self.places[topic] = position
 
 
-class RawReader(Reader):
+class LineReader(Reader, OverLine):
+    """A reader with a connection in this process, of which the kernel keeps little.
+
+    So one that stalls does so for the node too.
+    """
+
+    receive_bytes = 16384
+
+
+class RawReader(LineReader):
     """The raw door: JSON-RPC 2.0 over WebSocket."""
 
     async def visit(self, line: Line) -> None:
@@ -262,7 +298,7 @@ class RawReader(Reader):
             self.take(talk.read_raw(text, self.topic))
 
 
-class ReadOnlyReader(Reader):
+class ReadOnlyReader(LineReader):
     """``/raw?topic=…&after=…``: it says nothing after its URL."""
 
     async def visit(self, line: Line) -> None:
@@ -274,7 +310,7 @@ class ReadOnlyReader(Reader):
             self.take(talk.read_raw(text, self.topic))
 
 
-class SseReader(Reader):
+class SseReader(LineReader):
     """``/events?topic=…`` with ``Last-Event-ID``, as a browser reads it."""
 
     async def visit(self, line: Line) -> None:
@@ -290,7 +326,7 @@ class SseReader(Reader):
                 self.take(told)
 
 
-class WampReader(Reader):
+class WampReader(LineReader):
     """Plain WAMP in JSON: subscribes, reads back with ``hopsack.stream.read`` what it missed, then takes what is live.
 
     For one topic.

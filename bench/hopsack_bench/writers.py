@@ -16,7 +16,7 @@ from hopsack_bench import talk
 from hopsack_bench.checker import History, event
 from hopsack_bench.peers import REALM
 from hopsack_bench.talk import Confused, Refused, Step, Taken, Told
-from hopsack_bench.visitors import OPENING_SECONDS, Line, Visitor, WebSocket, Where
+from hopsack_bench.visitors import OPENING_SECONDS, Line, OverLine, WebSocket, Where
 
 WINDOW = 16
 """Events on their way at once."""
@@ -38,7 +38,7 @@ async def either(*works: Coroutine[object, object, None]) -> None:
         task.result()
 
 
-class Writer(Visitor):
+class Writer(OverLine):
     """:param rate: events a second that it has to say, on average.
 
     :param told: called with topic and position of whatever is acknowledged.
@@ -110,6 +110,7 @@ class Writer(Visitor):
         return [(number, msgspec.json.encode(event(self.name, number, self._size))) for number in numbers]
 
     def key(self, number: int) -> str:
+        """Empty: none, so what is sent again is another event."""
         return f"{self.name}-{number}"
 
     def taken(self, number: int, position: str | None) -> None:
@@ -149,7 +150,7 @@ class RawWriter(Writer):
         while True:
             for number, payload in await self.due():
                 data = msgspec.Raw(payload)
-                params = {"topic": self.topic, "data": data, "key": self.key(number)}
+                params = {"topic": self.topic, "data": data} | ({"key": key} if (key := self.key(number)) else {})
                 socket.send(talk.raw("hopsack.publish", number + _FIRST, **params))
 
 
