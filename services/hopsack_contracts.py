@@ -309,6 +309,20 @@ class TopicInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kept: KeptInfo | None = None
 
 
+class TopicMember(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody who reads a topic, in however many sessions. What is there beside these two is said by the topic's
+    contract.
+    """
+
+    authid: str
+    since: float
+    """When it began to read: seconds since the Unix epoch."""
+    role: str | None = None
+    door: Door | None = None
+    agent: str | None | msgspec.UnsetType = msgspec.UNSET
+    """The name its software gave."""
+
+
 class WatchChange(msgspec.Struct, frozen=True, kw_only=True):
     root: WatchRoot
     path: str
@@ -539,6 +553,7 @@ __all__ = [
     "StreamPage",
     "StreamQuery",
     "TopicInfo",
+    "TopicMember",
     "WATCH_LIST",
     "WATCH_ROOTS",
     "WATCH_ROOT_CHANGED",

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from hopsack.contracts import TopicContract
 from hopsack_router.history import History
+from hopsack_router.routing.asked import Publish
 from hopsack_router.routing.lagging import Lagging
 from hopsack_router.streams import Extent
 
@@ -39,6 +40,8 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
 
     def onJoin(self, details: Any) -> Any:
         self._router.presence.open(self.tell, self._clock.callLater, self._router.is_read)
+        if self._router.attending is not None:
+            self._router.attending.open(self._tell_member, self._clock)
         served: dict[str, Callable[..., Any]] = {
             "hopsack.topics.list": self.topics,
             "hopsack.procedures.list": self.procedures,
@@ -54,6 +57,10 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
     def tell(self, topic: str, payload: Any) -> None:
         """Publish an event of the node's own."""
         self.publish(topic, payload)
+
+    def _tell_member(self, topic: str, payload: Any, is_gone: bool) -> None:
+        """The same for a newest value, which may be gone."""
+        self._router.process(self, Publish(1, topic, [payload], delete=is_gone))
 
     # ---- hopsack.* ------------------------------------------------------------------------------------------------
 
@@ -79,7 +86,9 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         """Declared URI → how much there is of each of its topics."""
         found: dict[str, list[Extent]] = defaultdict(list)
         keeping = self._router.keeping
-        for topic in keeping.topics() if keeping is not None else ():
+        if keeping is None:
+            return found
+        for topic in keeping.topics():
             contract = keeping.catalogue.topic(topic)
             if contract is not None:
                 found[contract.uri].append(keeping.journal.extent(topic))

@@ -69,11 +69,13 @@ class NodeController(RouterController):  # type: ignore[misc]
         self.random = Random()  # noqa: S311 (for delays)
         self._is_stopping = False
         self._router_session_factory = NodeSessionFactory(self._router_factory)
-        tickets.use_secret(Secret.of(self.settings))
+        self.use(self.settings)
 
     def use(self, settings: Settings) -> None:
-        """Take settings that did not come from the environment."""
+        """Take settings, which may have come from elsewhere than the environment."""
         self.settings = settings
+        self._router_factory.budgets = settings.budgets
+        self.outbox.stalls.patience = settings.patience
         tickets.use_secret(Secret.of(settings))
 
     @wamp.register(None)  # type: ignore[untyped-decorator]

@@ -30,6 +30,7 @@ from hopsack.wamp.codec import MSGPACK
 from hopsack_router import metrics
 from hopsack_router.routing import drafts, uris
 from hopsack_router.routing.asked import Published
+from hopsack_router.routing.attending import Attending
 from hopsack_router.routing.fanout import Audience, Delivery, Format, Outlet, frame_of
 from hopsack_router.routing.keeping import Keeping
 from hopsack_router.routing.retained import Kept, Retained, is_addressed, is_for_nobody
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
 
 
+RELIEF = 64 << 10
+"""Bytes of kept events after which what they made is written, though the turn goes on. The journal may announce
+megabytes in one turn, and a reader's policies begin when its transport says that it is full, not before."""
+
+
 class Broker(Subscriptions):
     """Routes events of one realm."""
 
@@ -48,6 +54,8 @@ class Broker(Subscriptions):
         super().__init__(router, reactor, options)
         self._retained = Retained()
         self._keeping: Keeping | None = router.keeping
+        self._attending: Attending | None = router.attending
+        self._written = 0
 
     def processPublish(self, session: NodeSession, publish: message.Publish) -> None:
         refusal = uris.check(publish.topic, restricted=session._authrole != "trusted", where="topic")
@@ -139,9 +147,16 @@ class Broker(Subscriptions):
             return
         matching = self._matching(event.topic)
         sent: Sent | None = {} if len(matching) > 1 else None
+        audiences: list[Audience] = []
         for subscription in matching:
             delivery = _kept_delivery(subscription, carried, event, position)
-            self._deliver(delivery, _readers_of(subscription), session if skip else None, sent)
+            audiences.append(_readers_of(subscription))
+            self._deliver(delivery, audiences[-1], session if skip else None, sent)
+        self._written += event.size
+        if self._written >= RELIEF:
+            self._written = 0
+            for outbox in {outbox for audience in audiences for _, outbox, _ in audience.groups}:
+                outbox.relieve()
 
     def _matching(self, topic: str) -> list[Any]:
         matching: list[Any] = self._subscription_map.match_observations(topic)

@@ -139,6 +139,13 @@ class Keeping:
         head = self.head(topic)
         return [event for event in self.journal.newest(topic) if event.offset <= head.offset]
 
+    def before_newest(self, topic: str) -> str | None:
+        """The position behind which the newest event stands alone, of a stream that keeps no newest values."""
+        contract, head = self.contract(topic), self.head(topic)
+        if contract is None or contract.stream is None or contract.keeps_latest or not head.offset:
+            return None
+        return str(Position(head.epoch, head.offset - 1))
+
     def topics(self) -> list[str]:
         """Topics of which something is, or was, kept; the longest unchanged first."""
         return self.journal.topics()

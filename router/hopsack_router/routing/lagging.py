@@ -30,7 +30,7 @@ from hopsack_router.routing import pace as paced
 from hopsack_router.routing.backlog import Backlog, Channel, Gap, Policy, Why
 from hopsack_router.routing.fanout import Delivery
 from hopsack_router.routing.followers import Follower, Followers
-from hopsack_router.routing.following import Deliver, Following, Read
+from hopsack_router.routing.following import Deliver, Following, Read, State
 from hopsack_router.routing.pace import Pace
 from hopsack_router.streams import Gone, Page, Position, Stored
 
@@ -100,9 +100,11 @@ class Lagging:
         follower = self.followers.of(channel)
         if isinstance(follower, Following):
             assert delivery.stored is not None
-            position = delivery.stored.position
+            position, before = delivery.stored.position, follower.state
             assert position is not None
             self._perform(channel, follower, follower.committed(position))
+            if before is State.AHEAD and follower.state is State.WAITING_FOR_ROOM:
+                self._link.wake()
         elif follower is not None and delivery.stored is not None:
             follower.changed(delivery.stored)
         else:
@@ -166,7 +168,9 @@ class Lagging:
         link = self._link
         while not link.paused and (pieces := self.backlog.drain(PIECE)):
             frames = [self._written(piece) if isinstance(piece, Gap) else piece for piece in pieces]
-            link.put([frame for frame in frames if frame])
+            told = [frame for frame in frames if frame]
+            if told:
+                link.put(told)
         if link.paused:
             return
         turn = self.followers.room()
@@ -308,6 +312,7 @@ class Lagging:
             else:
                 self._at_its_pace(frame, delivery, channel)
         metrics.deliveries.inc(len(events))
+        self._link.wake()  # for the next page, even if a pace holds all of this one
 
     def _keep_pace(self, one: _Paced, effects: Sequence[paced.Effect]) -> None:
         for effect in effects:

@@ -4,9 +4,9 @@ A link is a Crossbar ``ITransport`` with a queue. Bounds and their policy, in on
 
 - what is queued in one reactor turn leaves in one write;
 - while the transport says that its own buffer is full (``pauseProducing``), frames wait, at most ``budget`` bytes of
-  them (1 MiB for guests and users, 16 MiB for services and operators). Beyond that each kind of event has its policy
-  (:mod:`~hopsack_router.routing.backlog`): a stream is read from the journal, of ``latest`` topics the newest values
-  stay, of all others the newest events, and the reader is told how many are gone. Nobody else notices;
+  them: where nothing else is configured, 1 MiB, and 16 MiB for services and operators. Beyond that each kind of event
+  has its policy (:mod:`~hopsack_router.routing.backlog`): a stream is read from the journal, of ``latest`` topics the
+  newest values stay, of all others the newest events, and the reader is told how many are gone. Nobody else notices;
 - who does not even read the answers to its own requests within the budget, or takes nothing at all for
   :data:`~hopsack_router.routing.backlog.PATIENCE` seconds, is cut off (:meth:`Link.overflow`);
 - an event that is larger than the peer said it takes is not sent. A WAMP peer gets an EVENT without a payload in its
@@ -45,8 +45,9 @@ if TYPE_CHECKING:
 LOG = Logger()
 
 MIB = 1 << 20
-BUDGETS = {"service": 16 * MIB, "operator": 16 * MIB, "trusted": 16 * MIB}
-"""Bytes that may wait unsent for one connection, by role; everybody else has :data:`DEFAULT_BUDGET`."""
+BUDGETS = {"service": 16 * MIB, "operator": 16 * MIB}
+"""Bytes that may wait unsent for one connection, by role; everybody else has :data:`DEFAULT_BUDGET`. A node has those
+of its settings (``HOPSACK_UNSENT``)."""
 DEFAULT_BUDGET = MIB
 RETURN_AFTER = 5.0
 """Seconds after which a reader that was cut off may come back."""
@@ -123,7 +124,7 @@ class Link:
 
     def queue(self, frame: bytes) -> None:
         """Let a frame that must arrive leave at the end of this turn. Events come by :meth:`take`."""
-        if self._paused:
+        if self._paused or self._is_gone:
             if not self._is_gone:
                 self._lag().answer(frame)
             return
@@ -137,9 +138,10 @@ class Link:
 
     def take(self, frame: bytes, delivery: Delivery) -> None:
         """An event, where the connection is not straight; those that are get theirs by ``Outbox.share``."""
+        if self._is_gone:
+            return
         if self._lagging is not None or self._paused:
-            if not self._is_gone:
-                self._lag().event(frame, delivery)
+            self._lag().event(frame, delivery)
         elif len(frame) > self.outlet.most:
             self.tell_of_dropped(delivery, len(frame))
         else:
@@ -223,13 +225,13 @@ class Link:
             self._lagging = Lagging(self)
         return self._lagging
 
-    def begin(self, channels: Sequence[Channel], follower: Follower, at_once: bool = False) -> None:
+    def begin(self, channels: Sequence[Channel], follower: Follower, at_once: bool | None = None) -> None:
         """Give what a subscription begins with, then go live.
 
         :param at_once: the newest values now, as far as there is room for them.
         """
         if not self._is_gone:
-            self._lag().begin(channels, follower, at_once)
+            self._lag().begin(channels, follower, bool(at_once))
 
     def set_pace(self, subscription: int, rate: float | None, covering: Covering) -> None:
         """Give the events of a subscription no faster than this."""
@@ -253,6 +255,7 @@ class Link:
         """The reader cannot be helped: it has to come back."""
         LOG.info("closing {peer}: {why}", peer=self.peer, why=why.value)
         metrics.overflows.labels(self.door, why.name.lower()).inc()
+        self._is_gone = True
         self._drop()
         self.overflow(why, RETURN_AFTER)
 

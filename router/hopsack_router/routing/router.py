@@ -8,7 +8,7 @@ has nothing left to decide.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +29,11 @@ from hopsack_router import metrics
 from hopsack_router.presence import Member, Presence
 from hopsack_router.routing import asked, joining, unread
 from hopsack_router.routing.admission import Admission
+from hopsack_router.routing.attending import Attending
 from hopsack_router.routing.broker import Broker
 from hopsack_router.routing.dealer import Dealer
 from hopsack_router.routing.keeping import Keeping
+from hopsack_router.routing.links import BUDGETS, DEFAULT_BUDGET
 from hopsack_router.routing.turns import Turns
 from hopsack_router.streams import Journal
 
@@ -57,6 +59,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
     :ivar admission: the gate.
     :ivar admits: whether the gate decides; else Crossbar's own roles do.
     :ivar keeping: what is kept of its events; ``None``: nothing is.
+    :ivar attending: who reads the topics that tell it; ``None``: none does.
     """
 
     broker = Broker
@@ -66,6 +69,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self.admits = factory.catalogue is not None
         self.admission = Admission(factory.catalogue or PERMISSIVE)
         self.keeping = Keeping(factory.catalogue, factory.journal) if factory.catalogue and factory.journal else None
+        self.attending = Attending.of(self.keeping)
         self.presence = Presence()
         self.turns = Turns()
         self._announcements: list[tuple[Any, ...]] = []
@@ -97,6 +101,11 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self._authrole_to_sessions[member.role].discard(session)
         if self._store:
             self._store.store_session_left(session, details)
+
+    def budget_of(self, role: str) -> int:
+        """Bytes that may wait unsent for one connection of this role."""
+        budgets: Mapping[str, int] = self._factory.budgets
+        return budgets.get(role, budgets[""])
 
     def has_role(self, uri: str) -> bool:
         return uri in self._roles
@@ -462,3 +471,5 @@ class RouterFactory(CrossbarRouterFactory):  # type: ignore[misc]
     """The contracts; ``None`` leaves the decisions to Crossbar's own roles, as its own tests want."""
     journal: Journal | None = None
     """The next realm's; it has been started. ``None``: no event is kept, whatever contracts say."""
+    budgets: Mapping[str, int] = {**BUDGETS, "": DEFAULT_BUDGET}
+    """Bytes that may wait unsent for one connection, by role; ``""`` is every other."""

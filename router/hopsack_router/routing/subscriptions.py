@@ -97,12 +97,13 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
             self._announce("on_create", subscription, session, _facts(subscription))
         if not was_subscribed:
             self._announce("on_subscribe", subscription, session, subscription.id)
+            if self._attending is not None:
+                self._attending.entered(subscription, session)
         self._set_pace(session, subscription, getattr(subscribe, "max_rate", None))
-        for topics, follower in beginning.followers:
-            link: Any = session._transport
-            link.begin(
-                [_channel(session, subscription, topic) for topic in topics], follower, bool(subscribe.get_retained)
-            )
+        link = session._transport
+        if isinstance(link, Link):
+            for topics, follower in beginning.followers:
+                link.begin([_channel(link, subscription, topic) for topic in topics], follower, subscribe.get_retained)
         if subscribe.get_retained:
             self.show_retained(session, subscription)
 
@@ -113,8 +114,12 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
             return NOTHING_MORE
         if not is_ours and not subscribe.get_retained:
             return NOTHING_MORE
-        after = subscribe.after if is_ours else None
-        return begin(self._keeping, subscribe.topic, subscribe.match or "exact", after, shows_newest=True)
+        match = subscribe.match or "exact"
+        if is_ours:
+            after = subscribe.after
+        else:
+            after = self._keeping.before_newest(subscribe.topic) if match == "exact" else None
+        return begin(self._keeping, subscribe.topic, match, after, shows_newest=True)
 
     # ---- paces ------------------------------------------------------------------------------------------------------
 
@@ -153,6 +158,8 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
             lagging = getattr(session._transport, "lagging", None)
             if lagging is not None:
                 self._stop_reading(session, subscription, lagging)
+            if self._attending is not None:
+                self._attending.left(subscription, session)
             self._announce("on_unsubscribe", subscription, session, subscription.id)
         if was_last:
             self._subscription_map.delete_observation(subscription)
@@ -197,9 +204,8 @@ def _answer(subscribe: message.Subscribe, subscription: Any, beginning: Beginnin
     return Subscribed(subscribe.request, subscription.id, beginning.granted)
 
 
-def _channel(session: NodeSession, subscription: Any, topic: str) -> Channel:
-    """How a session's link knows a topic under a subscription."""
-    link: Any = session._transport
+def _channel(link: Link, subscription: Any, topic: str) -> Channel:
+    """How a link knows a topic under a subscription."""
     return Channel(topic, subscription.id, subscription.match) if link.format.per_subscription else Channel(topic)
 
 

@@ -289,6 +289,8 @@ class _Assembly:
             origin=declared.origin,
             verdict=self._verdict(schema, declared.origin.at("payload")),
             key_verdict=self._key_verdict(declared) if facts["latest"] else None,
+            presence=facts["presence"],
+            members_of=facts.get("members_of"),
         )
 
     def _key_verdict(self, declared: Declared) -> Verdict:

@@ -296,6 +296,17 @@ export interface TopicInfo {
   readonly kept?: KeptInfo;
 }
 
+/** Somebody who reads a topic, in however many sessions. What is there beside these two is said by the topic's contract. */
+export interface TopicMember {
+  readonly authid: string;
+  /** When it began to read: seconds since the Unix epoch. */
+  readonly since: number;
+  readonly role?: string;
+  readonly door?: Door;
+  /** The name its software gave. */
+  readonly agent?: string | null;
+}
+
 export interface WatchChange {
   readonly root: WatchRoot;
   /** Below the root, parted by `/`; empty for the root itself. */
