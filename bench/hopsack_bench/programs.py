@@ -10,6 +10,7 @@ One is stalled by SIGSTOP, vanishes by SIGKILL, leaves by SIGTERM, and begins ag
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
 import signal
@@ -159,7 +160,7 @@ class ProgramReader(Reader):
     def _send(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
-                self._process.send_signal(number)
+                os.kill(self._process.pid, number)  # its own send_signal() takes the exit code away from asyncio
 
     def stall(self) -> None:
         self._send(signal.SIGSTOP)
