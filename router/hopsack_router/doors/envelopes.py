@@ -140,8 +140,8 @@ def event(topic: str, data: Any, position: str | None = None, deleted: bool = Fa
 
 
 def gap(topic: str, dropped: int | None) -> dict[str, Any]:
-    """What tells that so many events of a topic are gone; nothing is said where nobody knows how many."""
-    return {"topic": topic} if dropped is None else {"topic": topic, "dropped": dropped}
+    """What tells that so many events of a topic are gone; ``null``: nobody knows how many."""
+    return {"topic": topic, "dropped": dropped}
 
 
 def decode(text: bytes) -> Any:

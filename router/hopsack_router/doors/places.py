@@ -10,7 +10,7 @@ and what ``after=`` takes in a URL. Topics in it are percent-encoded (RFC 3986):
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -27,6 +27,9 @@ from hopsack_router.streams.position import Position, parse
 
 MAX_NAMED: Final = 100
 """Topics that an ``id:`` names: every event carries them all, and a browser sends them back in one header."""
+
+MAX_LENGTH: Final = 4096
+"""Characters of an ``id:``: many proxies take 8 KiB for a header field."""
 
 ELSEWHERE: Final = Position("unknown", 0)
 """A position of a journal that nobody has: an epoch is longer. What a browser gives back may be another server's."""
@@ -145,7 +148,8 @@ def _covers(pattern: Pattern, topic: str) -> bool:
 class Places:
     """The newest events that one reader of several topics was given.
 
-    Bound: :data:`MAX_NAMED` topics are named; beyond them the longest silent one is not, and ``*`` says so.
+    Bound: :data:`MAX_NAMED` topics are named, in :data:`MAX_LENGTH` characters; beyond that those that were silent for
+    longest are not, and ``*`` says so.
     """
 
     def __init__(self) -> None:
@@ -194,9 +198,21 @@ class Places:
     def line(self) -> str:
         """What gives all of it back; empty: there is nothing to give back."""
         if self._line is None:
-            named = [f"{quote(topic)}={position}" for topic, position in self._newest.items()]
-            self._line = ",".join([FORGETFUL, *named] if self._is_forgetful and named else named)
+            self._line = self._written()
         return self._line
+
+    def _written(self) -> str:
+        named: deque[str] = deque()
+        length = 0
+        for topic, position in reversed(self._newest.items()):
+            entry = f"{quote(topic)}={position}"
+            length += len(entry) + 1
+            if length > MAX_LENGTH:
+                break
+            named.appendleft(entry)
+        if self._newest and (self._is_forgetful or len(named) < len(self._newest)):
+            named.appendleft(FORGETFUL)
+        return ",".join(named)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hopsack.errors import BadRequest
 from hopsack_router.doors.patterns import Pattern, after_of, pattern_of
-from hopsack_router.doors.places import MAX_NAMED, After, Places, check, facts, read, read_id
+from hopsack_router.doors.places import MAX_LENGTH, MAX_NAMED, After, Places, check, facts, read, read_id
 from hopsack_router.routing.asked import Granted
 
 TICKER, NEWS = Pattern("demo.ticker", "exact"), Pattern("demo.news", "exact")
@@ -129,6 +129,19 @@ def test_more_topics_than_an_id_names() -> None:
     assert set(given_back.places[ROOMS]) == {"*", *(f"demo.{number}.told" for number in range(1, MAX_NAMED + 1))}
 
 
+def test_topics_with_long_names() -> None:
+    places = Places()
+    places.granted(ROOMS, Granted(positions={}))
+    for number in range(10):
+        places.given(f"demo.{number}{'x' * 1000}.told", "a:1")
+
+    given_back = read(places.line, (ROOMS,))
+
+    assert len(places.line) <= MAX_LENGTH
+    assert given_back.is_forgetful
+    assert set(given_back.places[ROOMS]) == {"*", *(f"demo.{number}{'x' * 1000}.told" for number in (6, 7, 8, 9))}
+
+
 def test_more_streams_than_anybody_names() -> None:
     places = Places()
     places.granted(ROOMS, Granted(positions=None))
@@ -137,12 +150,12 @@ def test_more_streams_than_anybody_names() -> None:
     assert places.line == "*,demo.a.told=a:1"
 
 
-TOPICS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"], exclude_characters=".#"), min_size=1).filter(
-    lambda text: not any(character.isspace() for character in text)
-)
+TOPICS = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Z"], exclude_characters=".#"), min_size=1, max_size=30
+).filter(lambda text: not any(character.isspace() for character in text))
 
 
-@given(st.dictionaries(TOPICS, st.integers(1, 10**9), max_size=MAX_NAMED))
+@given(st.dictionaries(TOPICS, st.integers(1, 10**9), max_size=10))
 def test_what_an_id_names_can_be_given_back(newest: dict[str, int]) -> None:
     places, pattern = Places(), pattern_of("demo.")
     wanted = {f"demo.{name}": f"abcdefgh:{offset}" for name, offset in newest.items()}
