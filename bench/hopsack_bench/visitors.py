@@ -60,7 +60,9 @@ class Line:
         return cls(*await asyncio.open_connection(sock=made), may_read)
 
     def write(self, data: bytes) -> None:
-        self._outgoing.write(data)
+        """What cannot be sent any more is not: reading tells that the connection is lost."""
+        if not self._outgoing.is_closing():
+            self._outgoing.write(data)
 
     async def read(self) -> bytes:
         """:raises EOFError: the node closed it."""
