@@ -15,7 +15,7 @@ from typing import Any
 from hopsack_bench import chart, machine, table
 from hopsack_bench.peers import BENCH, PEERS, no_compiler
 from hopsack_bench.samples import Row, Sample, summarise
-from hopsack_bench.scenarios import Scenario, Size
+from hopsack_bench.scenarios import SCENARIOS, Scenario, Size
 from hopsack_bench.servers import Broken
 from hopsack_bench.stage import Stage
 from hopsack_bench.targets import Verdict, judge
@@ -123,14 +123,22 @@ def report(outcome: Outcome) -> None:
 def save(outcomes: Sequence[Outcome], name: str | None, into: Path, facts: dict[str, Any], say: Say) -> None:
     """Write one JSON file and a chart for each scenario. Without a name they are git-ignored.
 
+    What the same machine measured under the same name before stays, but for the scenarios that were measured again:
+    ratios are made within a scenario, so they need not be of one hour.
+
     :param facts: of the machine, before the run.
     """
     into.mkdir(parents=True, exist_ok=True)
     when = datetime.now(UTC)
     stem = name or f"run-{when:%Y%m%d-%H%M%S}"
     path = into / f"{stem}.json"
-    scenarios = [outcome.to_json() for outcome in outcomes]
-    whole = {"when": when.isoformat(timespec="seconds"), "machine": facts, "scenarios": scenarios}
+    stamp = {"when": when.isoformat(timespec="seconds"), "load_before": facts["load_before"]}
+    measured = {outcome.scenario.name: outcome.to_json() | stamp for outcome in outcomes}
+    lasting = {key: fact for key, fact in facts.items() if key != "load_before"}
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    before = {one["scenario"]: one for one in kept["scenarios"]} if kept.get("machine") == lasting else {}
+    together = before | measured
+    whole = {"machine": lasting, "scenarios": [together[one] for one in SCENARIOS if one in together]}
     path.write_text(_lines(json.dumps(whole, indent=1, ensure_ascii=False)) + "\n")
     say(f"wrote {path}")
     for outcome in outcomes:

@@ -15,7 +15,7 @@ from twisted.internet.defer import DeferredList
 from twisted.internet.interfaces import IReactorTime
 
 from hopsack.contracts import TopicContract
-from hopsack_router.history import History
+from hopsack_router.reading_back import ReadingBack
 from hopsack_router.routing.asked import Publish
 from hopsack_router.routing.lagging import Lagging
 from hopsack_router.streams import Extent
@@ -50,8 +50,8 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
             "presence.list": lambda *_: self._router.presence.list(),
         }
         registered = [self.register(function, uri) for uri, function in served.items()]
-        history, options = History(self._router), RegisterOptions(details_arg="details")
-        registered.append(self.register(history.read, "hopsack.stream.read", options))
+        past, options = ReadingBack(self._router), RegisterOptions(details_arg="details")
+        registered.append(self.register(past.read, "hopsack.stream.read", options))
         return DeferredList(registered, fireOnOneErrback=True)
 
     def tell(self, topic: str, payload: Any) -> None:

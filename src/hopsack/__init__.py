@@ -26,13 +26,17 @@ if TYPE_CHECKING:
     from hopsack.errors import Overloaded as Overloaded
     from hopsack.errors import RemoteError as RemoteError
     from hopsack.errors import Unavailable as Unavailable
+    from hopsack.history import History as History
+    from hopsack.latest import LatestMap as LatestMap
     from hopsack.options import Options as Options
+    from hopsack.resuming import Recovery as Recovery
     from hopsack.service import Service as Service
     from hopsack.service import every as every
     from hopsack.service import procedure as procedure
     from hopsack.service import subscribe as subscribe
     from hopsack.session import Caller as Caller
     from hopsack.session import Event as Event
+    from hopsack.session import Published as Published
     from hopsack.standing import Registration as Registration
     from hopsack.subscription import Subscription as Subscription
 
@@ -45,14 +49,18 @@ _HOMES = {
     "Denied": "errors",
     "Disconnected": "errors",
     "Event": "session",
+    "History": "history",
     "HopsackError": "errors",
     "Invalid": "errors",
+    "LatestMap": "latest",
     "LocalError": "errors",
     "NoCallee": "errors",
     "Options": "options",
     "OutcomeUnknown": "errors",
     "Overloaded": "errors",
     "Procedure": "contracts.refs",
+    "Published": "session",
+    "Recovery": "resuming",
     "Registration": "standing",
     "RemoteError": "errors",
     "Service": "service",

@@ -82,7 +82,8 @@ class Connection(Requests):
         self._keeper = Keeper(dial, self.options, self)
         self._standing = Standing(self.options.chance, self._give_back_now)
         self._serving = Serving(self.options, self.threads)
-        self._deadlines = Deadlines(self._loop.time, self._loop.call_at)
+        failed = partial(log.exception, "what ends at its deadline did not end")
+        self._deadlines = Deadlines(self._loop.time, self._loop.call_later, _ring, failed)
         self._requests = 0
         self._is_closing = False
 
@@ -205,21 +206,21 @@ class Connection(Requests):
         """Send, and wait; ``left`` of the ``seconds`` that the request was given remain."""
         ticket: asyncio.Future[Any] = self._loop.create_future()
         carrier.take(make(ticket))
-        lane = self._deadlines.begin(ticket, left, partial(_expire, ticket, carrier, where, seconds))
+        alarm = partial(_expire, ticket, carrier, where, seconds)
+        lane = self._deadlines.begin(alarm, left)
         try:
             return await ticket
         except asyncio.CancelledError:
             carrier.take(on.CallAbandoned(ticket))
             raise
         finally:
-            lane.end(ticket)
+            lane.end(alarm)
 
     async def _link_before(self, ends: float, where: str) -> Carrier:
         try:
             async with asyncio.timeout_at(ends):
                 while self._keeper.carrier is None:
                     await self._keeper.opened()
-                    await asyncio.sleep(0)  # a link that has just been lost may still count as open
         except TimeoutError:
             raise self._keeper.trouble(f"{where}: not sent") from None
         return self._keeper.carrier
@@ -443,8 +444,9 @@ class Connection(Requests):
         ticket: asyncio.Future[Any] = self._loop.create_future()
         query = {"topic": wanted.topic, "after": str(wanted.after), "limit": wanted.limit}
         carrier.take(on.CallRequested(ticket, READ, query))
-        lane = self._deadlines.begin(ticket, seconds, partial(_expire, ticket, carrier, READ, seconds))
-        ticket.add_done_callback(lane.end)
+        alarm = partial(_expire, ticket, carrier, READ, seconds)
+        lane = self._deadlines.begin(alarm, seconds)
+        ticket.add_done_callback(lambda _: lane.end(alarm))
         ticket.add_done_callback(partial(_paged, reader, wanted))
 
     # ---- register ----------------------------------------------------------------------------------------------------
@@ -525,7 +527,8 @@ class Connection(Requests):
                     self._standing.reject(ticket, error)
                 else:
                     settle_error(ticket, error)  # type: ignore[arg-type]
-            case on.Withheld(topic, reason, size):
+            case on.Withheld(topic, reason, size, number):
+                self._standing.withheld(number, topic)
                 bytes_ = "" if size is None else f", {size} bytes"
                 log.warning("an event of %s came without its payload: %s%s", topic, reason, bytes_)
             case on.Skipped(number, topic, count):
@@ -546,6 +549,10 @@ class Connection(Requests):
 def _expire(ticket: asyncio.Future[Any], carrier: Carrier, where: str, seconds: float) -> None:
     settle_error(ticket, Deadline(f"no answer within {seconds:g} s", where=where))
     carrier.take(on.CallAbandoned(ticket))
+
+
+def _ring(alarm: Callable[[], None], _seconds: float) -> None:
+    alarm()
 
 
 def _paged(reader: Subscription[Any], wanted: Read, ticket: asyncio.Future[Any]) -> None:

@@ -29,7 +29,7 @@ T = TypeVar("T", default=Any)
 READ = "hopsack.stream.read"
 
 AT_ONCE = 1_000
-"""Events, where the program does not say how many."""
+"""Events, where the program does not say how many; and those of a page, at most."""
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class History(msgspec.Struct, Generic[T], frozen=True):
     """What a stream keeps, in order; a ``for`` loop gives the events.
 
     :ivar position: hand it back as ``after`` to read on, or to subscribe from there.
-    :ivar recovered: nothing is missing before or between the events; else ``reason`` says why.
+    :ivar recovered: nothing that was asked for is missing; else ``reason`` says why.
     :ivar end: there was nothing after them when they were read.
     """
 

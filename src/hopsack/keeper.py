@@ -87,7 +87,8 @@ class Keeper:
     """Keeps one link open.
 
     :ivar state: what it is doing now; :meth:`states` follows it.
-    :ivar carrier: the link, while there is one.
+    :ivar carrier: the link, exactly as long as the state is :class:`Connected`. It is nobody's from the moment it is
+        being closed, and the next attempt begins after it is gone.
     """
 
     def __init__(self, dial: Dial, options: Options, kept: Kept) -> None:
@@ -100,6 +101,8 @@ class Keeper:
         self._turned: asyncio.Future[None] = self._loop.create_future()
         self._task: asyncio.Task[None] | None = None
         self._life: asyncio.Future[str] | None = None
+        self._since = 0.0
+        self._failed = 0
         self._is_stopping = False
 
     # ---- state -------------------------------------------------------------------------------------------------------
@@ -163,21 +166,25 @@ class Keeper:
         self._kept.ended(error)
 
     async def _keep(self) -> None:
-        failed = 0
         while True:
-            self._turn(Connecting(failed))
+            self._turn(Connecting(self._failed))
             life = await self._live()
             if self._is_stopping:
                 return
             if life.final is not None:
                 self._end(life.final)
                 return
-            failed = 0 if life.lived >= backoff.STABLE else failed
-            delay = backoff.delay(failed, self._options.chance(), life.retry_after)
-            failed += 1
-            log.info("not connected: %s; trying again in %.1f s", life.reason, delay)
-            self._turn(Waiting(delay, failed, life.reason))
-            await asyncio.sleep(delay)
+            waiting = self.state if isinstance(self.state, Waiting) else self._pause(life)
+            await asyncio.sleep(waiting.delay)
+
+    def _pause(self, life: _Life) -> Waiting:
+        failed = 0 if life.lived >= backoff.STABLE else self._failed
+        delay = backoff.delay(failed, self._options.chance(), life.retry_after)
+        self._failed = failed + 1
+        log.info("not connected: %s; trying again in %.1f s", life.reason, delay)
+        waiting = Waiting(delay, self._failed, life.reason)
+        self._turn(waiting)
+        return waiting
 
     async def _live(self) -> _Life:
         """One link, from the attempt to its loss."""
@@ -188,7 +195,9 @@ class Keeper:
             async with asyncio.timeout(self._options.open_timeout):
                 carrier = await self._dial(partial(self._obey, verdict), partial(self._drop, lost))
                 await asyncio.wait((lost, verdict), return_when=asyncio.FIRST_COMPLETED)
-            return await self._judge(carrier, lost, verdict)
+            life = await self._judge(carrier, lost, verdict)
+            await carrier.gone()
+            return life
         except TimeoutError:
             return _Life(f"the node did not let us in within {self._options.open_timeout:g} s")
         except OSError as error:
@@ -198,7 +207,7 @@ class Keeper:
             log.exception("the connection failed in a way it does not know")
             return _Life(str(error) or type(error).__name__)
         finally:
-            if carrier is not None and not lost.done():
+            if carrier is not None:
                 carrier.abort("given up")
 
     async def _judge(
@@ -209,27 +218,33 @@ class Keeper:
             return _Life(refuse.error.message, carrier.retry_after, final=refuse.error if refuse.final else None)
         if lost.done():
             return _Life(lost.result(), carrier.retry_after, final=carrier.refusal)
-        since = self._loop.time()
-        self.carrier, self._life = carrier, lost
+        self.carrier, self._life, self._since = carrier, lost, self._loop.time()
         carrier.obeyed_by(self._kept.obey)
         try:
             self._kept.joined(carrier)
             join = verdict.result()
             assert isinstance(join, on.Join)
             self._turn(Connected(join.identity))
-            reason = await lost
-        finally:
-            if self.carrier is not None:
-                self.carrier = None
-                self._kept.lost()
-        return _Life(reason, carrier.retry_after, self._loop.time() - since)
+            return _Life(await lost)
+        except BaseException as error:
+            self._drop(lost, str(error) or type(error).__name__)
+            raise
 
     def _drop(self, lost: asyncio.Future[str], reason: str) -> None:
-        """The link is gone: from this moment on, and not from when the task that waits for it runs."""
+        """The link is nobody's from this moment on, and not from when the task that waits for its end runs.
+
+        Who is told that a request of theirs failed may ask again before that.
+        """
         settle(lost, reason)
-        if self.carrier is not None and self._life is lost:
-            self.carrier = None
-            self._kept.lost()
+        carrier = self.carrier
+        if carrier is None or self._life is not lost:
+            return
+        self.carrier = None
+        self._kept.lost()
+        if self._is_stopping:
+            self._end(None)
+        else:
+            self._pause(_Life(reason, carrier.retry_after, self._loop.time() - self._since))
 
     def _obey(self, verdict: asyncio.Future[on.Join | on.Refuse], effect: on.Effect) -> None:
         if type(effect) is on.Join or type(effect) is on.Refuse:

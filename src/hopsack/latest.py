@@ -22,7 +22,7 @@ from hopsack.position import Position
 from hopsack.resuming import Recovery
 from hopsack.session import Grant, Payload, Publication
 from hopsack.subscription import Subscription
-from hopsack.values import read
+from hopsack.values import typed
 
 __all__ = ["KEYS", "LatestMap", "Sink"]
 
@@ -124,8 +124,9 @@ class LatestMap(Mapping[Any, Any]):
     def put(self, publication: Publication, payload: Payload) -> None:
         """A value, or the end of one."""
         try:
-            value = read(payload, None if publication.deleted else self._type, where=publication.topic)
-            key = self._key_of(value)
+            plain = payload.read()
+            key = self._key_of(plain)
+            value = plain if publication.deleted else typed(plain, self._type, where=publication.topic)
         except Exception:
             log.exception("a value of %s does not fit", publication.topic)
         else:
@@ -163,7 +164,7 @@ class LatestMap(Mapping[Any, Any]):
     def _key_of(self, value: Any) -> Hashable:
         if not self._fields:
             return self.topic
-        parts = tuple(value[name] if isinstance(value, dict) else getattr(value, name) for name in self._fields)
+        parts = tuple(value[name] for name in self._fields)
         return parts if len(parts) > 1 else parts[0]
 
 
@@ -179,7 +180,17 @@ class Sink(Subscription[Any]):
         limited: Callable[[Subscription[Any]], Awaitable[None]],
         max_rate: float | None,
     ) -> None:
-        super().__init__(topic, "exact", None, leave, is_keen=True, limited=limited, max_rate=max_rate)
+        super().__init__(
+            topic,
+            "exact",
+            None,
+            leave,
+            is_keen=True,
+            max_rate=max_rate,
+            limited=limited,
+            # The newest values do for what was missed.
+            read_back=lambda _reader, _read: renew(self),
+        )
         self._latest = latest
         self._renew = renew
 

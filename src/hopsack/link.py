@@ -9,7 +9,8 @@ Bounds, and their policy:
 - while the transport says that its own buffer is full, frames wait here. :meth:`Link.check_room` refuses a new
   request with :exc:`~hopsack.errors.Overloaded` once more than ``buffer`` bytes wait. What is already under way
   (answers, cancellations, goodbyes) is always queued: nothing is dropped, and the bound is passed by what they need;
-- a peer that is silent for ``ping_interval`` seconds is asked for a sign of life, and given up ``ping_timeout`` later.
+- a peer that is silent for ``ping_interval`` seconds is asked for a sign of life, and given up ``ping_timeout`` later;
+- what is queued when the link is closed has ``close_timeout`` seconds to leave: a peer may read no more.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Carrier(ABC):
     """A session and the way its messages travel: a socket's :class:`Link`, or a node in the same process.
 
     :param obey: told every effect but Send and Close, until :meth:`obeyed_by` names somebody else.
-    :param lost: told once, with the reason, when the way is closed from either end.
+    :param lost: told once, with the reason, when nothing can be sent any more: it is being closed, from either end. By
+        then the session knows, too, and requests in flight have their outcome.
     :ivar retry_after: seconds that the node asked to stay away, if it did.
     :ivar refusal: what the transport itself was refused with, if trying again cannot help.
     """
@@ -82,6 +84,10 @@ class Carrier(ABC):
     def abort(self, reason: str) -> None:
         """Close at once; what is queued is lost."""
 
+    @abstractmethod
+    async def gone(self) -> None:
+        """Wait until what was queued has left, or was given up."""
+
 
 class Link(Carrier, asyncio.Protocol):
     """A connection over a socket."""
@@ -107,6 +113,7 @@ class Link(Carrier, asyncio.Protocol):
         self._heard = self._loop.time()
         self._asked: float | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._gone: asyncio.Future[None] = self._loop.create_future()
 
     # ---- asyncio.Protocol --------------------------------------------------------------------------------------------
 
@@ -140,12 +147,13 @@ class Link(Carrier, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._watch is not None:
             self._watch.cancel()
-        reason = self._reason or (str(exc) if exc is not None else "the node closed the connection")
-        self._reason = reason
         self._transport = None
         self._queue, self._waiting = [], 0
-        self.take(on.Lost(reason))
-        self._lost(reason)
+        self._end(str(exc) if exc is not None else "the node closed the connection")
+        self._gone.set_result(None)
+
+    async def gone(self) -> None:
+        await asyncio.wait((self._gone,))
 
     # ---- out ---------------------------------------------------------------------------------------------------------
 
@@ -182,18 +190,26 @@ class Link(Carrier, asyncio.Protocol):
     def close(self, reason: str) -> None:
         if self._reason is not None:
             return
-        self._reason = reason
-        if self._transport is None:
-            return
-        self._queue.append(self._wire.close(reason))
-        self._is_paused = False
-        self._flush()
-        self._transport.close()
+        if self._transport is not None:
+            self._queue.append(self._wire.close(reason))
+            self._is_paused = False
+            self._flush()
+            self._transport.close()
+            if self._watch is not None:
+                self._watch.cancel()
+            self._watch = self._loop.call_later(self._options.close_timeout, self.abort, reason)
+        self._end(reason)
 
     def abort(self, reason: str) -> None:
-        self._reason = self._reason or reason
+        self._end(reason)
         if self._transport is not None:
             self._transport.abort()
+
+    def _end(self, reason: str) -> None:
+        if self._reason is None:
+            self._reason = reason
+            self.take(on.Lost(reason, self.retry_after))
+            self._lost(reason)
 
     # ---- liveness ----------------------------------------------------------------------------------------------------
 

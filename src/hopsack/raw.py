@@ -38,6 +38,7 @@ from hopsack.errors import (
     HopsackError,
     Invalid,
     RemoteError,
+    Unavailable,
     UsageError,
     from_details,
 )
@@ -190,7 +191,16 @@ class RawSession:
         return [*self._end("the session was left"), on.Close("left")]
 
     def _lose(self, event: on.Lost) -> list[on.Effect]:
-        return self._end(event.reason)
+        refused = [] if event.retry_after is None else self._refuse_calls(event.retry_after)
+        return [*refused, *self._end(event.reason)]
+
+    def _refuse_calls(self, hint: float) -> list[on.Effect]:
+        """A node that stops ends calls before it closes, and takes none after: the rest was never begun."""
+        refused: list[on.Effect] = []
+        for ticket, number in self._calls.items():
+            where = self._pending.pop(number).where
+            refused.append(on.Reject(ticket, Unavailable(where=where, data={"retry_after": hint})))
+        return refused
 
     def _end(self, reason: str) -> list[on.Effect]:
         self.state = State.ENDED

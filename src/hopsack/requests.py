@@ -150,12 +150,13 @@ class Requests(ABC):
         events: list[on.Event[Any]] = []
         position, reason = after, None
         while True:
-            payload = await self._request(partial(_asking, query | {"limit": left}), READ, timeout)
+            payload = await self._request(partial(_asking, query | {"limit": min(left, AT_ONCE)}), READ, timeout)
             page = page_of(uri, payload)
             events += events_of(page, type_)
             left -= len(page.events)
             position = str(page.position) if page.position is not None else position
-            reason = reason or (None if page.recovered else page.reason or "trimmed")
+            # Where there is nothing to go on from, there is nothing to recover: then it says no reason.
+            reason = reason or (None if page.recovered else page.reason)
             is_over = page.end or not page.events
             if is_over or left <= 0 or position is None:
                 return History(tuple(events), position, reason is None, reason, is_over)

@@ -164,15 +164,20 @@ class Resuming:
         """Topics whose first page is still to come."""
         self._had: dict[str, Position] = {}
         """Places of before a snapshot."""
-        self._wants_newest = not self._places
-        """The newest values that come now are for this reader."""
+        self._takes_newest = False
         self._knows_all = False
         """Every stream that matched at the last grant has its place: one without is new since."""
         self._has_forgotten = False
 
     @property
     def wants_newest(self) -> bool:
-        return self.is_keen or self._wants_newest
+        """Whether a subscription is to begin with the newest values, where there are some."""
+        return self.is_keen or not self._places
+
+    @property
+    def takes_newest(self) -> bool:
+        """Whether the newest values that come now are for this reader."""
+        return self.is_keen or self._takes_newest
 
     @property
     def places(self) -> dict[str, Position]:
@@ -214,7 +219,7 @@ class Resuming:
             self._places.clear()
             self.due.clear()
         self._had = self.places
-        self._wants_newest = has_newest and not is_renewed and not self._places
+        self._takes_newest = has_newest and not is_renewed and not self._places
         effects = self._resume(grant, asked)
         if effects:
             self._is_told()
@@ -258,7 +263,7 @@ class Resuming:
             otherwise = "epoch"
         place.at = head or place.at
         reason = grant.reason if grant is not None else None
-        self._wants_newest = self._wants_newest or (grant is not None and grant.snapshot is not None)
+        self._takes_newest = self._takes_newest or (grant is not None and grant.snapshot is not None)
         return [Recovery(topic, False, reason or otherwise, missed)]
 
     def _begin(self, grant: Grant | None) -> None:
@@ -272,7 +277,7 @@ class Resuming:
             self._note(topic, place)
             if is_new:
                 self._fall_behind(topic, place)
-        self._knows_all = heads is not None and not self._has_forgotten
+        self._knows_all = heads is not None and len(heads) < TOPICS and not self._has_forgotten
 
     def _verdict(self, has_newest: bool) -> Recovery:
         if self._places and not self.is_keen:
@@ -291,7 +296,7 @@ class Resuming:
             return self._newest(publication, payload, position)
         place = self._places.get(topic)
         if place is None:
-            place = _Place(Position(position.epoch, position.offset - 1))
+            place = _Place(Position(position.epoch, 0 if self._knows_all else position.offset - 1))
             forgotten = self._note(topic, place)
             return forgotten + self._live(topic, place, position, publication, payload, room)
         if place.stage is _Stage.LIVE:
@@ -306,7 +311,7 @@ class Resuming:
     def _newest(self, publication: Publication, payload: Payload, position: Position) -> list[Effect]:
         had = self._had.get(publication.topic)
         is_old = had is not None and had.epoch == position.epoch and position <= had
-        wanted = self.is_keen or (self._wants_newest and not is_old)
+        wanted = self.is_keen or (self._takes_newest and not is_old)
         return [Deliver(publication, payload)] if wanted else []
 
     def _live(

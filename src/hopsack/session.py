@@ -124,9 +124,13 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """The transport is gone."""
+    """The transport is gone, or is being closed.
+
+    :ivar retry_after: seconds that the node asked to stay away when it closed the transport, if it asked.
+    """
 
     reason: str
+    retry_after: float | None = None
 
 
 class LeaveRequested(msgspec.Struct, frozen=True):
@@ -333,6 +337,7 @@ class Withheld(msgspec.Struct, frozen=True):
     topic: str
     reason: str
     size: int | None
+    subscription: int
 
 
 class Skipped(msgspec.Struct, frozen=True):

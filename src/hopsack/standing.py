@@ -272,6 +272,11 @@ class Standing:
         for reader in feed.readers if feed is not None else ():
             reader.skipped(topic, count)
 
+    def withheld(self, number: int, topic: str) -> None:
+        feed = self._feeds_by_id.get(number)
+        for reader in feed.readers if feed is not None else ():
+            reader.withheld(topic)
+
     def registration(self, number: int) -> Registration | None:
         """Also one that was closed: what the node sent before it knew is still served."""
         return self._registrations_by_id.get(number)

@@ -93,9 +93,9 @@ class Subscription(Generic[T]):
             return
         if publication.position is not None:
             self._obey(self._resuming.came(publication, payload, self._room))
-        elif not publication.retained or self._resuming.wants_newest:
+        elif not publication.retained or self._resuming.takes_newest:
             self._put(publication, payload)
-        self._rouse()
+            self._rouse()
 
     def granted(self, grant: Grant | None, asked: Mapping[str, Position]) -> None:
         """The node has granted it on a new link, or again."""
@@ -110,6 +110,10 @@ class Subscription(Generic[T]):
         """The node has dropped events, because this program reads too slowly."""
         self.dropped += count or 0
         log.warning("%s events of %s were dropped by the node: this program reads too slowly", count or "some", topic)
+        self._resuming.skipped(topic)
+
+    def withheld(self, topic: str) -> None:
+        """An event came without its payload, and that was told."""
         self._resuming.skipped(topic)
 
     def lost(self) -> None:
@@ -160,7 +164,7 @@ class Subscription(Generic[T]):
             self._rouse()
 
     def _put(self, publication: Publication, payload: Payload) -> None:
-        if self.waiting >= self._limit:
+        if len(self._queue) - self._recoveries_waiting >= self._limit:
             self._count_dropped()
             if _is_kept(self._queue[0]):
                 return
@@ -208,10 +212,10 @@ class Subscription(Generic[T]):
             item = self._queue.popleft()
             if self._resuming.due and not self._is_closed:
                 self._obey(self._resuming.drained(self._room))
-            if isinstance(item, Recovery):
-                self._recovered(item)
-            else:
+            if type(item) is tuple:
                 return item
+            assert isinstance(item, Recovery)
+            self._recovered(item)
 
     async def _woken(self) -> None:
         self._wake = asyncio.get_running_loop().create_future()

@@ -38,10 +38,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.server import Request
 
+from hopsack.deadlines import Lane
 from hopsack.errors import BadRequest, to_wamp
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
 from hopsack.wamp.messages import ABSENT
+from hopsack.wamp.rawsocket import LARGEST
 from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, slow_reader
 from hopsack_router.doors.frames import PING, REGULAR, Frames, Unacceptable, pong
 from hopsack_router.doors.handshake import Opening
@@ -52,7 +54,7 @@ from hopsack_router.doors.websockets import OPEN, DoorFactory, DoorProtocol, Doo
 from hopsack_router.routing import asked, uris
 from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.broker import to_message
-from hopsack_router.routing.deadlines import Deadlines, Lane
+from hopsack_router.routing.deadlines import deadlines
 from hopsack_router.routing.fanout import Delivery, Format, Outbox, Outlet
 from hopsack_router.routing.joining import Welcome
 from hopsack_router.routing.links import Link
@@ -191,7 +193,10 @@ def received(link: Any, payload: bytes) -> Iterable[message.Message]:
         try:
             msg = read(codec, payload)
         except Malformed as error:
-            raise ProtocolError(str(error)) from error
+            # A URI that is no text is answered as one that is no URI. Nothing else of it is heard.
+            for _ in messages(link._serializer, payload, link.send):
+                raise ProtocolError(str(error)) from error
+            return ()
         if msg is not None:
             return (msg,)
     return messages(link._serializer, payload, link.send)
@@ -216,14 +221,15 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
         try:
             msg = kind.parse(raw)
             yield msg if kind is not message.Publish else _with_ours(msg, raw[2])
-        except InvalidUriError:
+        except InvalidUriError as error:
             if kind is message.Error and len(raw) >= 5 and raw[1] == message.Invocation.MESSAGE_TYPE:
                 yield message.Error(raw[1], raw[2], RUNTIME_ERROR, args=[f"raised {raw[4]!r:.100}"])
                 continue
             if kind not in _WITH_URI or len(raw) < 4 or type(raw[1]) is not int:
-                raise
+                raise ProtocolError(f"{kind.__name__} with a URI that is none") from error
             if kind is not message.Publish or (isinstance(raw[2], dict) and raw[2].get("acknowledge")):
-                refusal = uris.invalid(str(raw[3]), _WITH_URI[kind])
+                uri = raw[3] if type(raw[3]) is str else f"<{type(raw[3]).__name__}>"
+                refusal = uris.invalid(uri, _WITH_URI[kind])
                 uri, args, kwargs = to_wamp(refusal)
                 answer(message.Error(kind.MESSAGE_TYPE, raw[1], uri, args=args, kwargs=kwargs))
 
@@ -447,10 +453,12 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
     door = "wamp-rawsocket"
     format: WampFormat
     _arrival: Lane | None = None
+    _max_len_send: int  # bytes of a message, which Autobahn reads from the handshake
+    _is_aborted: bool = False
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        self._arrival = self.factory.arrivals.begin(self, int(ARRIVAL * 1000))
+        self._arrival = self.factory.arrivals.begin(self, ARRIVAL)
 
     def connectionLost(self, reason: Any) -> None:
         self.joined()
@@ -468,6 +476,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         self.abort()
 
     def _on_handshake_complete(self) -> None:
+        self._max_len_send = min(self._max_len_send, LARGEST)  # one byte less than most clients say that they take
         self.outlet = Outlet(self, self.factory.outbox, self._max_len_send + 4)
         self.format = wamp_format(self._serializer.SERIALIZER_ID, rawsocket_frame)
         self.transport.registerProducer(self, True)
@@ -476,6 +485,8 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         super()._on_handshake_complete()
 
     def dataReceived(self, data: bytes) -> None:
+        if self._is_aborted:
+            return
         if not self._handshake_complete:
             super().dataReceived(data)  # comes back with what is behind the handshake
             return
@@ -490,13 +501,15 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
                 self.stringReceived(payload)
             elif kind == PING:
                 self.queue(pong(payload))
+            if self._is_aborted:
+                return
             if number % SLICE == 0:
                 self.outlet.outbox.relieve()
 
     def stringReceived(self, payload: bytes) -> None:
         try:
             for msg in received(self, payload):
-                if self._session is not None:
+                if self._session is not None and not self._is_aborted:
                     self._session.onMessage(msg)
         except ProtocolError as error:
             LOG.info("closing {peer}: {error}", peer=self.peer, error=error)
@@ -531,6 +544,12 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         self.transport.unregisterProducer()
         super().close()
 
+    def abort(self) -> None:
+        """End the connection; what else has been read of it is not heard."""
+        if not self._is_aborted:
+            self._is_aborted = True
+            super().abort()
+
     def overflow(self, why: Why, retry_after: float) -> None:
         self.abort()
 
@@ -541,7 +560,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
 def with_links(factory: Any, outbox: Outbox, clock: IReactorTime) -> None:
     """Let Crossbar's RawSocket factory make our links."""
     factory.protocol, factory.outbox = RawSocketLink, outbox
-    factory.arrivals = Deadlines(clock, lambda link, _: link.late())
+    factory.arrivals = deadlines(clock, lambda link, _: link.late())
 
 
 class WampService(RouterWebService):  # type: ignore[misc]

@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from hopsack.deadlines import Lane
 from hopsack.errors import BadRequest, RemoteError
 from hopsack_router.doors.closing import clip
 from hopsack_router.doors.deflate import compress, negotiate
@@ -46,7 +47,7 @@ from hopsack_router.doors.rfc6455 import (
 )
 from hopsack_router.doors.rounds import Rounds, Stop
 from hopsack_router.doors.sockets import write_straight
-from hopsack_router.routing.deadlines import Deadlines, Lane
+from hopsack_router.routing.deadlines import deadlines
 
 LOG = Logger()
 
@@ -218,7 +219,7 @@ class DoorProtocol(Protocol):
 
     def await_arrival(self) -> None:
         """Give the client ``hello_timeout`` to say what it must; then it is :meth:`late`."""
-        self._arrival = self.factory.arrivals.begin(self, int(self.factory.options.hello_timeout * 1000))
+        self._arrival = self.factory.arrivals.begin(self, self.factory.options.hello_timeout)
 
     def arrived(self) -> None:
         """It has said it, or it is gone."""
@@ -309,7 +310,7 @@ class DoorFactory(ServerFactory):
         self.clock = clock
         self.origins = Origins(options.allowed_origins)
         self.rounds = Rounds(clock, options.ping_interval)
-        self.arrivals = Deadlines(clock, lambda one, _: one.late())
+        self.arrivals = deadlines(clock, lambda one, _: one.late())
         self.patience = math.ceil(options.ping_timeout / options.ping_interval)
 
 
@@ -341,7 +342,11 @@ class DoorResource(Resource):
         except RemoteError as error:
             request.setHeader(b"Sec-WebSocket-Version", VERSION)
             return answer_problem(request, error)
+        channel: Any = request.channel
+        early = channel.clearLineBuffer()  # a client need not wait for the answer before it sends
         protocol.take_over(_taken_from(request, protocol), opening, subprotocol)
+        if early:
+            protocol.dataReceived(early)
         return NOT_DONE_YET
 
 

@@ -268,7 +268,7 @@ def _may(
     role = who._authrole
     if role in roles or role in ALMIGHTY:
         return True
-    if f"{role}:{who._authid}" in roles:
+    if f"{role}:{who._authid}" in roles and who._authid != "{sub}":  # a name, not the placeholder for all of them
         return True
     return (
         contract is not None

@@ -27,13 +27,12 @@ from msgspec.structs import replace
 
 from hopsack.contracts import TopicContract
 from hopsack.wamp.codec import MSGPACK
-from hopsack_router import metrics
 from hopsack_router.routing import drafts, uris
 from hopsack_router.routing.asked import Published
 from hopsack_router.routing.attending import Attending
 from hopsack_router.routing.fanout import Audience, Delivery, Format, Outlet, frame_of
 from hopsack_router.routing.keeping import Keeping
-from hopsack_router.routing.retained import Kept, Retained, is_addressed, is_for_nobody
+from hopsack_router.routing.retained import Kept, Retained, is_addressed, is_for_nobody, weight_of, without_payload
 from hopsack_router.routing.subscriptions import Readers, Subscriptions
 from hopsack_router.routing.unread import Carried, carried_by
 from hopsack_router.streams import Stored
@@ -164,6 +163,27 @@ class Broker(Subscriptions):
             return [subscription for subscription in matching if subscription.uri.startswith("wamp.")]
         return matching
 
+    def _filter_publish_receivers(self, readers: Any, publish: message.Publish) -> Any:
+        """Whom the lists of an event let through. Of a role there may be ten thousand sessions that do not read it:
+        the few that are named are looked up, and of these, or of all, each is asked who it is."""
+        sessions, namesakes = self._router._session_id_to_session, self._router._authid_to_sessions
+        if publish.eligible is not None:
+            readers = {sessions.get(number) for number in publish.eligible} & readers
+        elif publish.eligible_authid is not None:
+            readers = {one for authid in publish.eligible_authid for one in namesakes.get(authid)} & readers
+        for fact, eligible, exclude in (
+            ("_session_id", None, publish.exclude),
+            ("_authid", publish.eligible_authid, publish.exclude_authid),
+            ("_authrole", publish.eligible_authrole, publish.exclude_authrole),
+        ):
+            if eligible is not None:
+                wanted = frozenset(eligible)
+                readers = [one for one in readers if getattr(one, fact) in wanted]
+            if exclude:
+                unwanted = frozenset(exclude)
+                readers = [one for one in readers if getattr(one, fact) not in unwanted]
+        return readers
+
     def _deliver(
         self, delivery: Delivery, audience: Audience, skip: NodeSession | None = None, sent: Sent | None = None
     ) -> None:
@@ -179,7 +199,6 @@ class Broker(Subscriptions):
                 continue
             for outlet in outbox.share(frame, delivery, receivers, skipped):
                 outlet.link.tell_of_dropped(delivery, len(frame))
-            metrics.deliveries.inc(len(receivers))
         # They come last, since one of them may end the sessions of others.
         for component in audience.components:
             if component is not skip and component._transport is not None:
@@ -191,7 +210,10 @@ class Broker(Subscriptions):
         """The frame, and who still needs it: bytes that name no subscription go to each connection once."""
         if sent is None or fmt.per_subscription:
             return frame_of(fmt, delivery), outlets
-        frame, reached = sent.setdefault(fmt, (frame_of(fmt, delivery), set()))
+        known = sent.get(fmt)
+        if known is None:
+            known = sent[fmt] = (frame_of(fmt, delivery), set())
+        frame, reached = known
         receivers = [outlet for outlet in outlets if outlet not in reached]
         reached.update(receivers)
         return frame, receivers
@@ -201,13 +223,19 @@ class Broker(Subscriptions):
     def _retain(
         self, publication: int, publish: message.Publish, carried: Carried, disclosed: NodeSession | None
     ) -> None:
-        size = len(publish.payload) if publish.payload is not None else sum(map(len, carried.encoded(MSGPACK)))
+        size = len(publish.payload) if publish.payload is not None else 0
+        if publish.payload is None:
+            args, kwargs = (part.copy() for part in carried.encoded(MSGPACK))  # else they hold the whole message
+            carried, size = Carried(MSGPACK, args, kwargs), len(args) + len(kwargs)
         event = _delivery(None, publication, publish, carried, disclosed)
-        self._retained.keep(Kept(publish, size, event))
+        self._retained.keep(Kept(without_payload(publish), weight_of(publish, size), event))
 
     def show_retained(self, session: NodeSession, subscription: Any) -> None:
         for kept in self._retained.shown_to(session, subscription.uri, subscription.match):
-            event = replace(kept.content, subscription=subscription.id, match=subscription.match, retained=True)
+            carried = kept.content.carried.afresh()  # what is decoded for this reader is not kept
+            event = replace(
+                kept.content, subscription=subscription.id, match=subscription.match, carried=carried, retained=True
+            )
             self._deliver(event, Audience((session,)))
 
 

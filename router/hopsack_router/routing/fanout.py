@@ -1,11 +1,12 @@
-"""Encode an event once, frame it once, share the bytes, write once per connection and reactor turn.
+"""Encode an event once, frame it once, share the bytes, write a connection's all at once.
 
 Theory of operation. The broker turns one PUBLISH into one :class:`Delivery` per matching subscription. Every link
 that can read the same bytes has the same :class:`Format` *instance*, so the readers of a subscription fall into groups
 of one format (:class:`Audience`, kept until who reads changes), and a group is given one frame in one loop. What waits
 for a connection stands at its :class:`Outlet`; the :class:`Outbox` knows which outlets have something and writes them
-once per reactor turn. Events that arrive in one turn leave in one write, and a lone event waits for nothing but the
-end of its turn.
+when the reactor's turn ends. Events that arrive in one turn leave in one write, and a lone event waits for nothing but
+the end of its turn. What came of a long RawSocket read is relieved in between: after each ``doors.wamp.SLICE``
+messages, 32 (decision 8).
 
     Broker → Audience → Outbox.share ─→ (straight) Outlet ───────→ Outbox.flush → send_all: one call for all of them
                                      └→ (any other) Link.take ───→ Outbox.flush → Link.flush → the door's write
@@ -29,6 +30,7 @@ import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from hopsack_router import metrics
 from hopsack_router.routing.stalls import Stalls
 
 if TYPE_CHECKING:
@@ -185,7 +187,7 @@ def _none_sent(sockets: list[Any], chunks: list[bytes]) -> Sequence[tuple[int, i
 
 
 class Outbox:
-    """The outlets that have something to write, written once per reactor turn.
+    """The outlets that have something to write, written when the reactor's turn ends, or when it is relieved before.
 
     :param clock: schedules what is done at the end of a turn.
     :param send_all: writes to sockets.
@@ -220,13 +222,15 @@ class Outbox:
             self._later(self.flush)
         dirty, size = self._dirty, len(frame)
         too_small: list[Outlet] = []
+        skipped = apart = 0
         before: Waiting = None
         after: Waiting = None
         for outlet in outlets:
             if outlet is skip:
+                skipped = 1
                 continue
             if outlet.socket is None:
-                outlet.link.take(frame, delivery)
+                apart += not outlet.link.take(frame, delivery)
             elif size > outlet.most:
                 too_small.append(outlet)
             elif (waiting := outlet.waiting) is None:
@@ -237,6 +241,7 @@ class Outbox:
             else:
                 before = waiting
                 outlet.waiting = after = (waiting, frame)
+        metrics.deliveries.inc(len(outlets) - skipped - apart - len(too_small))
         return too_small
 
     def flush(self) -> None:

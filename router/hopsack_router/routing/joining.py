@@ -196,7 +196,7 @@ def read_hello(realm: str, details: dict[str, Any]) -> message.Hello | None:
         return None
     if methods is not None and (type(methods) is not list or not all(type(one) is str for one in methods)):
         return None
-    if type(details.get("authid", "")) is not str:
+    if type(details.get("authid", "")) is not str or len(realm) > LONGEST_REALM:
         return None
     written = msgspec.msgpack.encode(roles)
     if len(written) > LONGEST_ROLES:
@@ -212,6 +212,10 @@ _DETAILS = frozenset(("agent", "authextra", "authid", "authmethods", "roles"))
 
 LONGEST_ROLES = 2048
 """Bytes of roles that are looked up; those of honest clients are some 500."""
+
+LONGEST_REALM = 255
+"""Characters of a realm's name that is looked up with them. Anybody may ask for any realm: what is kept of strangers is
+bounded in bytes, not only in number."""
 
 
 @lru_cache(maxsize=256)

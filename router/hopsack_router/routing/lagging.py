@@ -95,7 +95,8 @@ class Lagging:
         """A frame that must arrive, while the transport is full."""
         self._obey(self.backlog.answer(frame))
 
-    def event(self, frame: bytes, delivery: Delivery) -> None:
+    def event(self, frame: bytes, delivery: Delivery) -> bool:
+        """:returns: whether this frame waits now to be sent."""
         channel = self._channel(delivery)
         follower = self.followers.of(channel)
         if isinstance(follower, Following):
@@ -108,20 +109,21 @@ class Lagging:
         elif follower is not None and delivery.stored is not None:
             follower.changed(delivery.stored)
         else:
-            self._at_its_pace(frame, delivery, channel)
+            return self._at_its_pace(frame, delivery, channel)
+        return False
 
     def _channel(self, delivery: Delivery) -> Channel:
         if self._link.format.per_subscription:
             return Channel(delivery.topic, delivery.subscription, delivery.match)
         return Channel(delivery.topic)
 
-    def _at_its_pace(self, frame: bytes, delivery: Delivery, channel: Channel) -> None:
+    def _at_its_pace(self, frame: bytes, delivery: Delivery, channel: Channel) -> bool:
         one = self._pace_of(delivery) if self._paces else None
         if one is None or len(frame) > self._link.outlet.most:
-            self._put(frame, delivery, channel)
-        else:
-            key = (channel, delivery.stored.latest if delivery.stored is not None else None)
-            self._keep_pace(one, one.pace.event(key, frame, self._stalls.now()))
+            return self._put(frame, delivery, channel)
+        key = (channel, delivery.stored.latest if delivery.stored is not None else None)
+        self._keep_pace(one, one.pace.event(key, frame, self._stalls.now()))
+        return False
 
     def _pace_of(self, delivery: Delivery) -> _Paced | None:
         """Of a connection that gets each event once: the pace of the fastest subscription that covers the topic."""
@@ -131,11 +133,12 @@ class Lagging:
         paced = [one for one in paces if one is not None and one.pace.rate is not None]
         return max(paced, key=_rate_of) if paced and len(paced) == len(paces) else None
 
-    def _put(self, frame: bytes, delivery: Delivery, channel: Channel) -> None:
+    def _put(self, frame: bytes, delivery: Delivery, channel: Channel) -> bool:
         link, stored = self._link, delivery.stored
         if len(frame) > link.outlet.most:
             link.tell_of_dropped(delivery, len(frame))
-        elif not link.paused:
+            return False
+        if not link.paused:
             link.queue(frame)
         elif stored is None:
             self._obey(self.backlog.live(channel, frame))
@@ -143,6 +146,7 @@ class Lagging:
             self._obey(self.backlog.stream(channel, stored.position, frame))
         else:
             self._obey(self.backlog.latest(channel, stored.latest, frame))
+        return True
 
     # ---- the transport ----------------------------------------------------------------------------------------------
 
@@ -304,14 +308,8 @@ class Lagging:
 
     def _deliver(self, channel: Channel, events: Sequence[Stored], newest: bool) -> None:
         """Write events that were read. Paces are for what was missed, not for newest values, whose number was told."""
-        link = self._link
-        for event in events:
-            frame, delivery = link.read(event, channel, newest)
-            if newest:
-                self._put(frame, delivery, channel)
-            else:
-                self._at_its_pace(frame, delivery, channel)
-        metrics.deliveries.inc(len(events))
+        put = self._put if newest else self._at_its_pace
+        metrics.deliveries.inc(sum(put(*self._link.read(event, channel, newest), channel) for event in events))
         self._link.wake()  # for the next page, even if a pace holds all of this one
 
     def _keep_pace(self, one: _Paced, effects: Sequence[paced.Effect]) -> None:
@@ -332,6 +330,7 @@ class Lagging:
     def _send_at_pace(self, key: Any, frame: bytes) -> None:
         """It is read with holes anyway: while the transport is full, the newest of each key will do."""
         channel, latest = key
+        metrics.deliveries.inc()
         if self._link.paused:
             self._obey(self.backlog.latest(channel, latest, frame))
         else:

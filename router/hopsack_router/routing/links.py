@@ -2,7 +2,7 @@
 
 A link is a Crossbar ``ITransport`` with a queue. Bounds and their policy, in one place:
 
-- what is queued in one reactor turn leaves in one write;
+- what is queued in one reactor turn leaves in one write, or in one after each 32 messages of a long RawSocket read;
 - while the transport says that its own buffer is full (``pauseProducing``), frames wait, at most ``budget`` bytes of
   them: where nothing else is configured, 1 MiB, and 16 MiB for services and operators. Beyond that each kind of event
   has its policy (:mod:`~hopsack_router.routing.backlog`): a stream is read from the journal, of ``latest`` topics the
@@ -136,16 +136,20 @@ class Link:
         else:
             outlet.waiting = (waiting, frame)
 
-    def take(self, frame: bytes, delivery: Delivery) -> None:
-        """An event, where the connection is not straight; those that are get theirs by ``Outbox.share``."""
+    def take(self, frame: bytes, delivery: Delivery) -> bool:
+        """An event, where the connection is not straight; those that are get theirs by ``Outbox.share``.
+
+        :returns: whether this frame waits now to be sent: it may come later from the journal, or give way.
+        """
         if self._is_gone:
-            return
+            return False
         if self._lagging is not None or self._paused:
-            self._lag().event(frame, delivery)
-        elif len(frame) > self.outlet.most:
+            return self._lag().event(frame, delivery)
+        if len(frame) > self.outlet.most:
             self.tell_of_dropped(delivery, len(frame))
-        else:
-            self.queue(frame)
+            return False
+        self.queue(frame)
+        return True
 
     def read(self, event: Stored, channel: Channel, newest: bool) -> tuple[bytes, Delivery]:
         """The frame of an event that was read from the journal, made once for all who read it there."""

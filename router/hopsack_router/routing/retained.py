@@ -10,12 +10,14 @@ replaces all that its topic had before. The WAMP specification leaves pattern su
 treated as what they are, subscriptions to every topic that matches.
 
 A core without I/O. Bounds: per topic :data:`MAX_ADDRESSED` addressed events, the oldest goes; in all :data:`MAX_BYTES`
-of payload, the topic goes that was the longest without a new event. So a pattern subscriber never gets more than that.
+of memory, as :func:`weight_of` counts it, the topic goes that was the longest without a new event. So a pattern
+subscriber never gets more than that.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,19 +26,61 @@ from autobahn.wamp import message
 
 MAX_ADDRESSED = 100
 MAX_BYTES = 16 << 20
+OVERHEAD = 1024
+"""Bytes that an event counts for beside what it brought: the objects around it. So there are never more than 16,384."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
     """One retained event.
 
-    :ivar size: bytes of its payload.
+    :ivar publish: its topic and its lists; the payload stands in ``content``.
+    :ivar size: bytes that it counts for, see :func:`weight_of`.
     :ivar content: what the broker delivers, whatever that is.
     """
 
     publish: message.Publish
     size: int
     content: Any
+
+
+def weight_of(publish: message.Publish, payload: int) -> int:
+    """Bytes that a retained event counts for: all that its publisher can make large.
+
+    :param payload: bytes of its payload.
+    """
+    brought = (publish.topic, *(getattr(publish, name) for name in _OPEN_ENDED), *_lists(publish))
+    return OVERHEAD + payload + sum(map(_bytes_of, brought))
+
+
+_OPEN_ENDED = ("enc_algo", "enc_key", "enc_serializer", "forward_for", "transaction_hash")
+
+
+def without_payload(publish: message.Publish) -> message.Publish:
+    """What :class:`Kept` keeps of a PUBLISH: decoded, a payload may take sixty times the bytes that it came in."""
+    eligible, eligible_authid, eligible_authrole, exclude, exclude_authid, exclude_authrole = _lists(publish)
+    return message.Publish(
+        publish.request,
+        publish.topic,
+        eligible=eligible,
+        eligible_authid=eligible_authid,
+        eligible_authrole=eligible_authrole,
+        exclude=exclude,
+        exclude_authid=exclude_authid,
+        exclude_authrole=exclude_authrole,
+    )
+
+
+def _bytes_of(value: Any) -> int:
+    parts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
+    return 0 if value is None else sys.getsizeof(value) + sum(map(_bytes_of, parts))
+
+
+def _lists(publish: message.Publish) -> tuple[list[Any] | None, ...]:
+    return (
+        *(publish.eligible, publish.eligible_authid, publish.eligible_authrole),
+        *(publish.exclude, publish.exclude_authid, publish.exclude_authrole),
+    )
 
 
 class Retained:

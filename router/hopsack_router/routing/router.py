@@ -18,7 +18,7 @@ from autobahn.wamp.exception import ApplicationError, ProtocolError, TransportLo
 from crossbar.router.router import Router as CrossbarRouter
 from crossbar.router.router import RouterFactory as CrossbarRouterFactory
 from crossbar.router.session import RouterApplicationSession
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -48,6 +48,7 @@ Go = Callable[[dict[str, Any]], object]
 
 _ALLOWED = {"allow": True, "cache": False, "disclose": True}
 _UNDISCLOSED = {"allow": True, "cache": False, "disclose": False}
+_NOBODY = {"allow": False, "cache": False, "disclose": False}
 
 REPORTS_TO = "hopsack-"
 """WAMP sessions whose agent starts so understand an ERROR for their answer; stock clients would hang up over it."""
@@ -124,9 +125,21 @@ class Router(CrossbarRouter):  # type: ignore[misc]
     ) -> Deferred[dict[str, Any]]:
         """Admission has decided in :meth:`process`. What is left is disclosure: callees learn who calls."""
         if not self.admits:
-            asked: Deferred[dict[str, Any]] = super().authorize(session, uri, action, options)
-            return asked
+            return self._ask_role(session, uri, action, options)
         return succeed(_ALLOWED if action != "publish" or session._authrole == "trusted" else _UNDISCLOSED)
+
+    def _ask_role(
+        self, session: NodeSession, uri: str, action: str, options: dict[str, Any]
+    ) -> Deferred[dict[str, Any]]:
+        """What Crossbar's role says, asked each time whatever it says of ``cache``.
+
+        Stock Crossbar keeps one answer for all users of a role, and gives one user's permission to the next.
+        """
+        role = self._roles.get(session._authrole)
+        if role is None:
+            return succeed(dict(_NOBODY))
+        asked: Deferred[Any] = maybeDeferred(role.authorize, session, uri, action, options)
+        return asked.addCallback(_whole, disclose=session._authrole == "trusted" and action in ("call", "publish"))
 
     def permit(
         self,
@@ -277,7 +290,8 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
     def _admit_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:
         if msg.payload is None:
-            return self._judged(session, msg, self.admission.publish(session, msg.topic, msg.args, msg.kwargs))
+            args, kwargs = unread.carried_by(msg).values()
+            return self._judged(session, msg, self.admission.publish(session, msg.topic, args, kwargs))
         return self._judged(session, msg, self.admission.publish_opaque(session, msg.topic))
 
     def _admit_keyed_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:
@@ -287,7 +301,8 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
     def _admit_call(self, session: NodeSession, msg: message.Call) -> message.Message | None:
         if msg.payload is None:
-            return self._judged(session, msg, self.admission.call(session, msg.procedure, msg.args, msg.kwargs))
+            args, kwargs = unread.carried_by(msg).values()
+            return self._judged(session, msg, self.admission.call(session, msg.procedure, args, kwargs))
         return self._judged(session, msg, self.admission.call_opaque(session, msg.procedure))
 
     def admit_calls(self, may: Callable[[NodeSession, message.Call], bool]) -> None:
@@ -336,7 +351,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             return msg
         procedure = invocation.call.procedure
         if msg.payload is None:
-            violation = self.admission.result(procedure, msg.args, msg.kwargs)
+            violation = self.admission.result(procedure, *unread.carried_by(msg).values())
         else:
             violation = self.admission.answer_opaque(procedure)
         if violation is None:
@@ -428,6 +443,12 @@ class _Route:
         self.carry_out = carry_out
         self.waits = kind not in (message.Yield, message.Error)
         self.received = metrics.messages.tally(kind.__name__.lower())
+
+
+def _whole(answer: Any, disclose: bool) -> dict[str, Any]:
+    """An authorizer's answer, which may be a bare yes or no, as a dict."""
+    known: dict[str, Any] = {**_NOBODY, "allow": answer} if isinstance(answer, bool) else answer
+    return {**known, "disclose": True} if disclose else known
 
 
 class YieldError(message.Error):  # type: ignore[misc]

@@ -80,7 +80,8 @@ class NodeSession(RouterSession):  # type: ignore[misc]
 
     def onOpen(self, transport: Link) -> None:
         self._transport = transport
-        self.door, self.peer = transport.door, transport.peer
+        self.peer = transport.peer
+        self.door = getattr(transport, "door", self.door)  # Crossbar's own transports are no doors
 
     def onMessage(self, msg: message.Message) -> None:
         """Route a message; anything but the handshake and GOODBYE goes to the router in one hop.
@@ -156,7 +157,8 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             self._answer(answer)
 
     def _not_known(self, failure: Failure) -> Deny:
-        LOG.failure("the node failed to authenticate {peer}", failure, peer=self.peer)
+        said = "the node failed to authenticate {peer}: {traceback}"
+        self.log.warn(said, peer=self.peer, traceback=failure.getTraceback(), err=failure)
         return joining.FAILED
 
     def _late(self, answer: Answer, asked_for: int | None) -> None:

@@ -21,25 +21,19 @@ MAX_HELD = 1000
 Step = Callable[[], object]
 
 
-class Turns:
-    """The sessions of one realm that wait for a decision, and what waits with them. Empty is the normal case."""
+class Turns(dict[Any, "deque[Step]"]):
+    """The sessions of one realm that wait for a decision, and what waits with them.
 
-    def __init__(self) -> None:
-        self._held: dict[Any, deque[Step]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._held)
-
-    def __contains__(self, session: Any) -> bool:
-        return session in self._held
+    Empty is the normal case, and every message asks: that is why it is a dictionary itself.
+    """
 
     def wait(self, session: Any) -> None:
         """A decision about the session's request is not there yet: hold what it sends from now on."""
-        self._held[session] = deque()
+        self[session] = deque()
 
     def hold(self, session: Any, step: Step) -> bool:
         """Put a message of a session that waits at the end; ``False`` if there is no room."""
-        held = self._held[session]
+        held = self[session]
         if len(held) >= MAX_HELD:
             return False
         held.append(step)
@@ -47,16 +41,16 @@ class Turns:
 
     def resume(self, session: Any, first: Step) -> None:
         """The decision is there: ``first`` carries the request out, then comes what waited."""
-        steps = self._held.pop(session, None)
+        steps = self.pop(session, None)
         if steps is None:
             return
         steps.appendleft(first)
         while steps:
             steps.popleft()()
-            if session in self._held:  # this one has to wait as well, and the others stay behind it
-                self._held[session] = steps
+            if session in self:  # this one has to wait as well, and the others stay behind it
+                self[session] = steps
                 return
 
     def drop(self, session: Any) -> None:
         """The session is gone."""
-        self._held.pop(session, None)
+        self.pop(session, None)

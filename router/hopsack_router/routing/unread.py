@@ -38,6 +38,10 @@ class Carried:
         self._values: Values | None = None if codec else (args, kwargs)
         self._encoded: dict[str, tuple[Raw, Raw]] | None = None
 
+    def afresh(self) -> Carried:
+        """The same, with nothing decoded or encoded yet."""
+        return Carried(self.codec, self.args, self.kwargs)
+
     def values(self) -> Values:
         """:raises hopsack.wamp.codec.Malformed: the bytes are no values."""
         if self._values is None:

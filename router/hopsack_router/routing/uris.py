@@ -6,11 +6,12 @@ import re
 
 from hopsack.errors import Denied, RemoteError
 
-_LOOSE = re.compile(r"^([^\s.#]+\.)*[^\s.#]+$")
+# Asked with fullmatch: "$" lets a line break through at the end, and a line break in a topic ends a field of SSE.
+_LOOSE = re.compile(r"([^\s.#]+\.)*[^\s.#]+")
 _PATTERNS = {
     "exact": _LOOSE,
-    "prefix": re.compile(r"^([^\s.#]+\.)*[^\s.#]*$"),
-    "wildcard": re.compile(r"^([^\s.#]*\.)*[^\s.#]*$"),
+    "prefix": re.compile(r"([^\s.#]+\.)*[^\s.#]*"),
+    "wildcard": re.compile(r"([^\s.#]*\.)*[^\s.#]*"),
 }
 
 
@@ -20,7 +21,7 @@ def check(uri: str, *, restricted: bool, where: str) -> RemoteError | None:
     :param restricted: whether ``wamp.`` is out of bounds for the sender (section 2.1.2: reserved for the router).
     :param where: ``"topic"`` or ``"procedure"``, for the message.
     """
-    if not _LOOSE.match(uri):
+    if not _LOOSE.fullmatch(uri):
         return invalid(uri, where)
     return check_restricted(uri) if restricted else None
 
@@ -30,7 +31,7 @@ def check_pattern(uri: str, match: str, *, where: str) -> RemoteError | None:
 
     A prefix may end with an empty component, a wildcard pattern may have them anywhere.
     """
-    return None if _PATTERNS[match].match(uri) else invalid(uri, where)
+    return None if _PATTERNS[match].fullmatch(uri) else invalid(uri, where)
 
 
 def check_restricted(uri: str) -> RemoteError | None:

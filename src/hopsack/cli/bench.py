@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from importlib import import_module
@@ -16,9 +17,12 @@ from hopsack.cli.output import say, to_json
 from hopsack.errors import UsageError
 from hopsack.settings import Settings
 
+# Known here so that --help needs no bench; a test compares.
+SCENARIOS = ("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "journal", "validation", "crowd")
+
 
 @click.command(short_help="Measure the node against its peers.")
-@click.argument("scenarios", nargs=-1, metavar="[fanout|burst|latency|rpc|connect|memory|validation|crowd]...")
+@click.argument("scenarios", nargs=-1, metavar=f"[{'|'.join(SCENARIOS)}]...")
 @click.option("--only", multiple=True, metavar="SUBJECT", help="Measure this subject; may be repeated.")
 @click.option("--rounds", type=click.IntRange(1, 50), help="Turns that every subject has. [3]")
 @click.option("--seconds", type=click.FloatRange(0.1, 60), help="How long one load lasts. [4]")
@@ -27,10 +31,17 @@ from hopsack.settings import Settings
 @click.option("--quick", is_flag=True, help="Small loads, once: shows that it works, makes no figures.")
 @click.option("--name", metavar="NAME", help="Keep the results under this name. [a git-ignored one]")
 @click.option("--into", type=click.Path(path_type=Path), help="The folder of the results. [bench/results]")
+@click.option("--page", metavar="NAME", help="Put a kept result's figures into docs/performance.md and README.md.")
 @click.option("--list", "listing", is_flag=True, help="Print scenarios and subjects, and do nothing.")
 @json_option
 def bench(
-    scenarios: tuple[str, ...], listing: bool, name: str | None, into: Path | None, as_json: bool, **asked: Any
+    scenarios: tuple[str, ...],
+    listing: bool,
+    name: str | None,
+    page: str | None,
+    into: Path | None,
+    as_json: bool,
+    **asked: Any,
 ) -> int:
     """Measure the node against its peers, by turns on this machine, each server on one core and the load on another.
 
@@ -44,6 +55,8 @@ def bench(
         for one in known.SCENARIOS.values():
             click.echo(to_json({"scenario": one.name, "title": one.title, "subjects": list(one.subjects)}))
         return Exit.OK
+    if page is not None:
+        return _write_page(into or main.RESULTS, page)
     chosen = [_named(one, known.SCENARIOS) for one in scenarios] or list(known.SCENARIOS.values())
     subjects = {subject for one in chosen for subject in one.subjects}
     for subject in asked["only"]:
@@ -66,6 +79,20 @@ def _find(settings: Settings) -> None:
     if not sys.platform.startswith("linux"):
         raise Ended("the bench reads CPU times from /proc", Exit.FAILURE, "run it on Linux")
     sys.path.insert(0, str(folder))
+
+
+def _write_page(results: Path, name: str) -> int:
+    writer = import_module("hopsack_bench.page")
+    kept, project = results / f"{name}.json", results.parent.parent
+    try:
+        result = json.loads(kept.read_text())
+    except FileNotFoundError:
+        advice = f"measure first: hopsack bench --name {name}"
+        raise Ended(f"{kept} is not there", Exit.FAILURE, advice) from None
+    for page, briefly in ((project / "docs" / "performance.md", False), (project / "README.md", True)):
+        page.write_text(writer.written_into(page.read_text(), name, result, briefly))
+        say(f"wrote {page}")
+    return Exit.OK
 
 
 def _named(name: str, known: Any) -> Any:

@@ -8,7 +8,9 @@ import os
 import shlex
 import stat
 import sys
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -17,10 +19,13 @@ from hopsack.cli.client import joined, remote_settings, run
 from hopsack.cli.exits import DeadlinePassed, Exit
 from hopsack.cli.main import json_option, own_name, remote_options
 from hopsack.cli.output import emit, for_people, plain, say, to_json
+from hopsack.cli.token import Duration
 from hopsack.errors import RemoteError, UsageError
 from hopsack.settings import Settings
 
 if TYPE_CHECKING:
+    from hopsack.connection import Connection
+    from hopsack.resuming import Recovery
     from hopsack.session import Event
     from hopsack.subscription import Subscription
 
@@ -33,9 +38,12 @@ Match = Literal["exact", "prefix", "wildcard"]
 @click.command(short_help="Publish to a topic.")
 @click.argument("topic")
 @click.argument("payload", required=False, metavar="[JSON|-]")
+@click.option(
+    "--key", metavar="KEY", help="A name for this event: of several with one name a stream takes the first, for 120 s."
+)
 @remote_options
 @json_option
-def pub(topic: str, payload: str | None, as_json: bool, **given: Any) -> None:
+def pub(topic: str, payload: str | None, key: str | None, as_json: bool, **given: Any) -> None:
     """Publish to a topic: one JSON value, or one a line from stdin where it is a pipe or JSON is "-".
 
     Each event is acknowledged by the node before the next is sent, so that exit code 0 means that all were accepted.
@@ -48,22 +56,24 @@ def pub(topic: str, payload: str | None, as_json: bool, **given: Any) -> None:
     if payload is None and not _is_fed():
         values: Iterable[Any] = [None]
     elif payload in (None, "-"):
+        if key is not None:
+            raise click.UsageError("--key names one event: it cannot be given with those of a pipe")
         values = _values(sys.stdin)
     else:
         values = [_value(payload, f"{own_name()} pub {shlex.quote(topic)}")]
-    count = run(_publish(settings, topic, values))
+    count = run(_publish(settings, topic, values, key))
     if for_people(as_json) and sys.stderr.isatty():
         say(f"hopsack: {count} published to {plain(topic)}")
 
 
-async def _publish(settings: Settings, topic: str, values: Iterable[Any]) -> int:
+async def _publish(settings: Settings, topic: str, values: Iterable[Any], key: str | None) -> int:
     count = 0
     async with joined(settings) as connection:
         source = iter(values)
         # A pipe may be silent for hours: it is read in a thread, so that the connection stays alive meanwhile.
         while (item := await asyncio.to_thread(next, source, _END)) is not _END:
             try:
-                await connection.publish(topic, item)
+                await connection.publish(topic, item, key=key)
             except RemoteError as error:
                 error.where = f"{error.where or topic}, event {count + 1}" if count else error.where
                 raise
@@ -118,23 +128,73 @@ def _short(text: str) -> str:
     default="exact",
     help='"prefix": everything below "host."; "wildcard": an empty component is any, as in "watch..changed".',
 )
+@click.option("--after", metavar="POSITION", help="Begin after this position of a stream; one topic.")
+@click.option("--last", type=click.IntRange(1), metavar="N", help="Begin with the last N events of a stream.")
+@click.option("--since", type=Duration(), metavar="TIME", help="Begin so long ago in a stream: 90s, 15m, 1h, 7d.")
 @click.option("--count", "-n", type=click.IntRange(1), metavar="N", help="End after N events.")
 @click.option("--timeout", type=float, metavar="S", help="End after S seconds; exit code 6 if --count is not reached.")
 @remote_options
 @json_option
 def sub(
-    topics: tuple[str, ...], match: Match, count: int | None, timeout: float | None, as_json: bool, **given: Any
+    topics: tuple[str, ...],
+    match: Match,
+    after: str | None,
+    last: int | None,
+    since: float | None,
+    count: int | None,
+    timeout: float | None,
+    as_json: bool,
+    **given: Any,
 ) -> int:
     """Print the events of topics as they come, until Ctrl-C.
 
-    In a pipe, each is one line: {"topic": …, "data": …}. A connection that is lost is made again.
+    In a pipe, each is one line: {"topic": …, "data": …}, with "position" where the topic is a stream. A connection that
+    is lost is made again; a stream then goes on where it was.
+
+    \b
+      hopsack sub chat.room.hall --last 10
     """
+    beginning = _Beginning(after, last, None if since is None else time.time() - since)
+    beginning.check(topics, match)
     settings = remote_settings(**given)
     try:
-        run(_subscribe(settings, topics, match, _Printer(count, people=for_people(as_json)), timeout))
+        run(_subscribe(settings, topics, match, beginning, _Printer(count, people=for_people(as_json)), timeout))
     except KeyboardInterrupt:
         return Exit.OK
     return Exit.OK
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """Where to begin in a stream: after a position, with the ``last`` so many events, or ``since`` a Unix time."""
+
+    after: str | None
+    last: int | None
+    since: float | None
+
+    def check(self, topics: tuple[str, ...], match: Match) -> None:
+        given = sum(one is not None for one in (self.after, self.last, self.since))
+        if given > 1:
+            raise click.UsageError("--after, --last and --since are three ways to begin: give one of them")
+        if given and match != "exact":
+            raise click.UsageError(f"a pattern has no one beginning: name the topics, without --match {match}")
+        if self.after is not None and len(topics) > 1:
+            raise click.UsageError("--after is a position of one topic")
+
+    async def subscribe(self, connection: Connection, topic: str, match: Match, printer: _Printer) -> Subscription[Any]:
+        """Print what was, and subscribe behind it: nothing lies between."""
+        after = self.after
+        if self.last is not None or self.since is not None:
+            history = await connection.history(topic, last=self.last, since=self.since)
+            printer.print_all(history)
+            after = history.position
+        return await connection.subscribe(topic, match=match, after=after, on_recovery=_tell_loss)
+
+
+def _tell_loss(recovery: Recovery) -> None:
+    if not recovery.recovered and recovery.reason not in ("live", "snapshot"):
+        count = "some" if recovery.missed is None else str(recovery.missed)
+        say(f"hopsack: {count} events of {plain(recovery.topic)} are gone: {plain(str(recovery.reason))}")
 
 
 class _Printer:
@@ -153,23 +213,38 @@ class _Printer:
             self._print(event)
             if not subscription.waiting:
                 sys.stdout.flush()
-            if self._left is not None:
-                self._left -= 1
-                if self._left == 0:
-                    self.enough.set()
+
+    def print_all(self, events: Iterable[Event[Any]]) -> None:
+        for event in events:
+            if not self.enough.is_set():
+                self._print(event)
+        sys.stdout.flush()
 
     def _print(self, event: Event[Any]) -> None:
         if self._people:
-            click.echo(click.style(plain(event.topic), fg="cyan") + " " + plain(to_json(event.data)))
+            deleted = click.style(" deleted", fg="red") if event.deleted else ""
+            click.echo(click.style(plain(event.topic), fg="cyan") + deleted + " " + plain(to_json(event.data)))
         else:
-            sys.stdout.write(to_json({"topic": event.topic, "data": event.data}) + "\n")
+            position = {} if event.position is None else {"position": event.position}
+            deleted_ = {"deleted": True} if event.deleted else {}
+            line = {"topic": event.topic, **position, "data": event.data, **deleted_}
+            sys.stdout.write(to_json(line) + "\n")
+        if self._left is not None:
+            self._left -= 1
+            if self._left == 0:
+                self.enough.set()
 
 
 async def _subscribe(
-    settings: Settings, topics: tuple[str, ...], match: Match, printer: _Printer, seconds: float | None
+    settings: Settings,
+    topics: tuple[str, ...],
+    match: Match,
+    beginning: _Beginning,
+    printer: _Printer,
+    seconds: float | None,
 ) -> None:
     async with joined(settings) as connection:
-        subscriptions = [await connection.subscribe(topic, match=match) for topic in topics]
+        subscriptions = [await beginning.subscribe(connection, topic, match, printer) for topic in topics]
         if sys.stderr.isatty():
             say(click.style("hopsack: listening; Ctrl-C ends it", dim=True))
         readers = [asyncio.ensure_future(printer.follow(subscription)) for subscription in subscriptions]

@@ -178,11 +178,17 @@ class Catalogue:
 
     def topic(self, uri: str) -> TopicContract | None:
         """The contract that a concrete URI belongs to."""
+        exact = self.topics.get(uri)
+        if exact is not None and not exact.params:
+            return exact
         found = self._topic_table.find(uri)
         return None if found is None else self.topics[found]
 
     def procedure(self, uri: str) -> ProcedureContract | None:
         """The contract that a concrete URI belongs to."""
+        exact = self.procedures.get(uri)
+        if exact is not None and not exact.params:
+            return exact
         found = self._procedure_table.find(uri)
         return None if found is None else self.procedures[found]
 

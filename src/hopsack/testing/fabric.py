@@ -249,6 +249,9 @@ class _Memory(Carrier):
     def abort(self, reason: str) -> None:
         self.close(reason)
 
+    async def gone(self) -> None:
+        pass
+
 
 class _InPlace:
     """Threads that are none: a blocking function runs where it is called, and the clock does not move meanwhile."""

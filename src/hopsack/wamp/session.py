@@ -477,17 +477,9 @@ class WampSession:
                 return [on.Skipped(message.subscription, details.get("topic") or topic, number)]
             size = details.get("x_hopsack_size")
             told = size if isinstance(size, int) else None
-            return [on.Withheld(details.get("topic") or topic, str(details[_DROPPED]), told)]
-        publication = on.Publication(
-            topic=details.get("topic") or topic,
-            publication=message.publication,
-            publisher=details.get("publisher"),
-            publisher_authid=details.get("publisher_authid"),
-            publisher_role=details.get("publisher_authrole"),
-            position=details.get("x_hopsack_position"),
-            deleted=details.get("x_hopsack_deleted") is True,
-            retained=details.get("retained") is True,
-        )
+            where = details.get("topic") or topic
+            return [on.Withheld(where, str(details[_DROPPED]), told, message.subscription)]
+        publication = _publication(topic, message.publication, details)
         event = on.Deliver(message.subscription, publication, _Arguments(self._codec, message.args, message.kwargs))
         if self._gathering and (gathering := self._gathering.get(message.subscription)) is not None:
             gathering.add(event)
@@ -568,6 +560,21 @@ def _confirm(pending: _Pending, number: int) -> list[on.Effect]:
 
 def _lost(pending: _Pending, reason: str) -> HopsackError:
     return on.unanswered(pending.subject if pending.kind in (_CALL, _PUBLISH) else None, reason)
+
+
+def _publication(topic: str, number: int, details: dict[str, Any]) -> on.Publication:
+    if not details:
+        return on.Publication(topic, number)
+    return on.Publication(
+        topic=details.get("topic") or topic,
+        publication=number,
+        publisher=details.get("publisher"),
+        publisher_authid=details.get("publisher_authid"),
+        publisher_role=details.get("publisher_authrole"),
+        position=details.get("x_hopsack_position"),
+        deleted=details.get("x_hopsack_deleted") is True,
+        retained=details.get("retained") is True,
+    )
 
 
 def _no_rates() -> UsageError:

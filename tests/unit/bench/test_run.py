@@ -16,6 +16,7 @@ from hopsack_bench.scenarios import QUICK, SCENARIOS, Scenario
 from hopsack_bench.servers import Broken
 from hopsack_bench.stage import Stage
 
+FACTS = {"cores": 2, "load_before": 0.1}
 Turn = Callable[[str, int], float]
 
 
@@ -87,14 +88,34 @@ def test_what_breaks_has_no_further_turn_and_the_others_go_on() -> None:
 def test_results_are_git_ignored_unless_they_have_a_name(tmp_path: Path) -> None:
     outcomes = list(main.run([scenario(lambda *_: 1.0)], QUICK, ["floor"], said))
 
-    main.save(outcomes, None, tmp_path, {}, said)
-    main.save(outcomes, "kept", tmp_path, {}, said)
+    main.save(outcomes, None, tmp_path, FACTS, said)
+    main.save(outcomes, "kept", tmp_path, FACTS, said)
 
     unnamed = {path.name for path in tmp_path.glob("run-*")}
     assert {path.name for path in tmp_path.iterdir()} - unnamed == {"kept.json", "kept-fanout.svg"}
     assert len(unnamed) == 2
-    assert json.loads((tmp_path / "kept.json").read_text())["scenarios"] == [outcomes[0].to_json()]
+    (kept,) = json.loads((tmp_path / "kept.json").read_text())["scenarios"]
+    assert kept.items() >= outcomes[0].to_json().items()
     assert "run-*" in (main.RESULTS / ".gitignore").read_text().splitlines()
+
+
+def test_what_the_same_machine_measured_before_under_the_name_stays(tmp_path: Path) -> None:
+    (fanout,) = main.run([scenario(lambda *_: 1.0)], QUICK, ["floor"], said)
+    burst = replace(fanout, scenario=SCENARIOS["burst"])
+    again = replace(burst, remarks=("measured again",))
+
+    def kept() -> list[tuple[str, list[str]]]:
+        found = json.loads((tmp_path / "kept.json").read_text())["scenarios"]
+        return [(one["scenario"], one["remarks"]) for one in found]
+
+    main.save([burst], "kept", tmp_path, FACTS, said)
+    main.save([fanout], "kept", tmp_path, FACTS | {"load_before": 3.0}, said)
+    main.save([again], "kept", tmp_path, FACTS, said)
+    together = kept()
+    main.save([fanout], "kept", tmp_path, FACTS | {"cores": 4}, said)
+
+    assert together == [("fanout", []), ("burst", ["measured again"])]
+    assert kept() == [("fanout", [])]
 
 
 def test_a_program_that_does_not_compile_breaks_with_the_compilers_words(tmp_path: Path) -> None:

@@ -21,9 +21,10 @@ from hopsack.cli import test as test_verb
 from hopsack.cli.control import duration
 from hopsack.cli.lines import readable
 from hopsack.cli.main import cli
-from hopsack.cli.talk import _value, _values
+from hopsack.cli.talk import _Printer, _value, _values
 from hopsack.cli.test import Outcome, skipped_in
 from hopsack.errors import LocalError, UsageError
+from hopsack.session import Event
 from hopsack.supervise import state
 from hopsack.supervise.logs import LogFile
 from hopsack.supervise.state import ProgramState, RunState, identify
@@ -402,3 +403,39 @@ def test_the_layers_name_folders_that_are_there() -> None:
 
     missing = [path for layer in test_verb.LAYERS.values() for path in layer.paths if not (root / path).is_dir()]
     assert missing == []
+
+
+# ----- sub, pub
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["sub", "a.b", "--last", "3", "--since", "10m"], "give one of them"),
+        (["sub", "a.", "--match", "prefix", "--last", "3"], "a pattern has no one beginning"),
+        (["sub", "a.b", "a.c", "--after", "e:4"], "a position of one topic"),
+        (["pub", "a.b", "-", "--key", "k"], "--key names one event"),
+    ],
+)
+def test_options_that_contradict_each_other(words: list[str], said: str) -> None:
+    result = invoke(*words)
+
+    assert isinstance(result.exception, click.UsageError)
+    assert said in str(result.exception)
+
+
+def test_an_event_is_a_line_with_its_position(capsys: pytest.CaptureFixture[str]) -> None:
+    events: list[Event[Any]] = [
+        Event(topic="a.b", position="e:4", data=1),
+        Event(topic="a.b", deleted=True, data={"id": 1}),
+        Event(topic="a.b", data="one too many"),
+    ]
+
+    printer = _Printer(2, people=False)
+    printer.print_all(events)
+
+    assert capsys.readouterr().out.splitlines() == [
+        '{"topic":"a.b","position":"e:4","data":1}',
+        '{"topic":"a.b","data":{"id":1},"deleted":true}',
+    ]
+    assert printer.enough.is_set()

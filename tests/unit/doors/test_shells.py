@@ -89,12 +89,13 @@ class World:
             random=Random(7),
         )
 
-    def connect(self, factory: Any, *lines: str) -> Any:
+    def connect(self, factory: Any, *lines: str, early: bytes = b"") -> Any:
+        """:param early: what comes right behind the request."""
         protocol = factory.buildProtocol(IPv4Address("TCP", "192.0.2.7", 4711))
         if isinstance(factory, Site):
             protocol.callLater = self.clock.callLater
         protocol.makeConnection(self.transport)
-        protocol.dataReceived("\r\n".join((*lines, "", "")).encode())
+        protocol.dataReceived("\r\n".join((*lines, "", "")).encode() + early)
         return protocol
 
     def turn(self, seconds: float = 0) -> bytes:

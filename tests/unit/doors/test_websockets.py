@@ -77,6 +77,31 @@ def test_nothing_of_the_http_connection_is_kept(world: World) -> None:
     assert protocol.told == ["open"]
 
 
+@pytest.mark.parametrize("count", [1, 200])
+@pytest.mark.parametrize("split", [0, 3])
+def test_what_comes_right_behind_the_request_is_heard(world: World, count: int, split: int) -> None:
+    """A client may send before it has been answered; 20 KB are more than Twisted takes behind a request."""
+    site = bound(Site(DoorResource(DoorFactory(Recorder, OPTIONS, world.host.clock)), reactor=world.clock))
+    frames = sent(FIN | TEXT, b"x" * 100) * count
+    cut = len(frames) - split
+
+    world.connect(site, *UPGRADE, early=frames[:cut])
+    protocol = world.transport.protocol
+    protocol.dataReceived(frames[cut:] + sent(FIN | TEXT, b"later"))
+
+    assert protocol.told == ["open", *[b"x" * 100] * count, b"later"]
+    assert world.transport.producerState == "producing"
+    assert world.turn().startswith(b"HTTP/1.1 101 ")
+
+
+def test_who_is_not_let_in_is_not_heard(world: World) -> None:
+    site = bound(Site(DoorResource(DoorFactory(Recorder, OPTIONS, world.host.clock)), reactor=world.clock))
+
+    world.connect(site, *UPGRADE[:-1], "Sec-WebSocket-Version: 12", early=sent(FIN | TEXT, b"x"))
+
+    assert world.turn().startswith(b"HTTP/1.1 400 ")
+
+
 @pytest.mark.parametrize(
     ("changed", "status"),
     [

@@ -41,6 +41,9 @@ class Wire(Carrier):
 
     abort = close
 
+    async def gone(self) -> None:
+        pass
+
 
 class Peer:
     """The node, as far as a test tells it.

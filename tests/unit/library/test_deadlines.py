@@ -19,16 +19,27 @@ class Kept:
         self.loop = loop
         self.expired: list[tuple[str, float]] = []
         self.timers: list[float] = []
-        self.deadlines = Deadlines(loop.time, self.call_at)
+        self.failed = 0
+        self.deadlines = Deadlines(loop.time, self.call_later, self.expire, self.fail)
         self.end: dict[str, Callable[[], None]] = {}
 
-    def call_at(self, due: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        self.timers.append(due)
-        return self.loop.call_at(due, callback)
+    def call_later(self, delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        self.timers.append(self.loop.time() + delay)
+        return self.loop.call_later(delay, callback)
 
     def begin(self, name: str, seconds: float) -> None:
-        lane = self.deadlines.begin(name, seconds, lambda: self.expired.append((name, self.loop.time())))
+        lane = self.deadlines.begin(name, seconds)
         self.end[name] = partial(lane.end, name)
+
+    def expire(self, name: str, _seconds: float) -> None:
+        self.expired.append((name, self.loop.time()))
+        if name == "bad":
+            raise RuntimeError(name)
+        if name == "again":
+            self.begin("again", _seconds)
+
+    def fail(self) -> None:
+        self.failed += 1
 
 
 @pytest.fixture
@@ -45,6 +56,29 @@ def test_each_expires_at_its_own_time(kept: Kept) -> None:
     kept.loop.advance(10)
 
     assert kept.expired == [("short", 0.5), ("a", 2.0), ("b", 2.25)]
+
+
+def test_what_goes_wrong_with_one_is_told_and_keeps_nobody_else(kept: Kept) -> None:
+    kept.begin("bad", 2.0)
+    kept.begin("good", 2.0)
+    kept.loop.advance(1)
+    kept.begin("later", 2.0)
+
+    kept.loop.advance(2)
+    kept.begin("new", 2.0)
+    kept.loop.advance(2)
+
+    assert kept.expired == [("bad", 2.0), ("good", 2.0), ("later", 3.0), ("new", 5.0)]
+    assert kept.failed == 1
+    assert kept.loop.settle() is None
+
+
+def test_who_runs_out_of_time_may_begin_again(kept: Kept) -> None:
+    kept.begin("again", 1.0)
+
+    kept.loop.advance(3)
+
+    assert kept.expired == [("again", 1.0), ("again", 2.0), ("again", 3.0)]
 
 
 def test_who_ends_before_is_not_told(kept: Kept) -> None:

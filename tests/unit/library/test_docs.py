@@ -17,15 +17,16 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 def test_a_service_and_its_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    service, _, test = EXAMPLES
+    service, _, _, test = EXAMPLES
     names: dict[str, Any] = {"__name__": "example"}
 
     exec(compile(service, "library.md", "exec"), names)
     exec(compile(test, "library.md", "exec"), names)
 
 
-def test_the_connection_s_example_is_python() -> None:
-    compile(EXAMPLES[1], "library.md", "exec", flags=0x2000)  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_connection_s_examples_are_python(number: int) -> None:
+    compile(EXAMPLES[number], "library.md", "exec", flags=0x2000)  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
 def test_the_numbers_are_the_defaults() -> None:

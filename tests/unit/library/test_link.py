@@ -18,7 +18,9 @@ from websockets.typing import Subprotocol
 import hopsack.connection
 from hopsack import session as on
 from hopsack.address import Address
-from hopsack.errors import Disconnected, LoginRequired, Overloaded, UsageError
+from hopsack.connection import Connection
+from hopsack.errors import Disconnected, LoginRequired, OutcomeUnknown, Overloaded, UsageError
+from hopsack.keeper import Closed, Connected, Waiting
 from hopsack.link import Link
 from hopsack.options import Options
 from hopsack.raw import RawSession
@@ -175,6 +177,35 @@ def test_what_comes_after_the_close_is_not_read(loop: HandTurnedLoop) -> None:
     assert [type(effect) for effect in bench.effects] == [on.Join]
 
 
+def test_a_node_that_says_goodbye_and_reads_no_more_is_given_up(loop: HandTurnedLoop) -> None:
+    bench = Bench(loop, close_timeout=2.0)
+    bench.link.pause_writing()
+    bench.link.take(on.PublishRequested(None, "t", "x" * 2000))
+
+    bench.says(wamp.Goodbye({}, "wamp.close.system_shutdown"))
+    loop.advance(1.9)
+    assert (bench.transport.ended, bench.lost) == ("closed", ["wamp.close.system_shutdown"])
+    loop.advance(0.1)
+
+    assert bench.transport.ended == "aborted"
+    assert bench.lost == ["wamp.close.system_shutdown"]
+    assert loop.settle() is None
+
+
+def test_what_leaves_in_time_is_not_given_up(loop: HandTurnedLoop) -> None:
+    bench = Bench(loop)
+    bench.link.close("enough")
+    waiting = loop.create_task(bench.link.gone())
+    loop.settle()
+    assert not waiting.done()
+
+    bench.link.connection_lost(None)
+
+    assert loop.settle() is None
+    assert waiting.done()
+    assert (bench.transport.ended, bench.lost) == ("closed", ["enough"])
+
+
 def test_the_reason_of_a_websockets_close_tells_when_to_come_back(loop: HandTurnedLoop) -> None:
     server = ServerProtocol()
     wire = WebSocketWire(Address.parse("ws://127.0.0.1:1/raw"))
@@ -198,6 +229,143 @@ def test_the_reason_of_a_websockets_close_tells_when_to_come_back(loop: HandTurn
 
     assert link.retry_after == 2.3
     assert transport.ended == "closed"
+
+
+# ---- a connection over links on fake transports ----------------------------------------------------------------------
+
+
+class Chain:
+    """A connection, and the links that it has had; the node lets it in each time."""
+
+    def __init__(self, loop: HandTurnedLoop) -> None:
+        self.loop = loop
+        self.links: list[Link] = []
+        self.transports: list[FakeTransport] = []
+
+        async def make() -> Connection:
+            return Connection(self.dial, Options(chance=lambda: 0.5))
+
+        self.connection = loop.run(make())
+        self.connection.start()
+        loop.settle()
+        self.transports[0].writes.clear()
+
+    async def dial(self, obey: Callable[[on.Effect], None], lost: Callable[[str], None]) -> Link:
+        session = WampSession(MSGPACK, realm="hopsack", agent="hopsack-python/9")
+        link = Link(RawSocketWire(2), session, obey, lost, Options())
+        transport = FakeTransport(link)
+        link.connection_made(transport)
+        self.links.append(link)
+        self.transports.append(transport)
+        welcome = frame(MSGPACK.encode(wamp.Welcome(len(self.links), {})))
+        self.loop.call_soon(link.data_received, b"\x7f\xf2\0\0" + welcome)
+        return link
+
+    def says(self, message: wamp.Message) -> None:
+        self.links[-1].data_received(frame(MSGPACK.encode(message)))
+        self.loop.settle()
+
+    def heard(self) -> list[wamp.Message]:
+        self.loop.settle()
+        data, self.transports[-1].writes = b"".join(self.transports[-1].writes), []
+        signals = opened().receive(data.removeprefix(b"\x7f\xf2\0\0"))
+        return [MSGPACK.decode(signal.data) for signal in signals if isinstance(signal, on.Received)]
+
+
+LOSSES: dict[str, Callable[[Chain], None]] = {
+    "reset": lambda chain: chain.links[0].connection_lost(ConnectionResetError("reset by peer")),
+    "goodbye": lambda chain: chain.says(wamp.Goodbye({}, "wamp.close.system_shutdown")),
+    "nonsense": lambda chain: chain.links[0].data_received(b"\xff" * 8),
+}
+AGAIN: dict[str, Callable[[Connection], Awaitable[Any]]] = {
+    "call": lambda connection: connection.call("a.b", 1),
+    "publish": lambda connection: connection.publish("t", 1),
+    "publish unacknowledged": lambda connection: connection.publish("t", 1, acknowledge=False),
+    "subscribe": lambda connection: connection.subscribe("t"),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("again", AGAIN)
+def test_who_asks_again_at_once_when_a_link_is_lost_waits_for_the_next(
+    loop: HandTurnedLoop, loss: str, again: str
+) -> None:
+    chain = Chain(loop)
+    states: list[Any] = []
+
+    async def ask() -> Any:
+        with pytest.raises(OutcomeUnknown):
+            await chain.connection.call("a.b", 0)
+        states.append(chain.connection.state)
+        return await AGAIN[again](chain.connection)
+
+    asking = loop.create_task(ask())
+    assert [type(message) for message in chain.heard()] == [wamp.Call]
+    LOSSES[loss](chain)
+    loop.settle()
+    assert [type(state) for state in states] == [Waiting]
+
+    if again == "publish unacknowledged":
+        with pytest.raises(Disconnected, match="t: not sent: there is no connection: "):
+            asking.result()
+        return
+    assert not asking.done()
+    if chain.transports[0].ended:
+        chain.links[0].connection_lost(None)
+    loop.advance(0.5)
+    assert isinstance(chain.connection.state, Connected)
+    assert [type(message).__name__.lower() for message in chain.heard()] == ["hello", again]
+    answers: dict[str, wamp.Message] = {
+        "call": wamp.Result(1, {}, MSGPACK.pack([7])),
+        "publish": wamp.Published(1, 900),
+        "subscribe": wamp.Subscribed(1, 5),
+    }
+    chain.says(answers[again])
+
+    assert asking.done()
+    assert asking.exception() is None
+
+
+def test_the_next_attempt_begins_when_the_link_before_is_gone(loop: HandTurnedLoop) -> None:
+    chain = Chain(loop)
+    chain.says(wamp.Goodbye({}, "wamp.close.system_shutdown"))
+    loop.advance(1.9)
+    assert len(chain.links) == 1
+
+    loop.advance(0.1)
+    assert chain.transports[0].ended == "aborted"
+    loop.advance(0.5)
+
+    assert isinstance(chain.connection.state, Connected)
+    assert len(chain.links) == 2
+
+
+def test_a_node_that_does_not_take_the_goodbye_is_left_all_the_same(loop: HandTurnedLoop) -> None:
+    chain = Chain(loop)
+    closing = loop.create_task(chain.connection.close())
+    assert [type(message) for message in chain.heard()] == [wamp.Goodbye]
+
+    loop.advance(2)
+
+    assert closing.done()
+    assert chain.connection.state == Closed(None)
+    assert chain.transports[0].ended == "aborted"
+    with pytest.raises(Disconnected, match="is closed"):
+        loop.run(chain.connection.call("a.b"))
+
+
+def test_what_was_sent_has_left_when_the_connection_is_closed(loop: HandTurnedLoop) -> None:
+    chain = Chain(loop)
+    closing = loop.create_task(chain.connection.close())
+    loop.settle()
+    chain.says(wamp.Goodbye({}, "wamp.close.goodbye_and_out"))
+    assert (chain.transports[0].ended, closing.done()) == ("closed", False)
+
+    chain.links[0].connection_lost(None)
+    loop.settle()
+
+    assert closing.done()
+    assert chain.connection.state == Closed(None)
 
 
 # ---- on real sockets -------------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from hopsack import session as on
 from hopsack.errors import Disconnected, OutcomeUnknown, RemoteError, Unavailable, UsageError, class_of
 from hopsack.raw import RawSession, State, matches
 
+from .test_stream_conversations import speaks_of_streams
+
 CONVERSATIONS = Path(__file__).parents[2] / "conversations"
 
 
@@ -21,7 +23,7 @@ def recorded() -> Iterator[Any]:
         lines = [
             json.loads(line) for line in path.read_text().splitlines() if line.strip() and not line.startswith("//")
         ]
-        if lines[0]["sdk"] and not lines[0].get("streams"):  # which this client reads like any other topic
+        if lines[0]["sdk"] and not speaks_of_streams(path):
             yield pytest.param(lines, id=path.stem)
 
 
@@ -199,6 +201,25 @@ def test_what_is_lost_in_flight_says_whether_it_may_have_run() -> None:
     rejected = [(e.ticket, type(e.error)) for e in session.take(on.Lost("reset")) if isinstance(e, on.Reject)]
 
     assert rejected == [("c", OutcomeUnknown), ("s", Disconnected)]
+
+
+def test_what_a_node_that_stops_has_not_answered_was_never_begun() -> None:
+    session = joined()
+    for ticket in ("c", "given up"):
+        session.take(on.CallRequested(ticket, "a.b", None))
+    session.take(on.CallAbandoned("given up"))
+    session.take(on.PublishRequested("p", "t", 1))
+
+    rejected = [e for e in session.take(on.Lost("going away", retry_after=2.3)) if isinstance(e, on.Reject)]
+
+    assert [(e.ticket, type(e.error)) for e in rejected] == [
+        ("c", Unavailable),
+        ("given up", OutcomeUnknown),
+        ("p", OutcomeUnknown),
+    ]
+    first = rejected[0].error
+    assert isinstance(first, Unavailable)
+    assert (first.where, first.data) == ("a.b", {"retry_after": 2.3})
 
 
 def test_what_is_no_message_ends_the_session() -> None:

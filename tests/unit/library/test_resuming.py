@@ -358,7 +358,7 @@ class Link:
     is_granted: bool = False
 
 
-TOPIC = st.sampled_from(["t.a", "t.b"])
+TOPIC = st.sampled_from(["t.a", "t.b", "t.c"])
 
 
 class Life(RuleBasedStateMachine):
@@ -369,13 +369,14 @@ class Life(RuleBasedStateMachine):
     @initialize(resumes=st.booleans(), after=st.booleans())
     def begin(self, resumes: bool, after: bool) -> None:
         self.resumes = resumes
-        self.journals = {"t.a": Journal(), "t.b": Journal()}
+        self.journals = {"t.a": Journal(), "t.b": Journal()}  # the third begins when somebody publishes
+        self.is_known = False
         places = {topic: Position("e0", 0) for topic in self.journals} if after else {}
         self.machine = Resuming("t.", places, limit=self.LIMIT)
         self.reads: list[Read] = []
         self.queue: list[Effect] = []
         self.last = dict(places)
-        self.told: dict[str, list[int | None]] = {topic: [] for topic in self.journals}
+        self.told: dict[str, list[int | None]] = {topic: [] for topic in ("t.a", "t.b", "t.c")}
         self.epochs = 0
         self.link = Link()
         self.subscribe()
@@ -407,6 +408,10 @@ class Life(RuleBasedStateMachine):
 
     @rule(topic=TOPIC, count=st.integers(1, 6))
     def publish(self, topic: str, count: int) -> None:
+        if topic not in self.journals:
+            self.journals[topic] = Journal()
+            if self.is_known:
+                self.last[topic] = Position("e0", 0)
         journal = self.journals[topic]
         for _ in range(count):
             journal.head += 1
@@ -415,14 +420,17 @@ class Life(RuleBasedStateMachine):
 
     @rule(topic=TOPIC, keep=st.integers(0, 3))
     def trim(self, topic: str, keep: int) -> None:
-        journal = self.journals[topic]
+        journal = self.journals.get(topic, Journal())
         journal.oldest = max(journal.oldest, journal.head - keep + 1)
 
     @rule(topic=TOPIC)
     def lose_the_journal(self, topic: str) -> None:
-        self.epochs += 1
         self.disconnect()
-        self.journals[topic] = Journal(f"e{self.epochs}")
+        if topic in self.journals:
+            self.epochs += 1
+            self.journals[topic] = Journal(f"e{self.epochs}")
+            if topic not in self.machine.places:
+                self.last.pop(topic, None)  # it came and went unseen
 
     @precondition(lambda self: self.reads)
     @rule(data=st.data(), limit=st.integers(1, 3))
@@ -443,6 +451,7 @@ class Life(RuleBasedStateMachine):
     def deliver(self, count: int) -> None:
         for _ in range(min(count, len(self.link.out))):
             kind, what = self.link.out.popleft()
+            self.is_known = self.is_known or (self.resumes and kind == "grant")
             tell: Any = {"grant": self.machine.granted, "event": self.machine.came, "page": self.machine.paged}[kind]
             self.obey(tell(*what, self.LIMIT - sum(isinstance(one, Deliver) for one in self.queue)))
 

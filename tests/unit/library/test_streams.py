@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from hopsack.connection import Connection
+from hopsack.contracts.refs import Topic
 from hopsack.errors import Deadline, HopsackError, NoCallee, OutcomeUnknown, RemoteError, UsageError
 from hopsack.latest import LatestMap
 from hopsack.resuming import Recovery
@@ -603,6 +604,17 @@ def test_a_map_is_filled_anew_behind_a_gap(raw: RawPeer, loop: HandTurnedLoop) -
     assert loads(latest) == {"b": 7}
 
 
+def test_a_map_that_misses_an_event_is_filled_anew(raw: RawPeer, loop: HandTurnedLoop) -> None:
+    connection = raw.connect()
+    latest = raw_map(raw, loop, connection, value("a", 1, position="e:1"))
+    raw.tells("event", **value("a", 2, position="e:2"))
+
+    raw.tells("event", **value("a", 9, position="e:9"))
+
+    assert [method for _, method, _ in raw.asked()] == ["hopsack.unsubscribe", "hopsack.subscribe"]
+    assert loads(latest) == {"a": 2}
+
+
 def test_a_map_beside_a_listener_asks_for_its_values(raw: RawPeer, loop: HandTurnedLoop) -> None:
     connection = raw.connect()
     listener = raw_subscribed(raw, loop, position="e:3", snapshot=0)
@@ -642,6 +654,20 @@ def test_changes_of_a_map_are_followed_to_its_end(raw: RawPeer, loop: HandTurned
     assert following.done()
     assert closing.done()
     assert loads(latest) == {"a": 2}
+
+
+def test_a_generated_topic_knows_its_key(raw: RawPeer, loop: HandTurnedLoop) -> None:
+    connection = raw.connect()
+    topic: Topic[Sample] = Topic("t", Sample, latest=("host",))
+
+    task = loop.create_task(connection.map(topic))
+    [(request, *_)] = raw.asked()
+    raw.answers(request, subscription=5, recovered=False, snapshot=1)
+    raw.tells("event", **value("a", 1))
+
+    assert dict(task.result()) == {"a": Sample("a", 1)}
+    with pytest.raises(UsageError, match="name them with key="):
+        loop.run(connection.map("t"))
 
 
 def test_a_typed_map_leaves_out_what_does_not_fit(

@@ -163,8 +163,8 @@ def test_an_event_that_the_node_could_not_send_is_no_payload() -> None:
     told = talk.hears([36, 9, 1, {"topic": "big.one", "x_hopsack_dropped": "too_large", "x_hopsack_size": 70_000}])
     untold = talk.hears([36, 9, 2, {"x_hopsack_dropped": "unreadable"}])
 
-    assert told == [on.Withheld("big.one", "too_large", 70_000)]
-    assert untold == [on.Withheld("big", "unreadable", None)]
+    assert told == [on.Withheld("big.one", "too_large", 70_000, 9)]
+    assert untold == [on.Withheld("big", "unreadable", None, 9)]
 
 
 def test_publications_with_and_without_acknowledgement() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pkgutil
 import sys
 import unittest
 import unittest.mock
 
 import crossbar.router.router
 import crossbar.router.session
+import crossbar.router.test
 from twisted.trial.reporter import VerboseTextReporter
 from twisted.trial.runner import TestLoader, TrialRunner
 
@@ -25,7 +27,9 @@ sys.modules["mock"] = unittest.mock  # what the tests import under its old name
 crossbar.router.router.RouterFactory = OursForTheirs
 crossbar.router.session.RouterSessionFactory = NodeSessionFactory
 
-MODULES = sys.argv[1:] or ["test_broker", "test_dealer", "test_router", "test_authorize", "test_testament"]
+# All there are. Those of protocols, serializers, cookies and TLS run Crossbar's own transports under our sessions.
+ALL = [name for _, name, _ in pkgutil.iter_modules(crossbar.router.test.__path__) if name.startswith("test_")]
+MODULES = sys.argv[1:] or ALL
 
 if __name__ == "__main__":
     loader = TestLoader()

@@ -189,3 +189,41 @@ def test_the_node_lists_what_it_has(realm: Realm) -> None:
         ("lab", "service", "wamp-rawsocket"),
         ("me", "operator", "wamp-rawsocket"),
     ]
+
+
+def test_progressive_calls_are_not_announced_and_each_call_is_one_of_its_own(open_realm: Realm, stock: Realm) -> None:
+    """WAMP's progressive call invocations; stock Crossbar has none either."""
+    for realm in (open_realm, stock):
+        service, guest = realm.join("service"), realm.join()
+        service.send(REGISTER, 1, {}, "lab.sum")
+        for number, options in enumerate(({"progress": True}, {"progress": True}, {}), 1):
+            guest.send(CALL, 7, options, "lab.sum", [number])
+
+        asked = [one for one in service.take() if one[0] == INVOCATION]
+        for one in asked:
+            service.send(YIELD, one[1], {}, [one[4][0] * 10])
+
+        assert "progressive_call_invocations" not in guest.details["roles"]["dealer"]["features"]
+        assert [(one[4], "progress" in one[3]) for one in asked] == [([1], False), ([2], False), ([3], False)]
+        assert len({one[1] for one in asked}) == 3
+        assert [(one[0], one[1], one[3]) for one in guest.take()] == [(RESULT, 7, [10 * n]) for n in (1, 2, 3)]
+
+
+def test_a_cancel_reaches_the_newest_call_with_its_number(open_realm: Realm) -> None:
+    service, guest = open_realm.join("service"), open_realm.join()
+    service.send(REGISTER, 1, {}, "lab.sum")
+    for number in (1, 2):
+        guest.send(CALL, 7, {}, "lab.sum", [number])
+    first, second = service.take()
+
+    canceled = guest.send(49, 7, {"mode": "skip"})
+    again = guest.send(49, 7, {"mode": "skip"})
+    for one in (first, second):
+        service.send(YIELD, one[1], {}, [one[4][0]])
+
+    assert [message[4] for message in canceled] == ["wamp.error.canceled"]
+    assert again == []
+    assert [message[3] for message in guest.take()] == [[1]]
+    dealer: Any = open_realm.node.router._dealer
+    assert not dealer._invocations
+    assert not dealer._invocations_by_call

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from hopsack_router import metrics
+
 from .conftest import Realm
 
 SUBSCRIBE, SUBSCRIBED, PUBLISH, PUBLISHED, EVENT, ERROR = 32, 33, 16, 17, 36, 8
@@ -157,6 +159,44 @@ def test_black_and_white_lists(realm: Realm, options: dict[str, Any], receivers:
     realm.join("service", "sam").send(PUBLISH, 1, options, "lab.reading", [READING])
 
     assert {name for name, reader in readers.items() if reader.take()} == receivers
+
+
+def test_lists_of_roles_are_asked_of_readers_alone(realm: Realm) -> None:
+    """Not of all sessions of the role, of which there may be ten thousand."""
+    ann, cid, sam = realm.join(), realm.join("service", "cid"), realm.join("service", "sam")
+    for reader in (ann, cid):
+        reader.send(SUBSCRIBE, 1, {}, "lab.reading")
+    router: Any = realm.node.router
+    router._authrole_to_sessions = None
+
+    sam.send(PUBLISH, 1, {"eligible_authrole": ["guest"]}, "lab.reading", [READING])
+    sam.send(PUBLISH, 2, {"exclude_authrole": ["guest"]}, "lab.reading", [READING])
+
+    assert [len(ann.take()), len(cid.take())] == [1, 1]
+
+
+def test_what_was_queued_is_counted_and_nothing_else(realm: Realm) -> None:
+    """Not the publisher, which is left out, nor a reader that does not take so much."""
+    sam, ann, small = realm.join("service"), realm.join(), realm.join(max_size=1024)
+    for reader in (sam, ann, small):
+        reader.send(SUBSCRIBE, 1, {}, "lab.users.ann" if reader is sam else "lab.room.hall")
+    ann.send(SUBSCRIBE, 2, {"match": "wildcard"}, "lab.room.")
+    bob = realm.join(authid="bob")
+    bob.send(SUBSCRIBE, 1, {}, "lab.room.hall")
+    before = deliveries()
+
+    ann.send(PUBLISH, 1, {}, "lab.room.hall", ["x" * 3000])
+    large = deliveries() - before
+    ann.send(PUBLISH, 2, {"exclude_me": False}, "lab.room.hall", ["x"])
+
+    assert large == 1  # bob
+    assert deliveries() - before - large == 4  # ann twice, bob, small
+
+
+def deliveries() -> float:
+    counted = metrics.REGISTRY.get_sample_value("hopsack_deliveries_total")
+    assert counted is not None
+    return counted
 
 
 def test_the_meta_topics_are_not_for_guests_and_not_in_a_wide_pattern(realm: Realm) -> None:

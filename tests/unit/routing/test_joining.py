@@ -21,8 +21,8 @@ from hopsack_router import metrics
 from hopsack_router.access import tickets
 from hopsack_router.doors.wamp import messages, wamp_format
 from hopsack_router.embed import EmbeddedLink
-from hopsack_router.routing import links
-from hopsack_router.routing.joining import LONGEST_ROLES, Welcome, announced, choose
+from hopsack_router.routing import joining, links
+from hopsack_router.routing.joining import LONGEST_REALM, LONGEST_ROLES, Welcome, announced, choose
 from hopsack_router.routing.unread import is_frequent, read
 
 from .conftest import HELLO_ROLES, Realm
@@ -576,6 +576,23 @@ def test_a_hello_for_a_realm_that_is_no_uri_is_left_to_autobahn() -> None:
     assert read(JSON, JSON._encode([1, "no realm#", {"roles": {"caller": {}}}])) is None
     assert not is_frequent(MSGPACK, MSGPACK._encode([1, None, {"roles": {"caller": {}}}]))
     assert not is_frequent(JSON, JSON._encode([1, None, {"roles": {"caller": {}}}]))
+
+
+@pytest.mark.parametrize("codec", [JSON, MSGPACK], ids=lambda codec: codec.name)
+def test_a_realm_with_an_endless_name_is_not_remembered(codec: Any) -> None:
+    known = joining._shared_roles.cache_info()
+
+    read_by_us = read(codec, codec._encode([1, "x" * (LONGEST_REALM + 1), {"roles": {"caller": {}}}]))
+
+    assert read_by_us is None
+    assert joining._shared_roles.cache_info() == known
+
+
+def test_who_asks_for_a_realm_with_an_endless_name_is_sent_away(open_realm: Realm) -> None:
+    ((kind, details, reason),) = Stranger(open_realm).hello(realm="x" * 100_000)
+
+    assert (kind, reason) == (ABORT, "wamp.error.no_such_realm")
+    assert len(details["message"]) < 200
 
 
 ROLES = {"broker": RoleBrokerFeatures(session_meta_api=True), "dealer": RoleDealerFeatures()}

@@ -238,3 +238,44 @@ def _unframed(serializer: str) -> WampFormat:
     from hopsack_router.doors.wamp import wamp_format
 
     return wamp_format(serializer, unframed)
+
+
+@pytest.mark.parametrize(
+    ("topic", "options", "most"),
+    [
+        ("lab.{n}", {}, 97),
+        ("lab.{n}." + "x" * 10_000, {}, 9),
+        ("lab.{n}", {"exclude_authid": ["x" * 10_000]}, 9),
+        ("lab.{n}", {"exclude": list(range(1 << 40, (1 << 40) + 1000))}, 2),
+    ],
+    ids=["nothing", "topics", "names", "numbers"],
+)
+def test_what_comes_without_a_payload_counts_too(
+    open_realm: Realm, topic: str, options: dict[str, Any], most: int
+) -> None:
+    broker: Any = open_realm.node.router._broker
+    broker._retained = Retained(max_bytes=100_000)
+    sam = open_realm.join("service", "sam")
+    for n in range(200):
+        sam.send(PUBLISH, n + 1, {"retain": True} | options, topic.format(n=n))
+
+    _, *events = open_realm.join().send(SUBSCRIBE, 1, {"get_retained": True, "match": "prefix"}, "lab.")
+
+    assert 0 < len(events) <= most
+
+
+def test_a_payload_is_kept_in_the_bytes_that_are_counted(realm: Realm) -> None:
+    """Decoded it may take sixty times as many; contracts have it decoded, and so has a reader with another codec."""
+    keep(realm.join("service", "sam"), READING)
+    reader = Reader(realm, RAW)
+    assert reader._session is not None
+
+    reader._session.onMessage(message.Subscribe(1, "lab.reading", get_retained=True))
+    realm.turn()
+
+    broker: Any = realm.node.router._broker
+    ((kept,),) = broker._retained._topics.values()
+    assert b"21.5" in b"".join(reader.frames)
+    assert kept.publish.args is None
+    assert kept.content.carried._values is None
+    assert kept.content.carried._encoded is None

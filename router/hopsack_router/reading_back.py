@@ -31,7 +31,7 @@ USUAL = 500
 Request: TypeAlias = dict[str, Any]
 
 
-class History:
+class ReadingBack:
     """The streams of one realm, for its callers."""
 
     def __init__(self, router: Router) -> None:
