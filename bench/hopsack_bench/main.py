@@ -142,7 +142,7 @@ def save(outcomes: Sequence[Outcome], name: str | None, into: Path, facts: dict[
     path.write_text(_lines(json.dumps(whole, indent=1, ensure_ascii=False)) + "\n")
     say(f"wrote {path}")
     for outcome in outcomes:
-        if outcome.rows and outcome.scenario.is_drawn:
+        if outcome.rows and not outcome.scenario.is_promise:
             drawn = into / f"{stem}-{outcome.scenario.name}.svg"
             drawn.write_text(chart.draw(outcome.scenario, outcome.rows))
             say(f"wrote {drawn}")

@@ -125,13 +125,15 @@ class ProgramReader(Reader):
                 stderr=log,
                 preexec_fn=machine.on_core(self._core),
             )
-        assert self._process.stdout is not None
+        said = self._process.stdout
+        assert said is not None
         try:
-            async for line in self._process.stdout:
+            async for line in said:
                 if line.endswith(b"\n"):  # else it was killed in the middle
                     self._said(msgspec.json.decode(line))
         finally:
             self._send(signal.SIGKILL)
+            await said.read()  # wait() waits for the end of the pipe, which nobody may read
             code = await self._process.wait()
             self._process = None
         raise EOFError(f"it ended with {code}")

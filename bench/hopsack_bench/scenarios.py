@@ -87,7 +87,7 @@ class Scenario:
     :ivar main: the figure that ratios are made of.
     :ivar versus: the subjects that every other is compared with, with a short name for the column.
     :ivar subjects: all that take part, with the name of each one's server and its title.
-    :ivar is_drawn: whether there is a chart of its main figure.
+    :ivar is_promise: it shows what docs/guarantees.md promises, where its figures stand, and has no chart.
     :ivar is_once: it is no comparison, and has one round.
     """
 
@@ -98,7 +98,7 @@ class Scenario:
     subjects: Mapping[str, tuple[str, str]]
     run: Callable[[Size], Run]
     main: str = "cpu_us"
-    is_drawn: bool = True
+    is_promise: bool = False
     is_once: bool = False
 
 
@@ -274,7 +274,7 @@ _ROWS = (
         {"hopsack": ("hopsack", "Hopsack")},
         lambda size: partial(recovery.measure, plan=size.recovery),
         main="acknowledged",
-        is_drawn=False,
+        is_promise=True,
         is_once=True,
     ),
     Scenario(
@@ -285,7 +285,7 @@ _ROWS = (
         _events("hopsack-raw"),
         lambda size: partial(storm.measure, storms=size.storms),
         main="level_s",
-        is_drawn=False,
+        is_promise=True,
     ),
     Scenario(
         "stall",
@@ -295,7 +295,7 @@ _ROWS = (
         {name: ("hopsack", f"Hopsack, {door}") for name, door in (("hopsack-raw", "raw"), ("hopsack-sse", "SSE"))},
         lambda size: partial(slow.measure_stall, stall=size.stall),
         main="growth_mib",
-        is_drawn=False,
+        is_promise=True,
     ),
     Scenario(
         "slow",
@@ -305,7 +305,7 @@ _ROWS = (
         _events("hopsack-raw"),
         lambda size: partial(slow.measure_slow, slow=size.slow, seconds=size.seconds),
         main="p99_ms",
-        is_drawn=False,
+        is_promise=True,
     ),
 )
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ROWS}

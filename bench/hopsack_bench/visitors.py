@@ -73,10 +73,12 @@ class Line:
         return data
 
     async def exactly(self, size: int) -> bytes:
-        return await asyncio.wait_for(self._incoming.readexactly(size), OPENING_SECONDS)
+        async with asyncio.timeout(OPENING_SECONDS):
+            return await self._incoming.readexactly(size)
 
     async def until(self, end: bytes) -> bytes:
-        return await asyncio.wait_for(self._incoming.readuntil(end), OPENING_SECONDS)
+        async with asyncio.timeout(OPENING_SECONDS):  # wait_for() would swallow a cancellation now and then
+            return await self._incoming.readuntil(end)
 
     def close(self) -> None:
         self._outgoing.close()
@@ -352,7 +354,8 @@ class WampReader(LineReader):
 
     @staticmethod
     async def _step(said: AsyncIterator[Told], code: int) -> None:
-        told = await asyncio.wait_for(anext(said), OPENING_SECONDS)
+        async with asyncio.timeout(OPENING_SECONDS):
+            told = await anext(said)
         if told != Step(code):
             raise Confused(f"waited for {code}: {told!r:.200}")
 

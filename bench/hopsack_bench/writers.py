@@ -166,8 +166,9 @@ class WampWriter(Writer):
             (talk.authenticate(self.where.token), talk.WELCOME),
         ):
             socket.send(message)
-            if await asyncio.wait_for(anext(said), OPENING_SECONDS) != Step(answer):
-                raise Confused(f"waited for {answer}")
+            async with asyncio.timeout(OPENING_SECONDS):
+                if await anext(said) != Step(answer):
+                    raise Confused(f"waited for {answer}")
         self.again()
         numbers: dict[int, int] = {}
         await either(self._read(said, numbers), self._send(socket, numbers))

@@ -72,9 +72,12 @@ class Reader(ApplicationSession):  # type: ignore[misc]
     def onLeave(self, details: Any) -> None:
         self.disconnect()
 
-    def onDisconnect(self) -> None:
-        asyncio.get_event_loop().stop()
+
+async def main() -> None:
+    """Not the runner's own loop: that goes on for ever where a connection is lost before its session begins."""
+    runner = ApplicationRunner(ASKED["url"], ASKED["realm"], serializers=[JsonSerializer()])
+    _, protocol = await runner.run(Reader, start_loop=False, log_level="error")
+    await protocol.is_closed
 
 
-runner = ApplicationRunner(ASKED["url"], ASKED["realm"], serializers=[JsonSerializer()])
-runner.run(Reader, log_level="error")
+asyncio.run(main())

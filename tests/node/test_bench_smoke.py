@@ -76,4 +76,7 @@ def test_the_list_names_every_scenario() -> None:
 
     assert ran.returncode == 0
     names = [json.loads(line)["scenario"] for line in ran.stdout.splitlines()]
-    assert names == ["fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "validation", "crowd", "journal"]
+    assert names == [
+        *("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "validation", "crowd", "journal"),
+        *("recovery", "storm", "stall", "slow"),
+    ]

@@ -18,7 +18,10 @@ from hopsack.errors import UsageError
 from hopsack.settings import Settings
 
 # Known here so that --help needs no bench; a test compares.
-SCENARIOS = ("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "journal", "validation", "crowd")
+SCENARIOS = (
+    *("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "journal", "validation", "crowd"),
+    *("recovery", "storm", "stall", "slow"),
+)
 
 
 @click.command(short_help="Measure the node against its peers.")
@@ -31,7 +34,7 @@ SCENARIOS = ("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "j
 @click.option("--quick", is_flag=True, help="Small loads, once: shows that it works, makes no figures.")
 @click.option("--name", metavar="NAME", help="Keep the results under this name. [a git-ignored one]")
 @click.option("--into", type=click.Path(path_type=Path), help="The folder of the results. [bench/results]")
-@click.option("--page", metavar="NAME", help="Put a kept result's figures into docs/performance.md and README.md.")
+@click.option("--page", metavar="NAME", help="Put a kept result's figures into the pages of docs.")
 @click.option("--list", "listing", is_flag=True, help="Print scenarios and subjects, and do nothing.")
 @json_option
 def bench(
@@ -89,8 +92,9 @@ def _write_page(results: Path, name: str) -> int:
     except FileNotFoundError:
         advice = f"measure first: hopsack bench --name {name}"
         raise Ended(f"{kept} is not there", Exit.FAILURE, advice) from None
-    for page, briefly in ((project / "docs" / "performance.md", False), (project / "README.md", True)):
-        page.write_text(writer.written_into(page.read_text(), name, result, briefly))
+    for path, part in writer.PAGES.items():
+        page = project / path
+        page.write_text(writer.written_into(page.read_text(), name, result, part))
         say(f"wrote {page}")
     return Exit.OK
 
