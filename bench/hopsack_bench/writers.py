@@ -74,9 +74,10 @@ class Writer(OverLine):
         self._ends = False
 
     async def think(self) -> None:
-        """Have something to say now and then; to be cancelled, or ended with :meth:`end`."""
+        """Have something to say now and then, unless too much waits; to be cancelled, or ended with :meth:`end`."""
         while not self._ends:
-            self.say(1)
+            if self._offered < self._acknowledged + 2 * self.window:
+                self.say(1)
             await asyncio.sleep(self._chance.uniform(0, 2) * self._pause)
 
     def say(self, count: int) -> None:
