@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 
@@ -50,6 +50,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """One of the question's choices."""
     by: str
     """Who answered."""
+
+
+class BehindInfo(msgspec.Struct, frozen=True, kw_only=True):
+    topic: str
+    behind: int
+    """Events between it and the newest."""
 
 
 class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +146,41 @@ class HostSampleNetwork(msgspec.Struct, frozen=True, kw_only=True):
     received_bytes_per_s: float
 
 
+class KeptInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the journal has of a topic that is a stream, or keeps newest values."""
+
+    topics: int
+    """Concrete topics."""
+    events: int
+    """Of streams."""
+    bytes: int
+    """Of those events."""
+    keys: int
+    """Newest values."""
+    first: str | None = None
+    """The position of the oldest event. This and `head` only where there is one topic."""
+    head: str | None = None
+    """The position of the newest event."""
+
+
+class LagInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a session is behind that reads more slowly than is sent. Left out where it is not."""
+
+    unsent: int
+    """Bytes that wait for it."""
+    policy: Literal["holding", "following", "newest", "dropping"]
+    """The worst that has happened since: events wait; streams are read from the journal; values were replaced by
+    newer ones; events were dropped, and it was told.
+    """
+    since: float | None
+    """When it fell behind: seconds since the Unix epoch."""
+    stalled_since: float | None
+    """Since when it takes nothing; null where it does."""
+    dropped: int
+    """Events whose loss it has not been told yet."""
+    following: tuple[BehindInfo, ...]
+
+
 class PresenceCount(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     """All sessions."""
@@ -201,7 +242,7 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
     """WAMP session ids."""
 
 
-class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
+class SessionInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     session: int
     """The WAMP session id."""
     authid: str
@@ -213,6 +254,46 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The address it came from."""
     agent: str | None
     """The name its software gave."""
+    lag: LagInfo | None = None
+
+
+class StreamEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    position: str
+    publication: int
+    """The WAMP publication id."""
+    time: float
+    """Seconds since the Unix epoch."""
+    data: Any
+    """The payload; of a deleted key only its fields."""
+    deleted: bool | None = None
+    """A key has no value any more."""
+
+
+class StreamPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    events: tuple[StreamEvent, ...]
+    position: str
+    """Where to read on."""
+    recovered: bool
+    """`after` was given, and these are the events behind it, without a gap."""
+    reason: Literal["epoch", "trimmed"] | None = None
+    """Why not: the stream has begun anew, or keeps no longer what came behind `after`. The events are the oldest
+    there are.
+    """
+    end: bool
+    """There is nothing more now."""
+
+
+class StreamQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    topic: str
+    """A concrete topic. At most one of `after`, `last` and `since` is given."""
+    after: str | int | None = None
+    """A position, or the publication id of an event: what came behind it."""
+    last: int | None = None
+    """So many of the newest events."""
+    since: float | None = None
+    """Events of this time and later: seconds since the Unix epoch."""
+    limit: int | None = None
+    """Events at most; 500 where it is left out."""
 
 
 class TopicInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -225,6 +306,21 @@ class TopicInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Roles."""
     subscribe: tuple[str, ...] | None = None
     """Roles."""
+    kept: KeptInfo | None = None
+
+
+class TopicMember(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody who reads a topic, in however many sessions. What is there beside these two is said by the topic's
+    contract.
+    """
+
+    authid: str
+    since: float
+    """When it began to read: seconds since the Unix epoch."""
+    role: str | None = None
+    door: Door | None = None
+    agent: str | None | msgspec.UnsetType = msgspec.UNSET
+    """The name its software gave."""
 
 
 class WatchChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -364,6 +460,8 @@ HOPSACK_SESSIONS_LIST: Procedure[None, tuple[SessionInfo, ...]] = (
     Procedure("hopsack.sessions.list", None, tuple[SessionInfo, ...])
 )
 """The sessions of the realm."""
+HOPSACK_STREAM_READ: Procedure[StreamQuery, StreamPage] = Procedure("hopsack.stream.read", StreamQuery, StreamPage)
+"""Events of a stream, read back. Whoever may subscribe to the topic may read it."""
 HOPSACK_TOPICS_LIST: Procedure[None, tuple[TopicInfo, ...]] = (
     Procedure("hopsack.topics.list", None, tuple[TopicInfo, ...])
 )
@@ -405,6 +503,7 @@ __all__ = [
     "AlertThreshold",
     "AlertsBadHysteresis",
     "Answer",
+    "BehindInfo",
     "CHAT_ROOM_ROOM",
     "ChatMessage",
     "DEMO_ADD",
@@ -422,6 +521,7 @@ __all__ = [
     "HOPSACK_PROCEDURES_LIST",
     "HOPSACK_SERVICES_LIST",
     "HOPSACK_SESSIONS_LIST",
+    "HOPSACK_STREAM_READ",
     "HOPSACK_TOPICS_LIST",
     "HOST_DESCRIBE",
     "HOST_METRICS",
@@ -433,6 +533,8 @@ __all__ = [
     "HostSampleMemory",
     "HostSampleNetwork",
     "HostUnknown",
+    "KeptInfo",
+    "LagInfo",
     "OPERATOR_NAME_ASK",
     "OperatorBusy",
     "OperatorDeclined",
@@ -447,7 +549,11 @@ __all__ = [
     "Question",
     "ServiceInfo",
     "SessionInfo",
+    "StreamEvent",
+    "StreamPage",
+    "StreamQuery",
     "TopicInfo",
+    "TopicMember",
     "WATCH_LIST",
     "WATCH_ROOTS",
     "WATCH_ROOT_CHANGED",

@@ -21,7 +21,7 @@ from hopsack_bench.stage import Stage
 from hopsack_bench.targets import Verdict, judge
 
 RESULTS = BENCH / "results"
-NEEDS_NO_COMPILER = ("rpc", "sdk", "journal")
+NEEDS_NO_COMPILER = ("rpc", "sdk", "journal", "recovery", "storm", "stall")
 
 Say = Callable[[str], None]
 
@@ -83,9 +83,10 @@ def _measure(stage: Stage, scenario: Scenario, size: Size, only: Sequence[str], 
     subjects, remarks = _present(scenario, only)
     samples: list[Sample] = []
     measure = scenario.run(size)
-    for number in range(1, size.rounds + 1):
+    rounds = 1 if scenario.is_once else size.rounds
+    for number in range(1, rounds + 1):
         for name in list(subjects):
-            say(f"{scenario.name}, round {number} of {size.rounds}: {scenario.subjects[name][1]}")
+            say(f"{scenario.name}, round {number} of {rounds}: {scenario.subjects[name][1]}")
             try:
                 samples.extend(measure(stage, name, number))
             except Broken as error:
@@ -141,7 +142,7 @@ def save(outcomes: Sequence[Outcome], name: str | None, into: Path, facts: dict[
     path.write_text(_lines(json.dumps(whole, indent=1, ensure_ascii=False)) + "\n")
     say(f"wrote {path}")
     for outcome in outcomes:
-        if outcome.rows:
+        if outcome.rows and not outcome.scenario.is_promise:
             drawn = into / f"{stem}-{outcome.scenario.name}.svg"
             drawn.write_text(chart.draw(outcome.scenario, outcome.rows))
             say(f"wrote {drawn}")

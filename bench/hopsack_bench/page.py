@@ -1,4 +1,4 @@
-"""The figures of a kept result as a part of docs/performance.md, and a few of them in the README. Pure.
+"""The figures of a kept result as a part of docs/performance.md and docs/guarantees.md, a few in the README. Pure.
 
 The part stands between two comment lines and is written by ``hopsack bench --page NAME``; what stands around it is
 written by hand. A test compares the two, so a figure on these pages is one that the bench printed.
@@ -7,7 +7,7 @@ written by hand. A test compares the two, so a figure on these pages is one that
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from hopsack_bench.samples import Row
 from hopsack_bench.scenarios import SCENARIOS
@@ -15,6 +15,11 @@ from hopsack_bench.table import Cells, grid, show
 
 BEGIN = "<!-- figures of {name}: written by `hopsack bench --page {name}` -->"
 END = "<!-- end of figures -->"
+
+Part = Literal["figures", "promises", "brief"]
+"""What a page shows: comparisons with their charts, what shows the promises, or one table of a few figures."""
+
+PAGES: Mapping[str, Part] = {"docs/performance.md": "figures", "docs/guarantees.md": "promises", "README.md": "brief"}
 
 
 class NoPlace(ValueError):
@@ -33,21 +38,20 @@ def named_in(page: str) -> str:
     raise NoPlace(f"no line starts with {before!r}")
 
 
-def written_into(page: str, name: str, result: Mapping[str, Any], briefly: bool = False) -> str:
+def written_into(page: str, name: str, result: Mapping[str, Any], part: Part = "figures") -> str:
     """The page with the figures of ``result`` in place of those that it has.
 
-    :param briefly: one table, as in the README.
     :raises NoPlace: it has no place for them.
     """
     before, _, rest = page.partition(BEGIN.format(name=named_in(page)) + "\n")
     _, end, after = rest.partition(END)
     if not end:
         raise NoPlace(f"no line is {END!r}")
-    block = _summary(result) if briefly else _block(name, result)
+    block = _summary(result) if part == "brief" else _block(name, result, part == "promises")
     return before + "\n".join([BEGIN.format(name=name), *block, END]) + after
 
 
-def _block(name: str, result: Mapping[str, Any]) -> Iterator[str]:
+def _block(name: str, result: Mapping[str, Any], promises: bool) -> Iterator[str]:
     machine = result["machine"]
     yield ""
     yield (
@@ -55,14 +59,16 @@ def _block(name: str, result: Mapping[str, Any]) -> Iterator[str]:
         f"Linux {machine['kernel']}, Python {machine['python']}."
     )
     for scenario in result["scenarios"]:
-        yield from _scenario(name, scenario)
+        if SCENARIOS[scenario["scenario"]].is_promise == promises:
+            yield from _scenario(name, scenario)
 
 
 def _scenario(name: str, measured: Mapping[str, Any]) -> Iterator[str]:
     scenario = SCENARIOS[measured["scenario"]]
     rows = [Row(**row) for row in measured["rows"]]
     yield f"\n### {measured['title']}\n"
-    yield f"![{measured['title']}](../bench/results/{name}-{scenario.name}.svg)\n"
+    if not scenario.is_promise:
+        yield f"![{measured['title']}](../bench/results/{name}-{scenario.name}.svg)\n"
     yield f"Measured at {measured['when']}; the load average before was {measured['load_before']}."
     for load in dict.fromkeys(row.load for row in rows):
         group = [row for row in rows if row.load == load]

@@ -64,26 +64,25 @@ def _hopsack_missing() -> str | None:
     return None if find_spec("hopsack_router") else "hopsack_router is not installed here: install hopsack-router"
 
 
-def _hopsack(schemas: str) -> Callable[[Path, str], Launch]:
-    def launch(folder: Path, secret: str) -> Launch:
-        words = [
-            "node",
-            "--json",
-            "--port",
-            "0",
-            "--rawsocket-port",
-            "0",
-            "--schemas",
-            str(BENCH / "schemas" / schemas),
-        ]
-        words += ["--data", str(folder / "data"), "--web", str(folder)]
-        return Launch(
-            (sys.executable, "-P", "-m", "hopsack.cli", *words),
-            announced=_addresses,
-            environ={"HOPSACK_SECRET": secret, "HOPSACK_LOG": "warning"},
-        )
+def node(schemas: str, data: Path, secret: str, ports: Mapping[str, int] | None = None) -> Launch:
+    """The node.
 
-    return launch
+    :param schemas: the folder of its contracts, below ``bench/schemas``.
+    :param data: what it keeps; a successor finds there what was kept.
+    :param ports: of its predecessor; ``None``: any that are free.
+    """
+    http, rawsocket = (str((ports or {}).get(name, 0)) for name in ("http", "rawsocket"))
+    words = ["node", "--json", "--port", http, "--rawsocket-port", rawsocket, "--data", str(data)]
+    words += ["--schemas", str(BENCH / "schemas" / schemas), "--web", str(data.parent)]
+    return Launch(
+        (sys.executable, "-P", "-m", "hopsack.cli", *words),
+        announced=_addresses,
+        environ={"HOPSACK_SECRET": secret, "HOPSACK_LOG": "warning"},
+    )
+
+
+def _hopsack(schemas: str) -> Callable[[Path, str], Launch]:
+    return lambda folder, secret: node(schemas, folder / "data", secret)
 
 
 def _addresses(line: dict[str, object]) -> Mapping[str, int]:

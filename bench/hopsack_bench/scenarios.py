@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from hopsack_bench import costs, events, joins, journal, library, rpc
+from hopsack_bench import costs, events, joins, journal, library, recovery, rpc, slow, storm
 from hopsack_bench.costs import Crowd
 from hopsack_bench.events import Load
 from hopsack_bench.samples import Figure, Sample
@@ -33,6 +33,10 @@ class Size:
     idle: int
     rate: float
     crowd: Crowd
+    recovery: recovery.Plan
+    storms: tuple[storm.Storm, ...]
+    stall: slow.Stall
+    slow: slow.Slow
     counts: bool
 
 
@@ -46,6 +50,10 @@ FULL = Size(
     idle=10_000,
     rate=2000,
     crowd=costs.CROWD,
+    recovery=recovery.Plan(kills=20, readers=2, rate=60, quiet=2.0),
+    storms=(storm.Storm(2000, 100, 1.0), storm.Storm(5000, 100, 1.0), storm.Storm(5000, 100, 0.0)),
+    stall=slow.Stall(50_000),
+    slow=slow.Slow(Load(500, 20), stalled=50, flood=6000),
     counts=True,
 )
 """What the figures in docs and targets were made with."""
@@ -60,6 +68,10 @@ QUICK = Size(
     idle=100,
     rate=200,
     crowd=Crowd(10, 10, 10),
+    recovery=recovery.Plan(kills=2, readers=1, rate=30, quiet=0.5),
+    storms=(storm.Storm(50, 20, 0.2),),
+    stall=slow.Stall(5000),
+    slow=slow.Slow(Load(20, 20), stalled=5, flood=6000),
     counts=False,
 )
 """Shows in a few seconds that everything works."""
@@ -75,6 +87,8 @@ class Scenario:
     :ivar main: the figure that ratios are made of.
     :ivar versus: the subjects that every other is compared with, with a short name for the column.
     :ivar subjects: all that take part, with the name of each one's server and its title.
+    :ivar is_promise: it shows what docs/guarantees.md promises, where its figures stand, and has no chart.
+    :ivar is_once: it is no comparison, and has one round.
     """
 
     name: str
@@ -84,6 +98,8 @@ class Scenario:
     subjects: Mapping[str, tuple[str, str]]
     run: Callable[[Size], Run]
     main: str = "cpu_us"
+    is_promise: bool = False
+    is_once: bool = False
 
 
 _WAITS = (Figure("p50_ms", "p50 ms", "time"), Figure("p99_ms", "p99 ms", "time"), Figure("p999_ms", "p99.9 ms", "time"))
@@ -116,6 +132,44 @@ _JOINS = (
 _MEMORY = (Figure("kib", "KiB per connection", "kib"), Figure("server_mib", "server MiB", "plain"))
 _COST = (Figure("cpu_us", "CPU µs", "us"),)
 _JOURNAL = (Figure("cpu_us", "CPU µs per event", "us"), Figure("per_second", "events/s", "count"), *_WAITS[:2])
+_RECOVERY = (
+    Figure("acknowledged", "events acknowledged", "count"),
+    Figure("deliveries", "deliveries", "count"),
+    Figure("visits", "connections", "count"),
+    Figure("disturbances", "disturbances", "count"),
+    Figure("lost", "lost", "count"),
+    Figure("doubled", "doubled", "count"),
+    Figure("wrong", "otherwise wrong", "count"),
+    Figure("ready_s", "s to ready", "time"),
+    Figure("level_s", "s to level, p50", "time"),
+    Figure("level_max_s", "s to level, max", "time"),
+)
+_STORM = (
+    Figure("level_s", "s to level, p50", "time"),
+    Figure("level_p99_s", "p99", "time"),
+    Figure("level_max_s", "all", "time"),
+    Figure("lost", "lost", "count"),
+    Figure("wrong", "otherwise wrong", "count"),
+    Figure("before_mib", "node MiB, empty", "plain"),
+    Figure("there_mib", "with readers", "plain"),
+    Figure("peak_mib", "peak of the storm", "plain"),
+    Figure("after_mib", "after it", "plain"),
+)
+_STALL = (
+    Figure("growth_mib", "node grows by MiB", "time"),
+    Figure("alone_mib", "without the reader", "time"),
+    Figure("read_s", "s to read all", "time"),
+    Figure("visits", "connections", "count"),
+    Figure("lost", "lost", "count"),
+    Figure("wrong", "otherwise wrong", "count"),
+)
+_SLOW = (
+    Figure("p99_ms", "p99 ms", "time"),
+    Figure("p50_ms", "p50 ms", "time"),
+    Figure("cpu_us", "CPU µs per delivery", "us"),
+    Figure("delivered", "delivered", "part"),
+    *_CORE,
+)
 
 _DOORS = ("hopsack-raw", "hopsack-json", "hopsack-msgpack", "stock-json", "stock-msgpack", "floor")
 _PEERS = ("nats-ws", "nats-tcp", "nchan", "ws", "socketio")
@@ -211,6 +265,47 @@ _ROWS = (
         {"jetstream": "jetstream"},
         {name: (kind.peer, kind.title) for name, kind in journal.KINDS.items()},
         lambda size: partial(journal.measure, seconds=size.seconds),
+    ),
+    Scenario(
+        "recovery",
+        "Recovery: writers and readers on every door, disturbed, and the node killed",
+        _RECOVERY,
+        {},
+        {"hopsack": ("hopsack", "Hopsack")},
+        lambda size: partial(recovery.measure, plan=size.recovery),
+        main="acknowledged",
+        is_promise=True,
+        is_once=True,
+    ),
+    Scenario(
+        "storm",
+        "Storm: all readers of the raw door lose their connections, and come back for what they missed",
+        _STORM,
+        {},
+        _events("hopsack-raw"),
+        lambda size: partial(storm.measure, storms=size.storms),
+        main="level_s",
+        is_promise=True,
+    ),
+    Scenario(
+        "stall",
+        "Stall: a reader stops while a stream goes on, and reads all of it in the end",
+        _STALL,
+        {},
+        {name: ("hopsack", f"Hopsack, {door}") for name, door in (("hopsack-raw", "raw"), ("hopsack-sse", "SSE"))},
+        lambda size: partial(slow.measure_stall, stall=size.stall),
+        main="growth_mib",
+        is_promise=True,
+    ),
+    Scenario(
+        "slow",
+        "Slow readers: what the others notice of those that have stopped reading",
+        _SLOW,
+        {},
+        _events("hopsack-raw"),
+        lambda size: partial(slow.measure_slow, slow=size.slow, seconds=size.seconds),
+        main="p99_ms",
+        is_promise=True,
     ),
 )
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ROWS}

@@ -30,7 +30,7 @@ class Stage:
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.cores = machine.cores()
         self._folder = folder
-        self._say = say
+        self.say = say
         self._places: dict[str, Place] = {}
         self._held: dict[str, ExitStack] = {}
         self._readers: Path | None = None
@@ -52,7 +52,7 @@ class Stage:
         if place is not None:
             self.settle(place)
         else:
-            self._say(f"starting {PEERS[name].title}")
+            self.say(f"starting {PEERS[name].title}")
             held = ExitStack()
             place = held.enter_context(self.fresh(name))
             self._places[name], self._held[name] = place, held

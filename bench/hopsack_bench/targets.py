@@ -15,6 +15,7 @@ from hopsack_bench.costs import CALLS, CROWD, EVENTS
 from hopsack_bench.library import ALONE, AMONG, SIDES
 from hopsack_bench.samples import Sample
 from hopsack_bench.scenarios import FULL
+from hopsack_bench.slow import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,30 @@ def _journal() -> Iterable[Target]:
     yield Target("journal", "events read back/s, from disk", this, "at least", 200_000)
 
 
+_NONE = (("lost", "events lost"), ("doubled", "events given twice"), ("wrong", "otherwise wrong"))
+
+
+def _none(scenario: str, load: str, subject: str, words: str = "") -> Iterable[Target]:
+    for figure, what in _NONE:
+        yield Target(scenario, f"{words}{what}", At(load, subject, figure), "at most", 0)
+
+
+def _streams() -> Iterable[Target]:
+    yield from _none("recovery", FULL.recovery.words, "hopsack")
+    for storm, limit in zip(FULL.storms, (5, 10, 10), strict=True):
+        yield from _none("storm", storm.words, "hopsack-raw", f"{storm.words}: ")
+        level = At(storm.words, "hopsack-raw", "level_p99_s")
+        yield Target("storm", f"{storm.words}: s until 99 % are level", level, "at most", limit)
+    for name in ("hopsack-raw", "hopsack-sse"):
+        yield from _none("stall", FULL.stall.words, name, f"{name}: ")
+        words = f"{name}: the node grows by MiB more than without the reader"
+        this, that = (At(FULL.stall.words, name, figure) for figure in ("growth_mib", "alone_mib"))
+        yield Target("stall", words, this, "at most", 2.0, that, "difference")
+    for kind in KINDS:
+        this, that = (At(FULL.slow.words(kind, n), "hopsack-raw", "p99_ms") for n in (FULL.slow.stalled, 0))
+        yield Target("slow", f"{kind}: p99 with {FULL.slow.stalled} stalled, over none", this, "at most", 1.2, that)
+
+
 TARGETS: Sequence[Target] = (
     *_fanout(),
     *_burst(),
@@ -149,6 +174,7 @@ TARGETS: Sequence[Target] = (
     *_sessions(),
     *_costs(),
     *_journal(),
+    *_streams(),
 )
 
 

@@ -10,9 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from autobahn.twisted.wamp import ApplicationSession
-from autobahn.wamp.types import ComponentConfig
+from autobahn.wamp.types import ComponentConfig, RegisterOptions
 from twisted.internet.defer import DeferredList
 from twisted.internet.interfaces import IReactorTime
+
+from hopsack.contracts import TopicContract
+from hopsack_router.reading_back import ReadingBack
+from hopsack_router.routing.asked import Publish
+from hopsack_router.routing.lagging import Lagging
+from hopsack_router.streams import Extent
 
 if TYPE_CHECKING:
     from hopsack_router.routing.router import Router
@@ -34,6 +40,8 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
 
     def onJoin(self, details: Any) -> Any:
         self._router.presence.open(self.tell, self._clock.callLater, self._router.is_read)
+        if self._router.attending is not None:
+            self._router.attending.open(self._tell_member, self._clock)
         served: dict[str, Callable[..., Any]] = {
             "hopsack.topics.list": self.topics,
             "hopsack.procedures.list": self.procedures,
@@ -41,27 +49,50 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
             "hopsack.services.list": self.services,
             "presence.list": lambda *_: self._router.presence.list(),
         }
-        return DeferredList([self.register(function, uri) for uri, function in served.items()], fireOnOneErrback=True)
+        registered = [self.register(function, uri) for uri, function in served.items()]
+        past, options = ReadingBack(self._router), RegisterOptions(details_arg="details")
+        registered.append(self.register(past.read, "hopsack.stream.read", options))
+        return DeferredList(registered, fireOnOneErrback=True)
 
     def tell(self, topic: str, payload: Any) -> None:
         """Publish an event of the node's own."""
         self.publish(topic, payload)
+
+    def _tell_member(self, topic: str, payload: Any, is_gone: bool) -> None:
+        """The same for a newest value, which may be gone."""
+        self._router.process(self, Publish(1, topic, [payload], delete=is_gone))
 
     # ---- hopsack.* ------------------------------------------------------------------------------------------------
 
     def topics(self, *_: Any) -> list[dict[str, Any]]:
         catalogue, map_ = self._router.admission.catalogue, self._router._broker._subscription_map
         readers = _sessions_by_contract(map_, catalogue.topic, catalogue.topics_matching)
-        return [
-            {
+        kept = self._kept()
+        listed = []
+        for uri, contract in sorted(catalogue.topics.items()):
+            facts: dict[str, Any] = {
                 "uri": uri,
                 "summary": contract.summary,
                 "subscribers": len(readers[uri]),
                 "publish": sorted(contract.publish),
                 "subscribe": sorted(contract.subscribe),
             }
-            for uri, contract in sorted(catalogue.topics.items())
-        ]
+            if contract.stream is not None or contract.keeps_latest:
+                facts["kept"] = _kept_facts(contract, kept[uri])
+            listed.append(facts)
+        return listed
+
+    def _kept(self) -> dict[str, list[Extent]]:
+        """Declared URI → how much there is of each of its topics."""
+        found: dict[str, list[Extent]] = defaultdict(list)
+        keeping = self._router.keeping
+        if keeping is None:
+            return found
+        for topic in keeping.topics():
+            contract = keeping.catalogue.topic(topic)
+            if contract is not None:
+                found[contract.uri].append(keeping.journal.extent(topic))
+        return found
 
     def procedures(self, *_: Any) -> list[dict[str, Any]]:
         catalogue, map_ = self._router.admission.catalogue, self._router._dealer._registration_map
@@ -82,7 +113,7 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         return listed
 
     def sessions(self, *_: Any) -> list[dict[str, Any]]:
-        return [one.member.facts() | {"peer": one.peer, "agent": one.agent} for one in self._clients()]
+        return [_session_facts(one) for one in self._clients()]
 
     def services(self, *_: Any) -> list[dict[str, Any]]:
         instances: dict[str, list[Any]] = defaultdict(list)
@@ -111,6 +142,39 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
     def _clients(self) -> list[Any]:
         everybody = self._router._session_id_to_session.values()
         return [session for session in everybody if getattr(session, "member", None) is not None]
+
+
+def _session_facts(session: Any) -> dict[str, Any]:
+    facts: dict[str, Any] = session.member.facts() | {"peer": session.peer, "agent": session.agent}
+    lagging: Lagging | None = getattr(session._transport, "lagging", None)
+    if lagging is None or (lagging.backlog.since is None and not lagging.followers):
+        return facts
+    return facts | {"lag": _lag_facts(session._transport.unsent, lagging)}
+
+
+def _lag_facts(unsent: int, lagging: Lagging) -> dict[str, Any]:
+    lag = lagging.backlog.lag()
+    return {
+        "unsent": unsent,
+        "policy": lagging.policy.name.lower(),
+        "since": lag.since,
+        "stalled_since": lag.stalled_since,
+        "dropped": sum(lag.dropped.values()),
+        "following": [{"topic": one.topic, "behind": one.events} for one in lagging.behind()],
+    }
+
+
+def _kept_facts(contract: TopicContract, extents: list[Extent]) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "topics": len(extents),
+        "events": sum(one.events for one in extents),
+        "bytes": sum(one.size for one in extents),
+        "keys": sum(one.keys for one in extents),
+    }
+    if contract.stream is not None and len(extents) == 1:
+        first, head = extents[0].first, extents[0].head
+        facts |= {"head": str(head)} | ({"first": str(first)} if first is not None else {})
+    return facts
 
 
 def _sessions_by_contract(

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import Any, NoReturn, assert_never
+from urllib.parse import quote
 
 from autobahn import wamp
 from autobahn.wamp.types import ComponentConfig
@@ -25,18 +25,21 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from hopsack.contracts import load
+from hopsack.contracts import Catalogue, load
 from hopsack.settings import Settings
 from hopsack_router.access import tickets
 from hopsack_router.access.secret import Secret
 from hopsack_router.component import AUTHID, NodeComponent
+from hopsack_router.configuration import REALM
 from hopsack_router.doors.sockets import send_all
 from hopsack_router.drain import LOOK, Drain, Effect, EndCalls, Part, State, TurnAway, spread
 from hopsack_router.nesting import bound_nesting
 from hopsack_router.routing.departure import Departure, Hint, turn_away
 from hopsack_router.routing.fanout import Outbox
+from hopsack_router.routing.keeping import keeps_events
 from hopsack_router.routing.router import RouterFactory
 from hopsack_router.routing.session import NodeSessionFactory
+from hopsack_router.streams import Journal, node_journal
 
 LOG = Logger()
 
@@ -59,29 +62,50 @@ class NodeController(RouterController):  # type: ignore[misc]
         super().__init__(config=config, reactor=reactor, personality=personality)
         bound_nesting()
         self.settings = Settings.from_environ(os.environ)
-        self.outbox = Outbox(partial(reactor.callLater, 0), send_all)
+        self.outbox = Outbox(reactor, send_all)
         self.ready = False
         self.closers: list[Closer] = []
+        self._journals: dict[str, Journal] = {}
         self.random = Random()  # noqa: S311 (for delays)
         self._is_stopping = False
         self._router_session_factory = NodeSessionFactory(self._router_factory)
-        tickets.use_secret(Secret.of(self.settings))
+        self.use(self.settings)
 
     def use(self, settings: Settings) -> None:
-        """Take settings that did not come from the environment."""
+        """Take settings, which may have come from elsewhere than the environment."""
         self.settings = settings
+        self._router_factory.budgets = settings.budgets
+        self.outbox.stalls.patience = settings.patience
         tickets.use_secret(Secret.of(settings))
 
     @wamp.register(None)  # type: ignore[untyped-decorator]
     @inlineCallbacks
     def start_router_realm(self, realm_id: str, realm_config: dict[str, Any], details: Any = None) -> Any:
-        self._router_factory.catalogue = load(self.settings.schemas)
+        catalogue = self._router_factory.catalogue = load(self.settings.schemas)
+        self._router_factory.journal = yield self._journal_of(realm_config["name"], catalogue)
         started = yield super().start_router_realm(realm_id, realm_config, details)
         router = self.realms[realm_id].router
         component = NodeComponent(router, self._reactor)
         self._router_session_factory.add(component, router, authid=AUTHID, authrole="trusted")
         self.ready = True
         return started
+
+    @inlineCallbacks
+    def _journal_of(self, realm: str, catalogue: Catalogue) -> Any:
+        """A realm's journal, opened when the realm starts for the first time.
+
+        :raises StoreError: it cannot be had; the message is one line for a person.
+        """
+        journal = self._journals.get(realm)
+        if journal is None and keeps_events(catalogue):
+            folder = Path(self.settings.data)
+            journal = node_journal(
+                catalogue, folder if realm == REALM else folder / quote(realm, safe=""), self._reactor
+            )
+            yield journal.start()
+            self._journals[realm] = journal
+            self.closers.append(journal.close)
+        return journal
 
     # ---- the end -----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ moves it. A client is a function that takes bytes (one unframed WAMP message in 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from autobahn.exception import PayloadExceededError
@@ -24,25 +23,34 @@ from hopsack.contracts import Catalogue
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.configuration import REALM, ROLES
 from hopsack_router.doors.wamp import WampFormat, _unframed, received, wamp_format
+from hopsack_router.routing.backlog import Why
 from hopsack_router.routing.fanout import Outbox, Outlet
+from hopsack_router.routing.keeping import keeps_events
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.router import RouterFactory
 from hopsack_router.routing.session import NodeSession, NodeSessionFactory
 from hopsack_router.routing.unread import Carried
+from hopsack_router.streams import Journal, node_journal
 
 
 class EmbeddedNode:
     """One realm.
 
+    :ivar journal: where it keeps events; ``None``: no contract asks for that.
     :param catalogue: its contracts; ``None`` leaves the decisions to Crossbar's roles, which the caller adds.
     :param clock: schedules everything; a hand-turned one makes the realm deterministic.
+    :param journal: has been started; if none is given, there is one in memory.
     """
 
-    def __init__(self, catalogue: Catalogue | None, clock: IReactorTime) -> None:
+    def __init__(self, catalogue: Catalogue | None, clock: IReactorTime, journal: Journal | None = None) -> None:
         self.clock = clock
-        self.outbox = Outbox(partial(clock.callLater, 0))
+        self.outbox = Outbox(clock)
         factory = RouterFactory("embedded", "embedded", None)
         factory.catalogue, factory._reactor = catalogue, clock
+        if journal is None and catalogue is not None and keeps_events(catalogue):
+            journal = node_journal(catalogue, None, clock)
+            journal.start()  # in memory: at once
+        self.journal = factory.journal = journal
         self._sessions = NodeSessionFactory(factory)
         realm = RouterRealm(None, "realm001", {"name": REALM})
         realm.router = self.router = factory.start_realm(realm)
@@ -134,14 +142,11 @@ class EmbeddedLink(Link):
             raise PayloadExceededError(f"message of {len(payload)} bytes, the client takes {self._max_size}")
         return payload
 
-    def flush(self) -> None:
-        for payload in self.withdraw():
+    def put(self, frames: list[bytes]) -> None:
+        for payload in frames:
             self._receive(payload)
 
-    def write(self, data: bytes) -> None:
-        self._receive(data)
-
-    def overflow(self) -> None:
+    def overflow(self, why: Why, retry_after: float) -> None:
         self._clock.callLater(0, self.lost)  # not into the middle of a delivery
 
     def isOpen(self) -> bool:

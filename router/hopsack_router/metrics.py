@@ -56,5 +56,11 @@ joins = Tallies("hopsack_joins", "Sessions that joined", "door", REGISTRY)
 messages = Tallies("hopsack_messages", "WAMP messages received, by type", "type", REGISTRY)
 deliveries = Counter("hopsack_deliveries", "Events queued for a subscriber", registry=REGISTRY)
 refusals = Counter("hopsack_refusals", "Messages refused, by error code", ["code"], registry=REGISTRY)
-overflows = Counter("hopsack_overflows", "Connections closed because they read too slowly", ["door"], registry=REGISTRY)
+overflows = Counter(
+    "hopsack_overflows", "Connections closed because they read too slowly", ["door", "why"], registry=REGISTRY
+)
+lagging = Tallies(
+    "hopsack_lagging", "Connections that read more slowly than is sent", "door", REGISTRY, GaugeMetricFamily
+)
+dropped = Counter("hopsack_dropped", "Events that slow readers were told are gone", registry=REGISTRY)
 oversized = Counter("hopsack_oversized", "Messages too large for their receiver", ["door"], registry=REGISTRY)

@@ -65,6 +65,7 @@ class Presence:
         :param is_read: whether anybody would get an event of a topic.
         """
         self._publish, self._later, self._is_read = publish, later, is_read
+        self._tell_count()  # what is kept of it may be from before the node was started
 
     def joined(self, member: Member) -> None:
         if member.door in UNSEEN_DOORS:

@@ -443,7 +443,10 @@ class Connection(Requests):
             return  # the next link reads
         ticket: asyncio.Future[Any] = self._loop.create_future()
         query = {"topic": wanted.topic, "after": str(wanted.after), "limit": wanted.limit}
-        carrier.take(on.CallRequested(ticket, READ, query))
+        try:
+            carrier.take(on.CallRequested(ticket, READ, query))
+        except UsageError:
+            return  # what came right behind the event has ended the session: the next link reads
         alarm = partial(_expire, ticket, carrier, READ, seconds)
         lane = self._deadlines.begin(alarm, seconds)
         ticket.add_done_callback(lambda _: lane.end(alarm))

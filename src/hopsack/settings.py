@@ -78,6 +78,14 @@ _ROWS = (
     Variable("HOPSACK_SCHEMAS", "schemas", "The folder of the contracts.", "schemas"),
     Variable("HOPSACK_WEB", "web", "The folder served at `/`.", "web_client/dist"),
     Variable("HOPSACK_DRAIN", "drain", "Seconds that a node which stops gives the calls in flight to end.", "5"),
+    Variable(
+        "HOPSACK_UNSENT",
+        "unsent",
+        "Bytes that may wait for one connection that reads slowly, and for those of a role.",
+        "1 MiB, service=16 MiB, operator=16 MiB",
+    ),
+    Variable("HOPSACK_PATIENCE", "patience", "Seconds after which a connection that takes nothing is closed.", "30"),
+    Variable("HOPSACK_JOURNAL", "journal", "Bytes of all kept events together.", "1 GiB"),
     Variable("HOPSACK_LOG", "log", "How much is logged: `debug`, `info` or `warning`.", "info"),
     Variable("HOPSACK_TOKEN", "token", "The token to log in with."),
     Variable("HOPSACK_TOKEN_FILE", "token", "A file that holds the token."),
@@ -106,6 +114,9 @@ class Settings:
     :ivar schemas: folder of the contracts.
     :ivar web: folder served at ``/``.
     :ivar drain: seconds that a node which stops gives the calls in flight to end.
+    :ivar unsent: bytes that may wait for a slow connection, as :attr:`budgets` reads them.
+    :ivar patience: seconds after which a connection that takes nothing is closed.
+    :ivar journal: bytes of all kept events together.
     :ivar log: log level.
     :ivar token: the token that was given, if any. :meth:`operator_token` is what the command line logs in with.
     :ivar url_is_given: whether ``url`` was said, or follows from the other values.
@@ -123,6 +134,9 @@ class Settings:
     schemas: Path = Path("schemas")
     web: Path = Path("web_client/dist")
     drain: float = 5.0
+    unsent: str = "1 MiB, service=16 MiB, operator=16 MiB"
+    patience: float = 30.0
+    journal: int = 1 << 30
     log: LogLevel = "info"
     token: str | None = field(default=None, repr=False)
     given_secret: str | None = field(default=None, repr=False)
@@ -160,6 +174,11 @@ class Settings:
         """Whether :attr:`url` leads to this machine: only there is this data folder's secret of any use."""
         parts = urlsplit(self.url)
         return parts.scheme == "unix" or parts.hostname in _LOOPBACK or parts.hostname == self.host
+
+    @property
+    def budgets(self) -> Mapping[str, int]:
+        """:attr:`unsent` by role; ``""`` is every other role."""
+        return _budgets("HOPSACK_UNSENT", self.unsent)
 
     @property
     def secret_path(self) -> Path:
@@ -274,6 +293,34 @@ def _seconds(name: str, raw: str) -> float:
     raise ConfigError(f"{name}={raw} is not a number of seconds", "such as 5 or 0.5")
 
 
+def _size(name: str, raw: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,15}) ?(KiB|MiB|GiB)?", raw)
+    if found is None or int(found[1]) == 0:
+        raise ConfigError(f"{name}={raw} is not a number of bytes", "such as 65536, 512 KiB, 16 MiB or 1 GiB")
+    return int(found[1]) << _UNITS[found[2]]
+
+
+_UNITS = {None: 0, "KiB": 10, "MiB": 20, "GiB": 30}
+_ROLES = ("guest", "user", "service", "operator")
+
+
+def _budgets(name: str, raw: str) -> Mapping[str, int]:
+    sizes: dict[str, int] = {"": 1 << 20}
+    for part in raw.split(","):
+        role, equals, size = (word.strip() for word in part.rpartition("="))
+        if equals and role not in _ROLES:
+            near = difflib.get_close_matches(role, _ROLES, n=1, cutoff=0.5)
+            advice = f"did you mean {near[0]}?" if near else "one of " + ", ".join(_ROLES)
+            raise ConfigError(f"{name}: {role} is not a role", advice)
+        sizes[role] = _size(name, size)
+    return sizes
+
+
+def _unsent(name: str, raw: str) -> str:
+    _budgets(name, raw)
+    return raw
+
+
 def _one_of(*words: str) -> Callable[[str, str], str]:
     def parse(name: str, raw: str) -> str:
         if raw in words:
@@ -346,6 +393,9 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "schemas": _path,
     "web": _path,
     "drain": _seconds,
+    "unsent": _unsent,
+    "patience": _seconds,
+    "journal": _size,
     "log": _one_of(*get_args(LogLevel)),
     "token": _token,
     "given_secret": _check_secret,

@@ -19,10 +19,10 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-def bench(*words: str) -> subprocess.CompletedProcess[str]:
+def bench(*words: str, patience: float = 110) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HOPSACK_")}
     command = [sys.executable, "-P", "-m", "hopsack.cli", "bench", *words]
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=110)
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=patience)
 
 
 @pytest.mark.node
@@ -76,4 +76,7 @@ def test_the_list_names_every_scenario() -> None:
 
     assert ran.returncode == 0
     names = [json.loads(line)["scenario"] for line in ran.stdout.splitlines()]
-    assert names == ["fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "validation", "crowd", "journal"]
+    assert names == [
+        *("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "validation", "crowd", "journal"),
+        *("recovery", "storm", "stall", "slow"),
+    ]

@@ -96,3 +96,37 @@ def test_a_misspelt_variable_is_refused_with_the_right_one(tmp_path: Path) -> No
 
     assert ran.returncode == 3
     assert "HOPSACK_PORT" in ran.stderr
+
+
+@pytest.mark.node
+def test_a_second_node_on_the_same_data_folder_is_one_clear_line(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    first = NodeProcess(data)
+    try:
+        first.ready()
+
+        second = run(tmp_path, "--port", "0", "--rawsocket-port", "0")
+    finally:
+        code = first.stop()
+
+    assert (second.returncode, code) == (1, 0)
+    assert second.stderr.strip().splitlines()[-1].startswith(f"hopsack node: {data / 'journal.sqlite'} is in use")
+    assert "Traceback" not in second.stderr
+
+
+@pytest.mark.node
+def test_a_damaged_journal_is_put_aside_with_a_line_in_the_log(tmp_path: Path) -> None:
+    (tmp_path / "journal.sqlite").write_bytes(b"this is no database" * 1000)
+
+    process = NodeProcess(tmp_path)
+    process.ready()
+    code = process.stop()
+
+    assert code == 0
+    assert "all streams begin anew" in process_log(tmp_path)
+    assert len(list(tmp_path.glob("journal.sqlite.broken-*"))) == 1
+
+
+def process_log(folder: Path) -> str:
+    return (folder / "node.log").read_text()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hopsack.backoff import hint_of, with_hint
 from hopsack.errors import RemoteError, Unavailable
+from hopsack_router.routing.backlog import Why
 
 MAX_REASON = 123
 """Bytes: a control frame carries 125, the code takes two (RFC 6455, section 5.5.1)."""
@@ -43,6 +44,11 @@ def reason_with(sentence: str, retry_after: float | None) -> str:
         return clip(sentence)
     hint = with_hint("", retry_after)
     return sentence.encode()[: MAX_REASON - len(hint)].decode(errors="ignore") + hint
+
+
+def slow_reader(why: Why, retry_after: float) -> str:
+    """The reason of a connection that cannot be helped: what it did not do, and when to come back."""
+    return reason_with(f"This connection is too slow: {why.value}.", retry_after)
 
 
 def clip(reason: str) -> str:

@@ -126,10 +126,22 @@ def report(identity: Id, error: RemoteError) -> dict[str, Any]:
     return notification("hopsack.report", {"id": identity, "error": failure(identity, error)["error"]})
 
 
-def event(topic: str, data: Any, position: str | None) -> dict[str, Any]:
-    """The notification that carries an event."""
+def event(topic: str, data: Any, position: str | None = None, deleted: bool = False) -> dict[str, Any]:
+    """The notification that carries an event.
+
+    :param deleted: ``data`` names a key that has no value any more.
+    """
     params = {"topic": topic, "data": data}
-    return notification("event", params if position is None else params | {"position": position})
+    if position is not None:
+        params["position"] = position
+    if deleted:
+        params["deleted"] = True
+    return notification("event", params)
+
+
+def gap(topic: str, dropped: int | None) -> dict[str, Any]:
+    """What tells that so many events of a topic are gone; ``null``: nobody knows how many."""
+    return {"topic": topic, "dropped": dropped}
 
 
 def decode(text: bytes) -> Any:

@@ -1,5 +1,9 @@
 """The HTTP door: ``POST /call/<procedure>`` and ``POST /publish/<topic>``, the body being the input or the payload.
 
+``DELETE /publish/<topic>`` tells that a key of a ``latest`` topic has no value any more; the body names the key. The
+header ``Idempotency-Key`` (draft-ietf-httpapi-idempotency-key-header) lets a publish be sent again: what the stream has
+under the key already is answered with its first position. The answer is ``{}``, or ``{"position": …}`` of a stream.
+
 One request is one session: it joins, asks once, and leaves. The answer is 200 with the result, or a problem document
 with the status that fits. A caller that goes away takes its call with it: the session ends, the callee is interrupted.
 
@@ -37,25 +41,45 @@ from hopsack_router.doors.requests import (
     segments_of,
     set_headers,
 )
-from hopsack_router.routing import uris
+from hopsack_router.routing import asked, uris
+from hopsack_router.routing.backlog import Why
 from hopsack_router.routing.fanout import Outlet
 from hopsack_router.routing.farewell import Farewell
 from hopsack_router.routing.links import DoorLink
+from hopsack_router.streams.events import MAX_KEY
+
+Build = Callable[[str, bytes, Request], message.Message]
 
 ONLY = 1
 """The request id of the one request that a session here makes."""
 
 
-def call_of(procedure: str, body: bytes) -> message.Call:
+def call_of(procedure: str, body: bytes, _: Request) -> message.Call:
     """:raises RemoteError: the procedure can be none, or the body is not JSON."""
     _check(procedure, "procedure")
     return message.Call(ONLY, procedure, args=[envelopes.decode(body)] if body else None)
 
 
-def publish_of(topic: str, body: bytes) -> message.Publish:
-    """:raises RemoteError: the topic can be none, or the body is not JSON."""
+def publish_of(topic: str, body: bytes, request: Request) -> asked.Publish:
+    """:raises RemoteError: the topic can be none, the body is not JSON, or the key is none."""
     _check(topic, "topic")
-    return message.Publish(ONLY, topic, args=[envelopes.decode(body) if body else None], acknowledge=True)
+    args = [envelopes.decode(body) if body else None]
+    return asked.Publish(ONLY, topic, args, acknowledge=True, key=key_of(request), delete=request.method == b"DELETE")
+
+
+def key_of(request: Request) -> str | None:
+    """The ``Idempotency-Key``. The draft makes it a quoted string (RFC 9651, section 3.3.3); nearly nobody quotes it.
+
+    :raises BadRequest: it is empty, or longer than a key may be.
+    """
+    given = request.getHeader("idempotency-key")
+    if given is None:
+        return None
+    text = given.strip()
+    key = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+    if 0 < len(key) <= MAX_KEY:
+        return key
+    raise BadRequest(f"an Idempotency-Key has 1 to {MAX_KEY} characters, this one {len(key)}", path="Idempotency-Key")
 
 
 def _check(uri: str, where: str) -> None:
@@ -95,13 +119,13 @@ class Exchange(DoorLink):
     door = "http"
     format = FORMAT  # never used: this session subscribes to nothing
 
-    def __init__(self, request: Request, host: Host, asked: message.Message, where: str) -> None:
+    def __init__(self, request: Request, host: Host, wanted: message.Message, where: str) -> None:
         self.outlet = Outlet(self, host.outbox)
         self.peer = peer_of(request)
         self.agent = request.getHeader("user-agent")
         self._request = request
         self._host = host
-        self._asked = asked
+        self._wanted = wanted
         self._where = where
         self._open = True
         self._gone = False
@@ -112,7 +136,7 @@ class Exchange(DoorLink):
         joining.addCallbacks(self._joined, self._refused).addErrback(self._failed)
 
     def _joined(self, _: SessionDetails) -> None:
-        self.session.onMessage(self._asked)
+        self.session.onMessage(self._wanted)
 
     def _refused(self, failure: Failure) -> None:
         self._fail(refusal_of(failure))
@@ -137,6 +161,8 @@ class Exchange(DoorLink):
                     self._succeed(payload_of(msg.args, msg.kwargs, array=False))
                 except Invalid as invalid:
                     self._fail(BrokenResult(invalid.message, where=self._where))
+            case asked.Published() if msg.position is not None:
+                self._succeed({"position": msg.position})
             case message.Published():
                 self._succeed({})
             case message.Error():
@@ -171,7 +197,7 @@ class Exchange(DoorLink):
             self._request.write(data)
             self._request.finish()
 
-    def overflow(self) -> None:
+    def overflow(self, why: Why, retry_after: float) -> None:
         self.abort()
 
     def isOpen(self) -> bool:
@@ -188,33 +214,35 @@ class Exchange(DoorLink):
 class AskResource(Resource):
     """``/call/…`` or ``/publish/…``.
 
-    :param build: makes the WAMP message of a URI and a body.
+    :param build: makes the WAMP message of a URI, a body and a request.
+    :param methods: of HTTP.
     """
 
     isLeaf = True
 
-    def __init__(self, host: Host, build: Callable[[str, bytes], message.Message]) -> None:
+    def __init__(self, host: Host, build: Build, methods: tuple[str, ...]) -> None:
         Resource.__init__(self)
         self._host = host
         self._build = build
+        self._methods = methods
 
     def render(self, request: Request) -> Any:
         uri = _one_segment(segments_of(request))
         if uri is None:
             return not_found(request, "the path is /call/<procedure> or /publish/<topic>, in one segment")
-        if request.method != b"POST":
-            return not_allowed(request, "POST")
+        if request.method.decode("ascii", "replace") not in self._methods:
+            return not_allowed(request, *self._methods)
         try:
             check_origin(request)
         except BadRequest as error:
             return answer_problem(request, error, status=415)
         try:
             token = token_of(request.getHeader("authorization"))
-            asked = self._build(uri, body_of(request))
+            wanted = self._build(uri, body_of(request), request)
         except RemoteError as error:
             error.where = error.where or uri
             return answer_problem(request, error)
-        Exchange(request, self._host, asked, uri).opened(token)
+        Exchange(request, self._host, wanted, uri).opened(token)
         return NOT_DONE_YET
 
 
@@ -228,11 +256,12 @@ def _one_segment(segments: list[bytes]) -> str | None:
 class AskService(RouterWebService):  # type: ignore[misc]
     """Base of the web services that ask once for each request."""
 
-    build: Callable[[str, bytes], message.Message]
+    build: Build
+    methods: tuple[str, ...] = ("POST",)
 
     @classmethod
     def create(cls, transport: Any, path: str, config: dict[str, Any]) -> AskService:
-        return cls(transport, path, config, AskResource(Host.of(transport), cls.build))
+        return cls(transport, path, config, AskResource(Host.of(transport), cls.build, cls.methods))
 
     @staticmethod
     def check(personality: Any, config: dict[str, Any]) -> None:
@@ -249,3 +278,4 @@ class PublishService(AskService):
     """The web service type ``hopsack-publish``."""
 
     build = staticmethod(publish_of)
+    methods = ("POST", "DELETE")

@@ -1,9 +1,11 @@
 """The raw door's protocol, one machine per connection: JSON-RPC 2.0 on one side, WAMP messages on the other.
 
     page ->  hopsack.hello {token?}                           -> Join, then the queued requests
-         ->  hopsack.subscribe {topic, match?, after?}        -> SUBSCRIBE     <- {subscription, recovered}
+         ->  hopsack.subscribe {topic, match?, after?,        -> SUBSCRIBE     <- {subscription, recovered, position?,
+                                max_rate?}                                         positions?, reason?, snapshot?}
+         ->  hopsack.rate {subscription, max_rate}            -> RATE          <- {}
          ->  hopsack.unsubscribe {subscription}               -> UNSUBSCRIBE   <- {}
-         ->  hopsack.publish {topic, data}                    -> PUBLISH       <- {}     (acknowledged if it has an id)
+         ->  hopsack.publish {topic, data, key?, delete?}     -> PUBLISH       <- {position?}      (if it has an id)
          ->  hopsack.register {procedure, match?}             -> REGISTER      <- {registration}
          ->  hopsack.unregister {registration}                -> UNREGISTER    <- {}
          ->  hopsack.cancel {id}                              -> CANCEL        <- {}
@@ -35,7 +37,7 @@ from autobahn.wamp import message
 
 from hopsack.contracts import payload_of
 from hopsack.errors import BadRequest, BrokenResult, Canceled, Invalid, Overloaded, RemoteError, from_wamp, to_wamp
-from hopsack_router.doors import envelopes
+from hopsack_router.doors import envelopes, places
 from hopsack_router.doors.closing import (
     GOING_AWAY,
     KICKED,
@@ -48,8 +50,9 @@ from hopsack_router.doors.closing import (
 )
 from hopsack_router.doors.effects import REALM, Join, Route
 from hopsack_router.doors.envelopes import ABSENT, Absent, Id, Malformed, Request, Response
-from hopsack_router.routing import uris
+from hopsack_router.routing import asked, uris
 from hopsack_router.routing.farewell import Farewell
+from hopsack_router.streams.events import MAX_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class State(enum.Enum):
 
 Match = Literal["exact", "prefix", "wildcard"]
 WampId = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
+Positions = Annotated[dict[str, str], msgspec.Meta(max_length=asked.MAX_POSITIONS)]
+Rate = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class _Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,16 +125,24 @@ class Hello(_Params, frozen=True):
 class Subscribe(_Params, frozen=True):
     topic: str
     match: Match = "exact"
-    after: str | None = None
+    after: str | Positions | None = None
+    max_rate: Rate | None = None
 
 
 class Unsubscribe(_Params, frozen=True):
     subscription: WampId
 
 
+class Rated(_Params, frozen=True):
+    subscription: WampId
+    max_rate: Rate | None
+
+
 class Publish(_Params, frozen=True):
     topic: str
     data: Any = None
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY)] | None = None
+    delete: bool = False
 
 
 class Register(_Params, frozen=True):
@@ -354,8 +367,14 @@ class Connection:
     def _subscribe(self, slot: _Slot, request: Request) -> list[Effect]:
         params = _params(Subscribe, request)
         _check(uris.check_pattern(params.topic, params.match, where="topic"))
+        _check(places.check(params.after, params.match, where=params.topic))
         number = self._ask(slot, params.topic, _subscribed)
-        return [Route(message.Subscribe(number, params.topic, match=params.match))]
+        return [Route(asked.Subscribe(number, params.topic, params.match, params.after, params.max_rate))]
+
+    def _rate(self, slot: _Slot, request: Request) -> list[Effect]:
+        params = _params(Rated, request)
+        number = self._ask(slot, request.method, _nothing)
+        return [Route(asked.Rate(number, params.subscription, params.max_rate))]
 
     def _unsubscribe(self, slot: _Slot, request: Request) -> list[Effect]:
         params = _params(Unsubscribe, request)
@@ -365,10 +384,11 @@ class Connection:
     def _publish(self, slot: _Slot, request: Request) -> list[Effect]:
         params = _params(Publish, request)
         _check(uris.check(params.topic, restricted=False, where="topic"))
-        if isinstance(slot.id, Absent):
-            return [Route(message.Publish(self._number(), params.topic, args=[params.data]))]
-        number = self._ask(slot, params.topic, _nothing)
-        return [Route(message.Publish(number, params.topic, args=[params.data], acknowledge=True))]
+        is_told = isinstance(slot.id, Absent)
+        number = self._number() if is_told else self._ask(slot, params.topic, _published)
+        msg = asked.Publish(number, params.topic, [params.data], acknowledge=not is_told or None)
+        msg.key, msg.delete = params.key, params.delete
+        return [Route(msg)]
 
     def _register(self, slot: _Slot, request: Request) -> list[Effect]:
         params = _params(Register, request)
@@ -544,7 +564,12 @@ def _suggest_method(error: RemoteError, method: str) -> None:
 
 
 def _subscribed(msg: message.Subscribed) -> dict[str, Any]:
-    return {"subscription": msg.subscription, "recovered": False}
+    return {"subscription": msg.subscription} | places.facts(places.granted_by(msg))
+
+
+def _published(msg: message.Published) -> dict[str, Any]:
+    position = getattr(msg, "position", None)
+    return {} if position is None else {"position": position}
 
 
 def _nothing(_: message.Message) -> dict[str, Any]:
@@ -573,6 +598,7 @@ def _error(request: int, error: RemoteError) -> Route:
 _METHODS: dict[str, Callable[[Connection, _Slot, Request], list[Effect]]] = {
     "hopsack.hello": Connection._say_hello_again,
     "hopsack.subscribe": Connection._subscribe,
+    "hopsack.rate": Connection._rate,
     "hopsack.unsubscribe": Connection._unsubscribe,
     "hopsack.publish": Connection._publish,
     "hopsack.register": Connection._register,
@@ -586,7 +612,10 @@ _ANSWERS = frozenset(
     (
         message.Result,
         message.Published,
+        asked.Published,
         message.Subscribed,
+        asked.Subscribed,
+        asked.Rated,
         message.Unsubscribed,
         message.Registered,
         message.Unregistered,

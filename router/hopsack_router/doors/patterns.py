@@ -1,4 +1,4 @@
-"""Topics and patterns as a URL's query names them: ``?topic=a.b&topic=c.&topic=d..e``."""
+"""Topics and patterns as a URL's query names them: ``?topic=a.b&topic=c.&topic=d..e&after=a.b=abcdefgh:41``."""
 
 from __future__ import annotations
 
@@ -36,11 +36,23 @@ def patterns_of(query: str) -> tuple[Pattern, ...]:
     :param query: the part of the URL behind ``?``, still percent-encoded.
     :raises BadRequest: more than :data:`MAX_TOPICS` of them, or not UTF-8.
     """
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
-    except ValueError as error:
-        raise BadRequest("the query is not UTF-8", path="topic") from error
-    topics = list(dict.fromkeys(value for name, value in pairs if name == "topic"))
+    topics = list(dict.fromkeys(_values(query, "topic")))
     if len(topics) > MAX_TOPICS:
         raise BadRequest(f"{len(topics)} topics; one reader may name {MAX_TOPICS}", advice="use a pattern such as a.")
     return tuple(map(pattern_of, topics))
+
+
+def after_of(query: str) -> str:
+    """The ``after`` parameters of a query, as ``doors/places.py`` reads them.
+
+    :raises BadRequest: not UTF-8.
+    """
+    return ",".join(_values(query, "after"))
+
+
+def _values(query: str, wanted: str) -> list[str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
+    except ValueError as error:
+        raise BadRequest("the query is not UTF-8", path=wanted) from error
+    return [value for name, value in pairs if name == wanted]

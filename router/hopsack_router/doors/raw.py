@@ -22,19 +22,19 @@ from crossbar.webservice.base import RouterWebService
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
-from hopsack_router.doors import envelopes, jsonrpc, reading
+from hopsack_router.doors import envelopes, jsonrpc, places, reading
 from hopsack_router.doors.bearer import token_of
-from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, reason_of
+from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, reason_of, slow_reader
 from hopsack_router.doors.effects import REALM, Join, Route
 from hopsack_router.doors.handshake import Opening
 from hopsack_router.doors.host import Host
 from hopsack_router.doors.jsonrpc import Close, Joined, Send
-from hopsack_router.doors.patterns import patterns_of
+from hopsack_router.doors.patterns import after_of, patterns_of
 from hopsack_router.doors.payloads import value_of
 from hopsack_router.doors.reading import Dismiss, Refuse, Start
 from hopsack_router.doors.requests import query_of, refusal_of
 from hopsack_router.doors.rfc6455 import websocket_frame
-from hopsack_router.doors.sockets import write_straight
+from hopsack_router.doors.sockets import unwritten, write_straight
 from hopsack_router.doors.websockets import (
     OPEN,
     DoorFactory,
@@ -43,6 +43,7 @@ from hopsack_router.doors.websockets import (
     Framing,
     WebSocketOptions,
 )
+from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.fanout import Delivery, Format, Outlet
 from hopsack_router.routing.links import DoorLink
 
@@ -58,7 +59,11 @@ class RawFormat(Format):
         self._framing = framing
 
     def event(self, delivery: Delivery) -> bytes:
-        body = envelopes.event(delivery.topic, value_of(delivery), delivery.position)
+        body = envelopes.event(delivery.topic, value_of(delivery), delivery.position, delivery.deleted)
+        return self._framing(envelopes.encode(body), False)
+
+    def gap(self, channel: Channel, dropped: int | None) -> bytes:
+        body = envelopes.notification("gap", envelopes.gap(channel.topic, dropped))
         return self._framing(envelopes.encode(body), False)
 
 
@@ -140,8 +145,9 @@ class RawLink(DoorLink):
                     self._close(code.number, reason_of(error))
                 case Dismiss(code):
                     self._close(code.number, effect.reason)
-                case Start():
-                    pass  # every event that was queued by now is a subscribed one
+                case Start(_, lost):
+                    for told in lost:
+                        self._perform([Send(envelopes.notification("recovery", told))])
                 case _:
                     assert_never(effect)
 
@@ -159,13 +165,11 @@ class RawLink(DoorLink):
         if self.isOpen():
             self.outlet.socket = write_straight(self._protocol.transport, data)
 
-    def overflow(self) -> None:
-        self._protocol.end(NO_PROGRESS.number, "This connection reads too slowly.")
+    def overflow(self, why: Why, retry_after: float) -> None:
+        self._protocol.end(NO_PROGRESS.number, slow_reader(why, retry_after))
 
-    @property
-    def paused(self) -> bool:
-        """Whether the transport's buffer is full."""
-        return self._paused
+    def unwritten(self) -> int | None:
+        return unwritten(self._protocol.transport)
 
     def resumeProducing(self) -> None:
         self._protocol.progressed()
@@ -187,12 +191,17 @@ class RawProtocol(DoorProtocol):
     factory: RawFactory
     link: RawLink | None = None
     agent: str | None = None
+    _machine: jsonrpc.Connection | reading.Reader
 
     def onConnect(self, request: Request, opening: Opening) -> str | None:
         token = token_of(request.getHeader("authorization"))
-        patterns = patterns_of(query_of(request))
+        query = query_of(request)
+        patterns = patterns_of(query)
         self.agent = request.getHeader("user-agent")
-        self._machine = reading.Reader(patterns, token) if patterns else jsonrpc.Connection(SERVER, token)
+        if patterns:
+            self._machine = reading.Reader(patterns, token, places.read(after_of(query), patterns))
+        else:
+            self._machine = jsonrpc.Connection(SERVER, token)
         return None
 
     def onOpen(self) -> None:

@@ -2,7 +2,7 @@
 
     opened    -> Join
     joined    -> Route(SUBSCRIBE) for every pattern  | Refuse, where one of them can be no topic
-    routed    <- SUBSCRIBED for the last of them   -> Start: events may flow
+    routed    <- SUBSCRIBED for the last of them   -> Start: say what they begin with, then events may flow
               <- ERROR for any of them             -> Refuse
               <- GOODBYE                           -> Dismiss
 
@@ -19,16 +19,26 @@ from typing import Any
 from autobahn.wamp import message
 
 from hopsack.errors import RemoteError, from_wamp
+from hopsack_router.doors import places
 from hopsack_router.doors.closing import DENIED, GOING_AWAY, KICKED, UNKNOWN, CloseCode, reason_with, refused_by
 from hopsack_router.doors.effects import Join, Route
 from hopsack_router.doors.patterns import Pattern
-from hopsack_router.routing import uris
+from hopsack_router.doors.places import After
+from hopsack_router.routing import asked, uris
+from hopsack_router.routing.asked import Granted
 from hopsack_router.routing.farewell import Farewell
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Every subscription stands: let the queued events out."""
+    """Every subscription stands: say what the reader has missed, then let the queued events out.
+
+    :ivar granted: what each subscription begins with, in order.
+    :ivar lost: those that could not resume where the reader wanted it, and why: ``{topic, recovered, reason}``.
+    """
+
+    granted: tuple[tuple[Pattern, Granted], ...]
+    lost: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +79,16 @@ class Reader:
 
     :param patterns: what it reads; at least one.
     :param token: its bearer token, if it has one.
+    :param after: where it wants to resume.
     """
 
-    def __init__(self, patterns: tuple[Pattern, ...], token: str | None = None) -> None:
+    def __init__(self, patterns: tuple[Pattern, ...], token: str | None = None, after: After | None = None) -> None:
         self.state = State.JOINING
-        self._patterns = patterns
+        self.patterns = patterns
         self._token = token
+        self._after = after or After()
         self._missing: dict[int, Pattern] = {}
+        self._granted: dict[Pattern, Granted] = {}
 
     def opened(self) -> list[Effect]:
         return [Join(self._token)]
@@ -95,13 +108,17 @@ class Reader:
     # ---- transitions ---------------------------------------------------------------------------------------------
 
     def _subscribe(self) -> list[Effect]:
-        for one in self._patterns:
+        for one in self.patterns:
             invalid = uris.check_pattern(one.topic, one.match, where="topic")
             if invalid is not None:
                 return self._refuse(invalid)
         self.state = State.SUBSCRIBING
-        self._missing = dict(enumerate(self._patterns, start=1))
-        return [Route(message.Subscribe(number, one.topic, match=one.match)) for number, one in self._missing.items()]
+        self._missing = dict(enumerate(self.patterns, start=1))
+        after = self._after.places
+        return [
+            Route(asked.Subscribe(number, one.topic, one.match, after.get(one)))
+            for number, one in self._missing.items()
+        ]
 
     def _turn_away(self, error: RemoteError) -> list[Effect]:
         self.state = State.CLOSED
@@ -109,8 +126,8 @@ class Reader:
 
     def _subscribed(self, msg: message.Message) -> list[Effect]:
         match msg:
-            case message.Subscribed():
-                self._missing.pop(msg.request, None)
+            case message.Subscribed() if msg.request in self._missing:
+                self._granted[self._missing.pop(msg.request)] = places.granted_by(msg)
             case message.Error():
                 error = from_wamp(msg.error, msg.args, msg.kwargs)
                 pattern = self._missing.get(msg.request)
@@ -122,7 +139,17 @@ class Reader:
         if self._missing:
             return []
         self.state = State.READING
-        return [Start()]
+        granted = tuple((one, self._granted[one]) for one in self.patterns)
+        reasons = ((one.topic, self._reason(one, what)) for one, what in granted)
+        lost = ({"topic": topic, "recovered": False, "reason": reason} for topic, reason in reasons if reason)
+        return [Start(granted, tuple(lost))]
+
+    def _reason(self, pattern: Pattern, granted: Granted) -> str | None:
+        """Why this subscription does not resume where the reader wanted it; ``None``: it does, or was not to."""
+        if pattern in self._after.places and not granted.recovered:
+            return granted.reason or "epoch"  # it was a stream when the reader read it
+        is_forgotten = self._after.is_forgetful and pattern not in self._after.places and granted.position is not None
+        return "trimmed" if is_forgotten else None
 
     def _refuse(self, error: RemoteError) -> list[Effect]:
         self.state = State.CLOSED

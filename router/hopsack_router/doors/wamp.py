@@ -4,6 +4,16 @@ Handshake, framing and liveness are those of all WebSocket doors (``doors/websoc
 Every message is framed and queued on the link, so that a reactor turn ends in one write per connection, and an event's
 frame is the one that all connections with the same serializer and the same compression share.
 
+What streams and newest values need beyond WAMP stands in attributes of our own (``x_…``, WAMP basic profile, section
+3.1), which stock clients pass over:
+
+    PUBLISH  x_hopsack_key, x_hopsack_delete           the publisher's idempotency key; a key has no value any more
+    EVENT    x_hopsack_position, x_hopsack_deleted     where it stands in its stream; the same
+    EVENT    x_hopsack_dropped = "slow",               no event: so many were dropped, the reader is too slow
+             x_hopsack_count
+
+``get_retained`` on SUBSCRIBE asks for newest values. Resuming is a call of ``hopsack.stream.read``.
+
 Bound: a client that is not in a realm :data:`ARRIVAL` seconds after it connected is disconnected.
 """
 
@@ -14,6 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from autobahn import util
 from autobahn.exception import PayloadExceededError
 from autobahn.wamp import message
 from autobahn.wamp.exception import InvalidUriError, ProtocolError, TransportLost
@@ -33,14 +44,15 @@ from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
 from hopsack.wamp.messages import ABSENT
 from hopsack.wamp.rawsocket import LARGEST
-from hopsack_router.doors.closing import NO_PROGRESS, NORMAL
+from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, slow_reader
 from hopsack_router.doors.frames import PING, REGULAR, Frames, Unacceptable, pong
 from hopsack_router.doors.handshake import Opening
 from hopsack_router.doors.rfc6455 import PROTOCOL_ERROR, websocket_frame
 from hopsack_router.doors.site import ARRIVAL, WebTransport
-from hopsack_router.doors.sockets import write_straight
+from hopsack_router.doors.sockets import unwritten, write_straight
 from hopsack_router.doors.websockets import OPEN, DoorFactory, DoorProtocol, DoorResource, WebSocketOptions
-from hopsack_router.routing import uris
+from hopsack_router.routing import asked, uris
+from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.broker import to_message
 from hopsack_router.routing.deadlines import deadlines
 from hopsack_router.routing.fanout import Delivery, Format, Outbox, Outlet
@@ -98,10 +110,11 @@ class WampFormat(Format):
         self._frame = frame
 
     def event(self, delivery: Delivery) -> bytes:
+        details = _ours(delivery)
         if self.codec is None or delivery.payload is not None or delivery.forward_for:
-            payload, _ = self.serializer.serialize(to_message(delivery))
-            return self._frame(payload, self.binary)  # type: ignore[no-any-return]
-        details: dict[str, Any] = {}
+            event = to_message(delivery).marshal()
+            event[3].update(details)
+            return self._frame(self.serializer._serializer.serialize(event), self.binary)  # type: ignore[no-any-return]
         if delivery.retained:
             details["retained"] = True
         if delivery.match != "exact":
@@ -120,6 +133,14 @@ class WampFormat(Format):
         event = [EVENT, delivery.subscription, delivery.publication, details]
         return self._frame(self.serializer._serializer.serialize(event), self.binary)  # type: ignore[no-any-return]
 
+    def gap(self, channel: Channel, dropped: int | None) -> bytes:
+        """An EVENT without a payload. It names its topic even if the subscription is exact: nobody minds."""
+        details: dict[str, Any] = {"x_hopsack_dropped": "slow", "topic": channel.topic}
+        if dropped is not None:
+            details["x_hopsack_count"] = dropped
+        event = [EVENT, channel.subscription, util.id(), details]
+        return self._frame(self.serializer._serializer.serialize(event), self.binary)  # type: ignore[no-any-return]
+
     def written(self, msg: message.Message) -> bytes:
         """Any other message, without its frame; those with nothing of an application's in them take the short way."""
         if self.codec is not None and type(msg) in _BARE and not getattr(msg, _BARE[type(msg)], None):
@@ -133,12 +154,24 @@ class WampFormat(Format):
         return self._frame(self.codec.envelope(head, *carried.encoded(self.codec)), self.binary)  # type: ignore[no-any-return]
 
 
+def _ours(delivery: Delivery) -> dict[str, Any]:
+    """What the details of an event have beside WAMP's."""
+    details: dict[str, Any] = {}
+    if delivery.position is not None:
+        details["x_hopsack_position"] = delivery.position
+    if delivery.deleted:
+        details["x_hopsack_deleted"] = True
+    return details
+
+
 _BARE = {
     Welcome: "authextra",
     message.Challenge: "extra",
     message.Subscribed: "",
+    asked.Subscribed: "",
     message.Registered: "",
     message.Published: "",
+    asked.Published: "",
 }
 """Messages that any codec writes as they are, unless this attribute of theirs has something of an application in it."""
 
@@ -186,7 +219,8 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
         if kind is None:
             raise ProtocolError(f"there is no WAMP message type {raw[0]}")
         try:
-            yield kind.parse(raw)
+            msg = kind.parse(raw)
+            yield msg if kind is not message.Publish else _with_ours(msg, raw[2])
         except InvalidUriError as error:
             if kind is message.Error and len(raw) >= 5 and raw[1] == message.Invocation.MESSAGE_TYPE:
                 yield message.Error(raw[1], raw[2], RUNTIME_ERROR, args=[f"raised {raw[4]!r:.100}"])
@@ -199,6 +233,19 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
                 uri, args, kwargs = to_wamp(refusal)
                 answer(message.Error(kind.MESSAGE_TYPE, raw[1], uri, args=args, kwargs=kwargs))
 
+
+def _with_ours(publish: message.Publish, options: dict[str, Any]) -> message.Publish:
+    """A PUBLISH with the options that Autobahn does not know. The broker says if they are no good."""
+    if not options.keys() & _OURS:
+        return publish
+    key, delete = options.get("x_hopsack_key"), options.get("x_hopsack_delete", False)
+    ours = asked.Publish(publish.request, publish.topic, key=key, delete=delete)
+    for name in message.Publish.__slots__:
+        setattr(ours, name, getattr(publish, name))
+    return ours
+
+
+_OURS = frozenset(("x_hopsack_key", "x_hopsack_delete"))
 
 _WITH_URI = {
     message.Publish: "topic",
@@ -304,9 +351,11 @@ class WebSocketLink(Link, DoorProtocol):
         self.flush()
         super().end(code, reason)
 
-    def overflow(self) -> None:
-        LOG.info("closing {peer}: it reads too slowly", peer=self.peer)
-        self.drop()
+    def overflow(self, why: Why, retry_after: float) -> None:
+        super().end(NO_PROGRESS.number, slow_reader(why, retry_after))
+
+    def unwritten(self) -> int | None:
+        return unwritten(self.transport)
 
     def congested(self) -> bool:
         return self._paused
@@ -501,9 +550,11 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
             self._is_aborted = True
             super().abort()
 
-    def overflow(self) -> None:
-        LOG.info("closing {peer}: it reads too slowly", peer=self.peer)
+    def overflow(self, why: Why, retry_after: float) -> None:
         self.abort()
+
+    def unwritten(self) -> int | None:
+        return unwritten(self.transport)
 
 
 def with_links(factory: Any, outbox: Outbox, clock: IReactorTime) -> None:

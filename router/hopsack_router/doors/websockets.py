@@ -155,7 +155,7 @@ class DoorProtocol(Protocol):
 
     # ---- inputs --------------------------------------------------------------------------------------------------
 
-    def begin(self, transport: Any, opening: Opening, subprotocol: str | None) -> None:
+    def take_over(self, transport: Any, opening: Opening, subprotocol: str | None) -> None:
         """Take over the transport of a request that is let in."""
         options = self.factory.options
         deflate = negotiate(opening.extensions) if options.compression and opening.extensions else None
@@ -196,6 +196,8 @@ class DoorProtocol(Protocol):
         """A ping interval has passed."""
         if self.state != OPEN:
             return  # there is a limit for that
+        if self.congested():
+            return  # it does not read, and would not see the ping; there is another limit for that
         if self._unanswered >= self.factory.patience:
             self._told("does not answer pings")
             self.drop()
@@ -342,7 +344,7 @@ class DoorResource(Resource):
             return answer_problem(request, error)
         channel: Any = request.channel
         early = channel.clearLineBuffer()  # a client need not wait for the answer before it sends
-        protocol.begin(_taken_from(request, protocol), opening, subprotocol)
+        protocol.take_over(_taken_from(request, protocol), opening, subprotocol)
         if early:
             protocol.dataReceived(early)
         return NOT_DONE_YET

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from hopsack.contracts import Catalogue, ProcedureContract, TopicContract, Violation, payload_of
-from hopsack.errors import ERRORS, BrokenResult, Denied, Internal, Invalid, RemoteError, Undeclared
+from hopsack.errors import ERRORS, BadRequest, BrokenResult, Denied, Internal, Invalid, RemoteError, Undeclared
 
 ALMIGHTY = frozenset(("operator", "trusted"))
 """Roles that may do whatever a contract declares; contracts need not name them."""
@@ -67,6 +67,23 @@ class Admission:
         if not _may(who, contract.publish, contract, topic):
             return _denied(who, "publish to", topic, contract.publish)
         return self._payload(contract, topic, args, kwargs)
+
+    def delete(
+        self, who: Who, topic: str, args: list[Any] | None, kwargs: Mapping[str, Any] | None
+    ) -> RemoteError | None:
+        """That a key of a ``latest`` topic has no value any more."""
+        contract = self.catalogue.topic(topic)
+        if contract is None:
+            if not self._open(topic, who):
+                return self._undeclared(topic, "topic")
+        elif not _may(who, contract.publish, contract, topic):
+            return _denied(who, "publish to", topic, contract.publish)
+        if contract is None or not contract.keeps_latest:
+            advice = "declare it with `latest`, or publish an event that says so"
+            return BadRequest("this topic keeps no newest values: nothing can be deleted", where=topic, advice=advice)
+        payload = args[0] if args and len(args) == 1 and not kwargs else kwargs or None
+        violation = contract.check_key(payload)
+        return None if violation is None else _invalid(violation, topic)
 
     def publish_opaque(self, who: Who, topic: str) -> RemoteError | None:
         """A payload that the router cannot read (payload passthrough): only where no contract wants to read it."""

@@ -45,10 +45,12 @@ class Channel(NamedTuple):
     """One sequence of events, as the reader sees it.
 
     :ivar subscription: 0 where the door's frames do not differ between subscriptions (``Format.per_subscription``).
+    :ivar match: the subscription's matching policy; ``exact`` where there is none.
     """
 
     topic: str
     subscription: int = 0
+    match: str = "exact"
 
 
 class Policy(enum.IntEnum):
@@ -65,6 +67,7 @@ class Why(enum.Enum):
 
     OVERLOADED = "it does not read the answers to its own requests"  # or gaps of thousands of topics
     STALLED = "nothing moved for too long"
+    UNREADABLE = "what it missed cannot be read from the journal now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +222,20 @@ class Backlog:
         serial = self._put(_Stored(frame, channel, self._era, position))
         self._streams.setdefault(channel, deque()).append(serial)
         return self._fit()
+
+    @property
+    def streams(self) -> tuple[Channel, ...]:
+        """The streams of which events are held."""
+        return tuple(self._streams)
+
+    def hand_over(self, channel: Channel) -> Any:
+        """A follower begins to read this channel: let go of what is held of it.
+
+        :returns: the position of the first event that was held; ``None``: none was.
+        """
+        serials = self._streams.pop(channel, ())
+        entries = [self._take(serial) for serial in serials]
+        return entries[0].position if entries and isinstance(entries[0], _Stored) else None
 
     def left(self, channel: Channel) -> None:
         """The reader reads this channel no more: a later subscription must not follow from what was held for it."""

@@ -5,6 +5,14 @@ format, one frame shared by all links of that format (see :mod:`hopsack_router.r
 depends on the subscriptions that match and on the deliveries, on nothing else. Events of one publisher reach each
 reader in the order they were published: dispatch is never chunked.
 
+    live          PUBLISH -> PUBLISHED, deliver
+    ``latest``    PUBLISH -> keep, PUBLISHED, deliver
+    a stream      PUBLISH -> append …  committed -> PUBLISHED with its position, deliver
+                                       refused   -> ERROR, and nobody has heard of it
+
+An event of a stream is delivered when it is committed, because one that was delivered and then lost would leave readers
+with a position that another event gets. Its publisher reads it too, unless it says otherwise.
+
 Retained events take the same way out, to the one subscriber that asks for them.
 """
 
@@ -16,20 +24,26 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from autobahn import util
 from autobahn.wamp import message
 from msgspec.structs import replace
-from twisted.logger import Logger
 
+from hopsack.contracts import TopicContract
 from hopsack.wamp.codec import MSGPACK
-from hopsack_router import metrics
-from hopsack_router.routing import uris
-from hopsack_router.routing.fanout import Audience, Delivery, Format, Outlet
+from hopsack_router.routing import drafts, uris
+from hopsack_router.routing.asked import Published
+from hopsack_router.routing.attending import Attending
+from hopsack_router.routing.fanout import Audience, Delivery, Format, Outlet, frame_of
+from hopsack_router.routing.keeping import Keeping
 from hopsack_router.routing.retained import Kept, Retained, is_addressed, is_for_nobody, weight_of, without_payload
 from hopsack_router.routing.subscriptions import Readers, Subscriptions
 from hopsack_router.routing.unread import Carried, carried_by
+from hopsack_router.streams import Stored
 
 if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
 
-LOG = Logger()
+
+RELIEF = 64 << 10
+"""Bytes of kept events after which what they made is written, though the turn goes on. The journal may announce
+megabytes in one turn, and a reader's policies begin when its transport says that it is full, not before."""
 
 
 class Broker(Subscriptions):
@@ -38,6 +52,9 @@ class Broker(Subscriptions):
     def __init__(self, router: Any, reactor: Any, options: Any = None) -> None:
         super().__init__(router, reactor, options)
         self._retained = Retained()
+        self._keeping: Keeping | None = router.keeping
+        self._attending: Attending | None = router.attending
+        self._written = 0
 
     def processPublish(self, session: NodeSession, publish: message.Publish) -> None:
         refusal = uris.check(publish.topic, restricted=session._authrole != "trusted", where="topic")
@@ -58,6 +75,11 @@ class Broker(Subscriptions):
         publication = util.id()
         disclosed = session if disclose else None
         carried = carried_by(publish)
+        if self._keeping is not None:
+            contract = self._keeping.contract(publish.topic)
+            if contract is not None:
+                self._keep(session, publish, contract, publication, carried, disclosed)
+                return
         if publish.retain:
             self._retain(publication, publish, carried, disclosed)
         if publish.acknowledge:
@@ -75,6 +97,65 @@ class Broker(Subscriptions):
                 audience = _readers_of(subscription)
             delivery = _delivery(subscription, publication, publish, carried, disclosed)
             self._deliver(delivery, audience, skip, sent)
+
+    # ---- kept events ------------------------------------------------------------------------------------------------
+
+    def _keep(
+        self,
+        session: NodeSession,
+        publish: message.Publish,
+        contract: TopicContract,
+        publication: int,
+        carried: Carried,
+        disclosed: NodeSession | None,
+    ) -> None:
+        keeping, topic = self._keeping, publish.topic
+        assert keeping is not None
+        refusal = drafts.check(contract, publish)
+        if refusal is not None:
+            self._router.refuse(session, publish, refusal)
+            return
+        draft = drafts.draft_of(contract, publication, publish, carried, disclosed)
+        if draft.deleted:
+            carried = drafts.carried_in(draft.data)
+        if contract.stream is None:
+            event = keeping.keep(topic, draft)
+            self._announce_kept(session, publish, carried, event, skip=publish.exclude_me is not False)
+        else:
+            keeping.append(
+                topic,
+                draft,
+                durable=bool(publish.acknowledge),
+                announce=lambda event: self._announce_kept(
+                    session, publish, carried, event, publish.exclude_me is True
+                ),
+                refuse=lambda error: self._router.refuse(session, publish, error),
+            )
+
+    def _announce_kept(
+        self, session: NodeSession, publish: message.Publish, carried: Carried, event: Stored, skip: bool
+    ) -> None:
+        """Acknowledge an event that is kept, and deliver it.
+
+        :param skip: not to its publisher.
+        """
+        position = None if event.position is None else str(event.position)
+        if publish.acknowledge:
+            self._router.send(session, Published(publish.request, event.publication, position))
+        if event.repeated:
+            return
+        matching = self._matching(event.topic)
+        sent: Sent | None = {} if len(matching) > 1 else None
+        audiences: list[Audience] = []
+        for subscription in matching:
+            delivery = _kept_delivery(subscription, carried, event, position)
+            audiences.append(_readers_of(subscription))
+            self._deliver(delivery, audiences[-1], session if skip else None, sent)
+        self._written += event.size
+        if self._written >= RELIEF:
+            self._written = 0
+            for outbox in {outbox for audience in audiences for _, outbox, _ in audience.groups}:
+                outbox.relieve()
 
     def _matching(self, topic: str) -> list[Any]:
         matching: list[Any] = self._subscription_map.match_observations(topic)
@@ -116,8 +197,8 @@ class Broker(Subscriptions):
             frame, receivers = self._frame_for(fmt, delivery, outlets, sent)
             if not frame:
                 continue
-            for outlet in outbox.share(frame, receivers, skipped):
-                _tell_of_dropped(outlet, delivery, len(frame))
+            for outlet in outbox.share(frame, delivery, receivers, skipped):
+                outlet.link.tell_of_dropped(delivery, len(frame))
         # They come last, since one of them may end the sessions of others.
         for component in audience.components:
             if component is not skip and component._transport is not None:
@@ -128,10 +209,10 @@ class Broker(Subscriptions):
     ) -> tuple[bytes, Sequence[Outlet]]:
         """The frame, and who still needs it: bytes that name no subscription go to each connection once."""
         if sent is None or fmt.per_subscription:
-            return _frame(fmt, delivery), outlets
+            return frame_of(fmt, delivery), outlets
         known = sent.get(fmt)
         if known is None:
-            known = sent[fmt] = (_frame(fmt, delivery), set())
+            known = sent[fmt] = (frame_of(fmt, delivery), set())
         frame, reached = known
         receivers = [outlet for outlet in outlets if outlet not in reached]
         reached.update(receivers)
@@ -176,30 +257,20 @@ def _outlet_of(session: NodeSession | None) -> Outlet | None:
     return getattr(session and session._transport, "outlet", None)
 
 
-def _frame(fmt: Format, delivery: Delivery) -> bytes:
-    """The frame of an event; that of its notice, where this format cannot write what another one could."""
-    try:
-        return fmt.event(delivery)
-    except Exception:
-        LOG.failure("an event of {topic} cannot be written for some of its readers", topic=delivery.topic)
-        return fmt.notice(delivery, "unreadable", 0)
-
-
-def _tell_of_dropped(outlet: Outlet, delivery: Delivery, size: int) -> None:
-    """The reader does not take messages as large as this event: tell it that there was one."""
-    link = outlet.link
-    metrics.oversized.labels(link.door).inc()
-    link.oversized += 1
-    if link.oversized == 1:  # the first one is enough to know
-        LOG.warn(
-            "events of {topic} with {size} bytes are too large for {peer}, which is told so instead",
-            topic=delivery.topic,
-            size=size,
-            peer=link.peer,
-        )
-    notice = link.format.notice(delivery, "too_large", size)
-    if notice and len(notice) <= outlet.most:
-        link.queue(notice)
+def _kept_delivery(subscription: Any, carried: Carried, event: Stored, position: str | None) -> Delivery:
+    return Delivery(
+        topic=event.topic,
+        subscription=subscription.id,
+        match=subscription.match,
+        publication=event.publication,
+        carried=carried,
+        publisher=event.session,
+        publisher_authid=event.authid,
+        publisher_authrole=event.role,
+        position=position,
+        deleted=event.deleted,
+        stored=event,
+    )
 
 
 def _delivery(

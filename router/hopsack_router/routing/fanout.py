@@ -9,7 +9,7 @@ the end of its turn. What came of a long RawSocket read is relieved in between: 
 messages, 32 (decision 8).
 
     Broker → Audience → Outbox.share ─→ (straight) Outlet ───────→ Outbox.flush → send_all: one call for all of them
-                                     └→ (any other) Link.queue ──→ Outbox.flush → Link.flush → the door's write
+                                     └→ (any other) Link.take ───→ Outbox.flush → Link.flush → the door's write
 
 A connection is straight while its transport is a plain socket with nothing waiting in it: its outlet then holds the
 socket. All others, and what the kernel does not take at once, go through the transport with its back-pressure.
@@ -23,17 +23,22 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from hopsack_router import metrics
+from hopsack_router.routing.stalls import Stalls
 
 if TYPE_CHECKING:
+    from hopsack_router.routing.backlog import Channel
     from hopsack_router.routing.links import Link
     from hopsack_router.routing.session import NodeSession
     from hopsack_router.routing.unread import Carried
+    from hopsack_router.streams import Stored
 
 LOG = Logger()
 
@@ -60,6 +65,8 @@ class Delivery(msgspec.Struct, frozen=True):
     :ivar publisher: session id of the publisher, where it is disclosed.
     :ivar retained: whether the event is an old one, shown to a late subscriber.
     :ivar position: ``epoch:offset`` in the topic's stream, if the topic has one.
+    :ivar deleted: a key of a ``latest`` topic has no value any more; the payload is the fields of the key alone.
+    :ivar stored: the event in the journal, if its topic is kept.
     """
 
     topic: str
@@ -77,6 +84,8 @@ class Delivery(msgspec.Struct, frozen=True):
     forward_for: list[Any] | None = None
     retained: bool = False
     position: str | None = None
+    deleted: bool = False
+    stored: Stored | None = None
 
 
 class Format(ABC):
@@ -94,6 +103,14 @@ class Format(ABC):
 
         :param why: ``too_large`` or ``unreadable``.
         :param size: bytes of the event's frame.
+        """
+        return b""
+
+    def gap(self, channel: Channel, dropped: int | None) -> bytes:
+        """The frame that tells a reader that events of a channel are gone; empty: it is not told.
+
+        :param channel: its subscription is 0 where :attr:`per_subscription` is not set.
+        :param dropped: how many; ``None``: nobody knows.
         """
         return b""
 
@@ -131,6 +148,15 @@ def frames_of(waiting: Waiting) -> list[bytes]:
     return frames
 
 
+def frame_of(fmt: Format, delivery: Delivery) -> bytes:
+    """The frame of an event; that of its notice, where this format cannot write what another one could."""
+    try:
+        return fmt.event(delivery)
+    except Exception:
+        LOG.failure("an event of {topic} cannot be written for some of its readers", topic=delivery.topic)
+        return fmt.notice(delivery, "unreadable", 0)
+
+
 class Audience:
     """Who reads a subscription, in groups that take the same bytes from the same outbox.
 
@@ -163,12 +189,14 @@ def _none_sent(sockets: list[Any], chunks: list[bytes]) -> Sequence[tuple[int, i
 class Outbox:
     """The outlets that have something to write, written when the reactor's turn ends, or when it is relieved before.
 
-    :param later: schedules a function for the end of this turn (``partial(reactor.callLater, 0)``).
+    :param clock: schedules what is done at the end of a turn.
     :param send_all: writes to sockets.
+    :ivar stalls: who looks after those whose transport is full.
     """
 
-    def __init__(self, later: Callable[[Callable[[], None]], object], send_all: SendAll = _none_sent) -> None:
-        self._later = later
+    def __init__(self, clock: IReactorTime, send_all: SendAll = _none_sent) -> None:
+        self._later = partial(clock.callLater, 0)
+        self.stalls = Stalls(clock)
         self._send_all = send_all
         self._dirty: list[Outlet] = []
         self._due = False
@@ -180,9 +208,12 @@ class Outbox:
             self._later(self.flush)
         self._dirty.append(outlet)
 
-    def share(self, frame: bytes, outlets: Sequence[Outlet], skip: Outlet | None = None) -> Sequence[Outlet]:
+    def share(
+        self, frame: bytes, delivery: Delivery, outlets: Sequence[Outlet], skip: Outlet | None = None
+    ) -> Sequence[Outlet]:
         """Queue one frame at many outlets: the inner loop, its body runs once per reader.
 
+        :param delivery: what it is the frame of; links that are not straight ask.
         :param skip: the outlet that does not get it.
         :returns: those whose peers do not take a frame so large; it is not queued there.
         """
@@ -191,17 +222,17 @@ class Outbox:
             self._later(self.flush)
         dirty, size = self._dirty, len(frame)
         too_small: list[Outlet] = []
-        skipped = 0
+        skipped = apart = 0
         before: Waiting = None
         after: Waiting = None
         for outlet in outlets:
             if outlet is skip:
                 skipped = 1
                 continue
-            if size > outlet.most:
+            if outlet.socket is None:
+                apart += not outlet.link.take(frame, delivery)
+            elif size > outlet.most:
                 too_small.append(outlet)
-            elif outlet.socket is None:
-                outlet.link.queue(frame)
             elif (waiting := outlet.waiting) is None:
                 outlet.waiting = frame
                 dirty.append(outlet)
@@ -210,7 +241,7 @@ class Outbox:
             else:
                 before = waiting
                 outlet.waiting = after = (waiting, frame)
-        metrics.deliveries.inc(len(outlets) - skipped - len(too_small))
+        metrics.deliveries.inc(len(outlets) - skipped - apart - len(too_small))
         return too_small
 
     def flush(self) -> None:
@@ -250,7 +281,7 @@ class Outbox:
         try:
             if rest:
                 link.outlet.socket = None
-                link.write(rest)
+                link.put([rest])
             link.flush()
         except Exception:
             LOG.failure("{peer} cannot be written to", peer=link.peer)

@@ -1,44 +1,66 @@
-"""The streams that one link reads from the journal: one page at a time among all of them, each in its turn.
+"""What one link does not read live: one page at a time among all of it, each in its turn.
 
-    begin(channel, following)   the link stops taking this stream live
-    room                        -> Following.room: of the one whose page is under way or in hand, else of the next
-    full                        -> Following.full of the one whose page is under way
+    begin(channel, follower)    the link stops taking this channel live
+    room                        -> Follower.room: of the one whose page is under way or in hand, else of the next
+    full                        -> Follower.full of the one whose page is under way
     end(channel)                it is live again, or nobody reads it any more
 
-So what is in hand for a link that is slow is one page, however many streams it reads. The link calls ``room`` at the
-end of each flush that left its transport with room and its backlog empty; and after ``end``, because the page that was
-under way may have been that stream's. Pure.
+A follower is a stream's :class:`~hopsack_router.routing.following.Following`, or a
+:class:`~hopsack_router.routing.showing.Showing`, which may stand for several channels. So what is in hand for a link
+that is slow is one page, however much it reads. The link calls ``room`` at the end of each flush that left its
+transport with room and its backlog empty; and after ``end``, because the page that was under way may have been that
+stream's. Pure.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TypeAlias
 
 from hopsack_router.routing.backlog import Channel
 from hopsack_router.routing.following import Effect, Following, State
+from hopsack_router.routing.showing import Showing
+
+Follower: TypeAlias = Following | Showing
 
 
 class Followers:
     """The followers of one link."""
 
     def __init__(self) -> None:
-        self._turns: OrderedDict[Channel, Following] = OrderedDict()
+        self._turns: OrderedDict[Channel, Follower] = OrderedDict()
         self._reading: Channel | None = None  # whose page is under way or in hand
 
     def __len__(self) -> int:
         return len(self._turns)
 
-    def of(self, channel: Channel) -> Following | None:
+    def __iter__(self) -> Iterator[tuple[Channel, Follower]]:
+        return iter(tuple(self._turns.items()))
+
+    def of(self, channel: Channel) -> Follower | None:
         """Who follows this channel; ``None``: it is read live."""
         return self._turns.get(channel)
 
-    def begin(self, channel: Channel, following: Following) -> None:
-        self._turns[channel] = following
+    def begin(self, channel: Channel, follower: Follower) -> None:
+        self._turns[channel] = follower
 
     def end(self, channel: Channel) -> None:
-        following = self._turns.pop(channel, None)
-        if following is not None and following.state is not State.LIVE:
-            following.lost()
+        follower = self._turns.pop(channel, None)
+        if follower is not None and follower.state is not State.LIVE and follower not in self._turns.values():
+            follower.lost()
+
+    def replace(self, earlier: Follower, follower: Follower) -> None:
+        """From now on one stands for what another stood for."""
+        for channel, one in self._turns.items():
+            if one is earlier:
+                self._turns[channel] = follower
+        earlier.lost()
+
+    def release(self, follower: Follower) -> None:
+        """It has said GoLive: its channels are live again."""
+        for channel in [channel for channel, one in self._turns.items() if one is follower]:
+            del self._turns[channel]
 
     def clear(self) -> None:
         """The link is gone."""

@@ -69,9 +69,10 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Write these events, in this order."""
+    """Write these events, in this order. :ivar newest: they are the snapshot, or a part of it."""
 
     events: Sequence[Stored]
+    newest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,11 @@ class Following:
         """Whether a page is in hand."""
         return self._hand is not None
 
+    @property
+    def shows_newest(self) -> bool:
+        """Whether the snapshot is what comes next."""
+        return bool(self._snapshot) and self.state is State.WAITING_FOR_ROOM
+
     # ---- inputs --------------------------------------------------------------------------------------------------
 
     def asked(self, after: Position | None, found: Found | None, newest: Sequence[Stored] | None) -> list[Effect]:
@@ -160,6 +166,20 @@ class Following:
     def failed(self) -> list[Effect]:
         """The page that was asked for will not come."""
         return _TABLE[self.state, "failed"](self)
+
+    def take_over(self, other: Following) -> None:
+        """Read for two subscriptions of one link, in the place of who read for the other: from where it stood.
+
+        Each gets all that it was promised: the newest values of both come first, then everything that either lacks.
+        """
+        self._snapshot.extendleft(reversed(other._snapshot))
+        self.reach_back(other.last)
+
+    def reach_back(self, last: Position) -> None:
+        """Begin behind an earlier event: another subscription has not been given what follows it."""
+        if last.epoch == self.last.epoch and last.offset < self.last.offset:
+            self.last = last
+            self.state = State.WAITING_FOR_ROOM
 
     def lost(self) -> None:
         self.state = State.ENDED
@@ -242,7 +262,7 @@ class Following:
         self._room = True
         if self._snapshot:
             self._room = False
-            return [Deliver(_part(self._snapshot)), *self._settle()]
+            return [Deliver(part_of(self._snapshot), newest=True), *self._settle()]
         if self._hand is not None:
             return self._take(self._hand)
         self.state = State.WAITING_FOR_PAGE
@@ -269,7 +289,7 @@ class Following:
         return [GiveUp()]
 
 
-def _part(events: deque[Stored]) -> list[Stored]:
+def part_of(events: deque[Stored]) -> list[Stored]:
     """Take as much as a page holds, one event at least."""
     part: list[Stored] = []
     size = 0

@@ -3,9 +3,12 @@
 A link is a Crossbar ``ITransport`` with a queue. Bounds and their policy, in one place:
 
 - what is queued in one reactor turn leaves in one write, or in one after each 32 messages of a long RawSocket read;
-- while the transport says that its own buffer is full (``pauseProducing``), frames wait here, at most ``budget``
-  bytes of them (1 MiB for guests and users, 16 MiB for services and operators);
-- a frame that would pass the budget closes the connection (:meth:`Link.overflow`). Nobody else notices;
+- while the transport says that its own buffer is full (``pauseProducing``), frames wait, at most ``budget`` bytes of
+  them: where nothing else is configured, 1 MiB, and 16 MiB for services and operators. Beyond that each kind of event
+  has its policy (:mod:`~hopsack_router.routing.backlog`): a stream is read from the journal, of ``latest`` topics the
+  newest values stay, of all others the newest events, and the reader is told how many are gone. Nobody else notices;
+- who does not even read the answers to its own requests within the budget, or takes nothing at all for
+  :data:`~hopsack_router.routing.backlog.PATIENCE` seconds, is cut off (:meth:`Link.overflow`);
 - an event that is larger than the peer said it takes is not sent. A WAMP peer gets an EVENT without a payload in its
   place (:meth:`~hopsack_router.routing.fanout.Format.notice`); a call's caller gets ``hopsack.too_large``.
 
@@ -16,25 +19,38 @@ look in its encoding (``send``).
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from autobahn.wamp import message, role
 from autobahn.wamp.types import SessionDetails, TransportDetails
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from hopsack.errors import LoginRequired, RemoteError, Unavailable
 from hopsack_router import metrics
-from hopsack_router.routing.fanout import Format, Outlet, frames_of
+from hopsack_router.routing.backlog import Channel, Why
+from hopsack_router.routing.drafts import recalled
+from hopsack_router.routing.fanout import Delivery, Format, Outlet, frame_of, frames_of
 from hopsack_router.routing.farewell import STOPPING, NotNow
+from hopsack_router.routing.followers import Follower
+from hopsack_router.routing.lagging import Covering, Lagging
+from hopsack_router.streams import Stored
 
 if TYPE_CHECKING:
+    from hopsack_router.routing.keeping import Keeping
     from hopsack_router.routing.session import NodeSession
     from hopsack_router.routing.unread import Carried
 
+LOG = Logger()
+
 MIB = 1 << 20
-BUDGETS = {"service": 16 * MIB, "operator": 16 * MIB, "trusted": 16 * MIB}
-"""Bytes that may wait unsent for one connection, by role; everybody else has :data:`DEFAULT_BUDGET`."""
+BUDGETS = {"service": 16 * MIB, "operator": 16 * MIB}
+"""Bytes that may wait unsent for one connection, by role; everybody else has :data:`DEFAULT_BUDGET`. A node has those
+of its settings (``HOPSACK_UNSENT``)."""
 DEFAULT_BUDGET = MIB
+RETURN_AFTER = 5.0
+"""Seconds after which a reader that was cut off may come back."""
 
 AUTHENTICATION = {
     "anonymous": {"type": "static", "role": "guest"},
@@ -65,9 +81,12 @@ class Link:
     budget: int = DEFAULT_BUDGET
     oversized: int = 0
     """Events so far that were larger than the peer takes."""
+    keeping: Keeping | None = None
+    """Where missed events are read; the session that joins says it."""
 
-    _held: int = 0
     _paused: bool = False
+    _is_gone: bool = False
+    _lagging: Lagging | None = None
 
     # ---- what a door says ---------------------------------------------------------------------------------------
 
@@ -90,31 +109,88 @@ class Link:
         """Hand the bytes of one reactor turn to the transport."""
         raise NotImplementedError
 
-    def overflow(self) -> None:
-        """The peer reads too slowly: close the connection with a code that says so."""
+    def overflow(self, why: Why, retry_after: float) -> None:
+        """The peer reads too slowly: close the connection with a code that says so.
+
+        :param retry_after: seconds after which it may come back.
+        """
         raise NotImplementedError
+
+    def unwritten(self) -> int | None:
+        """Bytes that the peer has not taken out of what was written; ``None``: nobody can know."""
+        return None
 
     # ---- the queue ----------------------------------------------------------------------------------------------
 
     def queue(self, frame: bytes) -> None:
-        """Let a frame leave at the end of this turn. Events to straight connections come by ``Outbox.share``."""
+        """Let a frame that must arrive leave at the end of this turn. Events come by :meth:`take`."""
+        if self._paused or self._is_gone:
+            if not self._is_gone:
+                self._lag().answer(frame)
+            return
         outlet = self.outlet
         waiting = outlet.waiting
-        outlet.waiting = frame if waiting is None else (waiting, frame)
-        if self._paused:
-            self._held += len(frame)
-            if self._held > self.budget and waiting is not None:
-                metrics.overflows.labels(self.door).inc()
-                self._drop()
-                self.overflow()
-        elif waiting is None:
+        if waiting is None:
+            outlet.waiting = frame
             outlet.outbox.mark(outlet)
+        else:
+            outlet.waiting = (waiting, frame)
+
+    def take(self, frame: bytes, delivery: Delivery) -> bool:
+        """An event, where the connection is not straight; those that are get theirs by ``Outbox.share``.
+
+        :returns: whether this frame waits now to be sent: it may come later from the journal, or give way.
+        """
+        if self._is_gone:
+            return False
+        if self._lagging is not None or self._paused:
+            return self._lag().event(frame, delivery)
+        if len(frame) > self.outlet.most:
+            self.tell_of_dropped(delivery, len(frame))
+            return False
+        self.queue(frame)
+        return True
+
+    def read(self, event: Stored, channel: Channel, newest: bool) -> tuple[bytes, Delivery]:
+        """The frame of an event that was read from the journal, made once for all who read it there."""
+        delivery = recalled(event, channel, newest)
+        key = (self.format, channel, newest)
+        frame = event.frames.get(key)
+        if frame is None:
+            frame = event.frames[key] = frame_of(self.format, delivery)
+        return frame, delivery
+
+    def tell_of_dropped(self, delivery: Delivery, size: int) -> None:
+        """The peer does not take messages as large as this event: tell it that there was one."""
+        metrics.oversized.labels(self.door).inc()
+        self.oversized += 1
+        if self.oversized == 1:  # the first one is enough to know
+            LOG.warn(
+                "events of {topic} with {size} bytes are too large for {peer}, which is told so instead",
+                topic=delivery.topic,
+                size=size,
+                peer=self.peer,
+            )
+        notice = self.format.notice(delivery, "too_large", size)
+        if notice and len(notice) <= self.outlet.most:
+            self.queue(notice)
 
     def flush(self) -> None:
-        """Write what is queued, unless the transport's buffer is full."""
+        """Write what is queued, unless the transport's buffer is full; then what waited, and what is to be read."""
         frames = self.withdraw()
         if frames:
-            self.write(frames[0] if len(frames) == 1 else b"".join(frames))
+            self.put(frames)
+        lagging = self._lagging
+        if lagging is not None and not self._paused:
+            lagging.go_on()
+            if lagging.is_idle and not self._paused:
+                self._lagging = None
+
+    def put(self, frames: list[bytes]) -> None:
+        """Write frames now."""
+        self.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        if self._lagging is not None and self._lagging.bends:
+            self.outlet.socket = None
 
     def withdraw(self) -> list[bytes]:
         """Take what may be written now out of the queue."""
@@ -125,33 +201,92 @@ class Link:
         outlet.waiting = None
         return frames
 
+    def wake(self) -> None:
+        """Flush at the end of this turn, whether or not anything waits."""
+        if self._lagging is not None and self._lagging.bends:
+            self.outlet.socket = None
+        if not self._paused:
+            self.outlet.outbox.mark(self.outlet)
+
     def bend(self) -> None:
         """Send nothing past the door's ``write``: the transport holds something, or the connection is closing."""
         self.outlet.socket = None
 
+    # ---- what is behind -------------------------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        """Whether the transport's buffer is full."""
+        return self._paused
+
+    @property
+    def lagging(self) -> Lagging | None:
+        """``None``: nothing is behind, and nothing is held back."""
+        return self._lagging
+
+    def _lag(self) -> Lagging:
+        if self._lagging is None:
+            self._lagging = Lagging(self)
+        return self._lagging
+
+    def begin(self, channels: Sequence[Channel], follower: Follower, at_once: bool | None = None) -> None:
+        """Give what a subscription begins with, then go live.
+
+        :param at_once: the newest values now, as far as there is room for them.
+        """
+        if not self._is_gone:
+            self._lag().begin(channels, follower, bool(at_once))
+
+    def set_pace(self, subscription: int, rate: float | None, covering: Covering) -> None:
+        """Give the events of a subscription no faster than this."""
+        if not self._is_gone and (rate is not None or self._lagging is not None):
+            self._lag().set_pace(subscription, rate, covering)
+            self.wake()
+
     @property
     def unsent(self) -> int:
         """Bytes that wait here because the transport's buffer is full."""
-        return self._held
+        waiting = sum(map(len, frames_of(self.outlet.waiting))) if self.outlet.waiting is not None else 0
+        return waiting + (self._lagging.backlog.bytes if self._lagging is not None else 0)
+
+    def stalled(self, now: float) -> bool:
+        """The transport has been full for long: has the peer taken anything? (``Stalls`` asks.)"""
+        if self._is_gone or not self._paused or self._lagging is None:
+            return False
+        return self._lagging.waits_on(self.unwritten(), now)
+
+    def cut_off(self, why: Why) -> None:
+        """The reader cannot be helped: it has to come back."""
+        LOG.info("closing {peer}: {why}", peer=self.peer, why=why.value)
+        metrics.overflows.labels(self.door, why.name.lower()).inc()
+        self._is_gone = True
+        self._drop()
+        self.overflow(why, RETURN_AFTER)
 
     def _drop(self) -> None:
-        self.outlet.waiting, self._held = None, 0
+        self.outlet.waiting = None
+        if self._lagging is not None:
+            self._lagging.close()
+            self._lagging = None
 
     # ---- IPushProducer: the transport's buffer calls these --------------------------------------------------------
 
     def pauseProducing(self) -> None:
         self._paused = True
         self.outlet.socket = None
-        self._held = sum(map(len, frames_of(self.outlet.waiting)))
+        if not self._is_gone:
+            self._lag().pause(self.unwritten())
+            self.outlet.outbox.stalls.begin(self)
 
     def resumeProducing(self) -> None:
         self._paused = False
-        self._held = 0
+        self.outlet.outbox.stalls.end(self)
         self.flush()
 
     def stopProducing(self) -> None:
-        self._paused = True
+        self._paused = self._is_gone = True
         self.outlet.socket = None
+        self.outlet.outbox.stalls.end(self)
         self._drop()
 
 

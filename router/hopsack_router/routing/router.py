@@ -8,7 +8,7 @@ has nothing left to decide.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +27,15 @@ from hopsack.errors import BrokenResult, Denied, Overloaded, RemoteError, to_wam
 from hopsack.wamp.codec import Malformed
 from hopsack_router import metrics
 from hopsack_router.presence import Member, Presence
-from hopsack_router.routing import joining, unread
+from hopsack_router.routing import asked, joining, unread
 from hopsack_router.routing.admission import Admission
+from hopsack_router.routing.attending import Attending
 from hopsack_router.routing.broker import Broker
 from hopsack_router.routing.dealer import Dealer
+from hopsack_router.routing.keeping import Keeping
+from hopsack_router.routing.links import BUDGETS, DEFAULT_BUDGET
 from hopsack_router.routing.turns import Turns
+from hopsack_router.streams import Journal
 
 if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
@@ -55,6 +59,8 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
     :ivar admission: the gate.
     :ivar admits: whether the gate decides; else Crossbar's own roles do.
+    :ivar keeping: what is kept of its events; ``None``: nothing is.
+    :ivar attending: who reads the topics that tell it; ``None``: none does.
     """
 
     broker = Broker
@@ -63,6 +69,8 @@ class Router(CrossbarRouter):  # type: ignore[misc]
     def __init__(self, factory: RouterFactory, *args: Any, **kwargs: Any) -> None:
         self.admits = factory.catalogue is not None
         self.admission = Admission(factory.catalogue or PERMISSIVE)
+        self.keeping = Keeping(factory.catalogue, factory.journal) if factory.catalogue and factory.journal else None
+        self.attending = Attending.of(self.keeping)
         self.presence = Presence()
         self.turns = Turns()
         self._announcements: list[tuple[Any, ...]] = []
@@ -94,6 +102,11 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self._authrole_to_sessions[member.role].discard(session)
         if self._store:
             self._store.store_session_left(session, details)
+
+    def budget_of(self, role: str) -> int:
+        """Bytes that may wait unsent for one connection of this role."""
+        budgets: Mapping[str, int] = self._factory.budgets
+        return budgets.get(role, budgets[""])
 
     def has_role(self, uri: str) -> bool:
         return uri in self._roles
@@ -268,15 +281,23 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             _Route(message.Cancel, self._admit_unread, dealer.processCancel),
             _Route(message.Yield, self._admit_result, dealer.processYield),
             _Route(message.Error, self._admit_error, dealer.processInvocationError),
+            _Route(asked.Rate, self._admit_unread, broker.processRate),
         )
         by_kind: dict[type, _Route] = {route.kind: route for route in routes}
-        return by_kind | {kind: by_kind[read] for kind, read in unread.KINDS.items()}
+        keyed = _Route(message.Publish, self._admit_keyed_publish, broker.processPublish)
+        ours = {asked.Subscribe: by_kind[message.Subscribe], asked.Publish: keyed, unread.KeyedPublish: keyed}
+        return by_kind | {kind: by_kind[read] for kind, read in unread.KINDS.items()} | ours
 
     def _admit_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:
         if msg.payload is None:
             args, kwargs = unread.carried_by(msg).values()
             return self._judged(session, msg, self.admission.publish(session, msg.topic, args, kwargs))
         return self._judged(session, msg, self.admission.publish_opaque(session, msg.topic))
+
+    def _admit_keyed_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:
+        if not msg.delete:
+            return self._admit_publish(session, msg)
+        return self._judged(session, msg, self.admission.delete(session, msg.topic, msg.args, msg.kwargs))
 
     def _admit_call(self, session: NodeSession, msg: message.Call) -> message.Message | None:
         if msg.payload is None:
@@ -449,15 +470,27 @@ def _error_instead(request: int, error: RemoteError) -> message.Error:
 
 
 _ANSWERABLE = frozenset(
-    (message.Publish, message.Call, message.Subscribe, message.Unsubscribe, message.Register, message.Unregister)
+    (
+        message.Publish,
+        message.Call,
+        message.Subscribe,
+        message.Unsubscribe,
+        message.Register,
+        message.Unregister,
+        asked.Rate,
+    )
 )
 
 _ABOUT_TOPICS = frozenset((message.Publish, message.Subscribe, message.Unsubscribe))
 
 
 class RouterFactory(CrossbarRouterFactory):  # type: ignore[misc]
-    """Makes routers for realms; set ``catalogue`` before a realm starts."""
+    """Makes routers for realms; set ``catalogue`` and ``journal`` before a realm starts."""
 
     router = Router
     catalogue: Catalogue | None = PERMISSIVE
     """The contracts; ``None`` leaves the decisions to Crossbar's own roles, as its own tests want."""
+    journal: Journal | None = None
+    """The next realm's; it has been started. ``None``: no event is kept, whatever contracts say."""
+    budgets: Mapping[str, int] = {**BUDGETS, "": DEFAULT_BUDGET}
+    """Bytes that may wait unsent for one connection, by role; ``""`` is every other."""

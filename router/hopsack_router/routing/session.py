@@ -199,7 +199,8 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         assert transport is not None
         assert router is not None
         self.member = Member(details.session, details.authid, details.authrole, self.door, links.now())
-        transport.budget = links.BUDGETS.get(details.authrole, links.DEFAULT_BUDGET)
+        transport.budget = router.budget_of(details.authrole)
+        transport.keeping = router.keeping
         router._session_joined(self, details)
         metrics.joins.tally(self.door).n += 1
         metrics.sessions.tally(self.door).n += 1

@@ -1,9 +1,11 @@
 """Who reads what: SUBSCRIBE, UNSUBSCRIBE and revocation over Crossbar's subscription map.
 
     SUBSCRIBE                     -> SUBSCRIBED, then the retained events it asked for
+              of what is kept     -> SUBSCRIBED, which says what follows: newest values, missed events, then live
               invalid URI         -> ERROR invalid_uri
     UNSUBSCRIBE                   -> UNSUBSCRIBED
     remove_subscriber             -> UNSUBSCRIBED 0 to the subscriber
+    Rate                          -> Rated
 
 The meta events say what happened, with the session it happened to.
 """
@@ -17,8 +19,15 @@ from crossbar.router import NotAttached
 from crossbar.router.broker import Broker as CrossbarBroker
 from crossbar.router.broker import SubscriptionExtra
 
-from hopsack_router.routing import uris
+from hopsack.errors import RemoteError
+from hopsack_router.routing import asked, uris
+from hopsack_router.routing.asked import Granted, Subscribed
+from hopsack_router.routing.backlog import Channel
 from hopsack_router.routing.fanout import Audience
+from hopsack_router.routing.lagging import Lagging
+from hopsack_router.routing.links import Link
+from hopsack_router.routing.resuming import Beginning, begin
+from hopsack_router.routing.retained import matcher
 
 if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
@@ -26,6 +35,11 @@ if TYPE_CHECKING:
 
 NONE: frozenset[Any] = frozenset()
 """The subscriptions of a session that has none."""
+
+NOTHING_MORE = Beginning(Granted())
+"""What most subscriptions begin with: what comes now."""
+
+NO_SUBSCRIPTION = "hopsack.no_such_subscription"
 
 
 class Readers(SubscriptionExtra):  # type: ignore[misc]
@@ -46,7 +60,12 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
         self._session_to_subscriptions[session] = NONE
 
     def is_read(self, topic: str) -> bool:
-        """Whether anybody reads a topic, by its URI or by a pattern: asked before an event of the node's is made."""
+        """Whether anybody reads a topic, by its URI or by a pattern: asked before an event of the node's is made.
+
+        What is kept is read by whoever comes later.
+        """
+        if self._keeping is not None and self._keeping.contract(topic) is not None:
+            return True
         map_ = self._subscription_map
         if topic in map_._observations_exact:
             return True
@@ -63,18 +82,64 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
             )
 
     def _subscribe(self, session: NodeSession, subscribe: message.Subscribe) -> None:
+        try:
+            beginning = self._beginning(session, subscribe)
+        except RemoteError as refusal:
+            self._router.refuse(session, subscribe, refusal)
+            return
         subscription, was_subscribed, is_new = self._subscription_map.add_observer(
             session, subscribe.topic, subscribe.match, extra=Readers()
         )
         subscription.extra.audience = None
         (self._session_to_subscriptions[session] or self._begin(session)).add(subscription)
-        self._router.send(session, message.Subscribed(subscribe.request, subscription.id))
+        self._router.send(session, _answer(subscribe, subscription, beginning))
         if is_new:
             self._announce("on_create", subscription, session, _facts(subscription))
         if not was_subscribed:
             self._announce("on_subscribe", subscription, session, subscription.id)
+            if self._attending is not None:
+                self._attending.entered(subscription, session)
+        self._set_pace(session, subscription, getattr(subscribe, "max_rate", None))
+        link = session._transport
+        if isinstance(link, Link):
+            for topics, follower in beginning.followers:
+                link.begin([_channel(link, subscription, topic) for topic in topics], follower, subscribe.get_retained)
         if subscribe.get_retained:
             self.show_retained(session, subscription)
+
+    def _beginning(self, session: NodeSession, subscribe: message.Subscribe) -> Beginning:
+        """What the subscription begins with; a component of the node's begins with what comes now."""
+        is_ours = isinstance(subscribe, asked.Subscribe)
+        if self._keeping is None or not isinstance(session._transport, Link):
+            return NOTHING_MORE
+        if not is_ours and not subscribe.get_retained:
+            return NOTHING_MORE
+        match = subscribe.match or "exact"
+        if is_ours:
+            after = subscribe.after
+        else:
+            after = self._keeping.before_newest(subscribe.topic) if match == "exact" else None
+        return begin(self._keeping, subscribe.topic, match, after, shows_newest=True)
+
+    # ---- paces ------------------------------------------------------------------------------------------------------
+
+    def processRate(self, session: NodeSession, rate: asked.Rate) -> None:
+        subscription = self._subscription_map.get_observation_by_id(rate.subscription)
+        if subscription is None or subscription not in self._session_to_subscriptions[session]:
+            advice = "give the number that subscribing was answered with"
+            refusal = RemoteError("this session has no such subscription", code=NO_SUBSCRIPTION, advice=advice)
+            self._router.refuse(session, rate, refusal)
+            return
+        self._router.send(session, asked.Rated(rate.request))
+        self._set_pace(session, subscription, rate.max_rate)
+
+    def _set_pace(self, session: NodeSession, subscription: Any, rate: float | None) -> None:
+        link = session._transport
+        if isinstance(link, Link):
+            link.set_pace(subscription.id, rate, lambda topic: self._covering(session, topic))
+
+    def _covering(self, session: NodeSession, topic: str) -> list[int]:
+        return [one.id for one in self._session_to_subscriptions.get(session, NONE) if _covers(one, topic)]
 
     def _begin(self, session: NodeSession) -> set[Any]:
         begun: set[Any] = set()
@@ -90,11 +155,25 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
         if was_subscribed:
             subscription.extra.audience = None
             self._session_to_subscriptions[session].discard(subscription)
+            lagging = getattr(session._transport, "lagging", None)
+            if lagging is not None:
+                self._stop_reading(session, subscription, lagging)
+            if self._attending is not None:
+                self._attending.left(subscription, session)
             self._announce("on_unsubscribe", subscription, session, subscription.id)
         if was_last:
             self._subscription_map.delete_observation(subscription)
             self._announce("on_delete", subscription, session, subscription.id)
         return was_subscribed, was_last, was_subscribed
+
+    def _stop_reading(self, session: NodeSession, subscription: Any, lagging: Lagging) -> None:
+        """Leave the channels that no other subscription of this session reads."""
+        lagging.drop_pace(subscription.id)
+        for channel in lagging.channels():
+            if channel.subscription == subscription.id or not (
+                channel.subscription or self._covering(session, channel.topic)
+            ):
+                lagging.left(channel)
 
     def detach(self, session: NodeSession) -> None:
         subscriptions = self._session_to_subscriptions.get(session)
@@ -117,3 +196,20 @@ def _facts(subscription: Any) -> dict[str, Any]:
         "uri": subscription.uri,
         "match": subscription.match,
     }
+
+
+def _answer(subscribe: message.Subscribe, subscription: Any, beginning: Beginning) -> message.Subscribed:
+    if beginning is NOTHING_MORE:
+        return message.Subscribed(subscribe.request, subscription.id)
+    return Subscribed(subscribe.request, subscription.id, beginning.granted)
+
+
+def _channel(link: Link, subscription: Any, topic: str) -> Channel:
+    """How a link knows a topic under a subscription."""
+    return Channel(topic, subscription.id, subscription.match) if link.format.per_subscription else Channel(topic)
+
+
+def _covers(subscription: Any, topic: str) -> bool:
+    if subscription.match == "exact":
+        return bool(subscription.uri == topic)
+    return bool(matcher(subscription.uri, subscription.match)(topic))

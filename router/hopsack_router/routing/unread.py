@@ -98,7 +98,8 @@ class _Unread:
 
 class Publish(_Unread, message.Publish):  # type: ignore[misc]
     __slots__ = ("acknowledge", "carried", "exclude_me", "request", "topic")
-    retain = False
+    retain = delete = False
+    key = None
     exclude = exclude_authid = exclude_authrole = eligible = eligible_authid = eligible_authrole = None
 
     def __init__(self, request: int, topic: str, acknowledge: bool, exclude_me: bool | None, carried: Carried) -> None:
@@ -107,6 +108,12 @@ class Publish(_Unread, message.Publish):  # type: ignore[misc]
         self.acknowledge = acknowledge
         self.exclude_me = exclude_me
         self.carried = carried
+
+
+class KeyedPublish(Publish):
+    """With what :class:`hopsack_router.routing.asked.Publish` has beside WAMP's; the broker says if that is no good."""
+
+    __slots__ = ("delete", "key")
 
 
 class Call(_Unread, message.Call):  # type: ignore[misc]
@@ -133,12 +140,18 @@ class Yield(_Unread, message.Yield):  # type: ignore[misc]
         self.carried = carried
 
 
-KINDS: dict[type, type] = {Publish: message.Publish, Call: message.Call, Yield: message.Yield}
+KINDS: dict[type, type] = {
+    Publish: message.Publish,
+    KeyedPublish: message.Publish,
+    Call: message.Call,
+    Yield: message.Yield,
+}
 """What they are for who wants to know Autobahn's class."""
 
 # ---- reading --------------------------------------------------------------------------------------------------------
 
 _ACKNOWLEDGE = frozenset(("acknowledge", "exclude_me"))
+_KEYED = _ACKNOWLEDGE | {"x_hopsack_key", "x_hopsack_delete"}
 _CALL_OPTIONS = frozenset(("timeout", "receive_progress"))
 _YIELD_OPTIONS = frozenset(("progress",))
 _BOOL = (bool, type(None))
@@ -191,11 +204,17 @@ def _read_yield(codec: Codec, msg: Any) -> Yield | None:
 def _read_publish(codec: Codec, msg: Any) -> Publish | None:
     options, acknowledge, exclude_me = msg.options, None, None
     if options:
-        if not options.keys() <= _ACKNOWLEDGE:
+        if not options.keys() <= _KEYED:
             return None
         acknowledge, exclude_me = options.get("acknowledge"), options.get("exclude_me")
         if type(acknowledge) not in _BOOL or type(exclude_me) not in _BOOL:
             return None
+        if not options.keys() <= _ACKNOWLEDGE:
+            publish = KeyedPublish(
+                msg.request, msg.topic, bool(acknowledge), exclude_me, Carried(codec, msg.args, msg.kwargs)
+            )
+            publish.key, publish.delete = options.get("x_hopsack_key"), options.get("x_hopsack_delete", False)
+            return publish
     return Publish(msg.request, msg.topic, bool(acknowledge), exclude_me, Carried(codec, msg.args, msg.kwargs))
 
 

@@ -1,6 +1,6 @@
 """Streams: events with positions that are kept, and can be read back. :func:`node_journal` makes a node's."""
 
-from hopsack_router.streams.events import Draft, Found, Gone, Page, Recoverable, Retention, Stored
+from hopsack_router.streams.events import Draft, Extent, Found, Gone, Page, Recoverable, Retention, Stored
 from hopsack_router.streams.journal import Journal
 from hopsack_router.streams.ledger import Bounds
 from hopsack_router.streams.node import node_journal, retention
@@ -10,6 +10,7 @@ from hopsack_router.streams.store import StoreFailed, StoreRefused
 __all__ = [
     "Bounds",
     "Draft",
+    "Extent",
     "Found",
     "Gone",
     "Journal",

@@ -65,7 +65,8 @@ class Stored(msgspec.Struct, frozen=True):
     :ivar offset: 0 for a value of a topic that is no stream.
     :ivar time: Unix seconds at which it was taken; never less than that of the event before.
     :ivar repeated: it was here already, under its idempotency key; ``data`` is the repetition's.
-    :ivar frames: where a door keeps what it made of the event, under a name of its own.
+    :ivar frames: what was made of the event for readers, by whatever tells such frames apart; as long as it is in
+        memory.
     """
 
     topic: str
@@ -81,7 +82,7 @@ class Stored(msgspec.Struct, frozen=True):
     latest: str | None = None
     deleted: bool = False
     repeated: bool = False
-    frames: dict[str, Any] = msgspec.field(default_factory=dict)
+    frames: dict[Any, bytes] = msgspec.field(default_factory=dict)
 
     @property
     def position(self) -> Position | None:
@@ -148,3 +149,18 @@ class Page:
     end: bool
     first: Position | None
     last: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much there is of a topic.
+
+    :ivar first: the oldest event; ``None``: there is none. :ivar head: the newest. :ivar size: nominal bytes.
+    :ivar keys: newest values.
+    """
+
+    first: Position | None
+    head: Position
+    events: int
+    size: int
+    keys: int

@@ -27,7 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from hopsack import errors
-from hopsack_router.streams.events import Draft, Found, Gone, Page, Retention, Stored
+from hopsack_router.streams.events import Draft, Extent, Found, Gone, Page, Retention, Stored
 from hopsack_router.streams.lanes import Lane, OnTheSpot
 from hopsack_router.streams.ledger import Bounds, Ledger
 from hopsack_router.streams.position import Position, Randomness, new_epoch
@@ -254,6 +254,12 @@ class Journal:
     def newest(self, topic: str) -> tuple[Stored, ...]:
         """The newest event of each key, in the order of their last change."""
         return self._ledger.newest(topic)
+
+    def extent(self, topic: str) -> Extent:
+        """How much there is of a topic."""
+        shelf, head, first = self._ledger.shelves.find(topic), self.head(topic), self._ledger.shelves.first(topic)
+        events = head.offset - first.offset + 1 if first else 0
+        return Extent(first, head, events, shelf.size if shelf else 0, len(self.newest(topic)))
 
     def topics(self) -> list[str]:
         """Topics that have, or had, events or values here; the longest unchanged first."""

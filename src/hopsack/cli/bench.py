@@ -18,7 +18,10 @@ from hopsack.errors import UsageError
 from hopsack.settings import Settings
 
 # Known here so that --help needs no bench; a test compares.
-SCENARIOS = ("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "journal", "validation", "crowd")
+SCENARIOS = (
+    *("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "journal", "validation", "crowd"),
+    *("recovery", "storm", "stall", "slow"),
+)
 
 
 @click.command(short_help="Measure the node against its peers.")
@@ -26,10 +29,12 @@ SCENARIOS = ("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "j
 @click.option("--only", multiple=True, metavar="SUBJECT", help="Measure this subject; may be repeated.")
 @click.option("--rounds", type=click.IntRange(1, 50), help="Turns that every subject has. [3]")
 @click.option("--seconds", type=click.FloatRange(0.1, 60), help="How long one load lasts. [4]")
+@click.option("--kills", type=click.IntRange(1, 1000), help="How often recovery kills the node. [20]")
+@click.option("--readers", type=click.IntRange(1, 15_000), help="Readers of a storm. [5000]")
 @click.option("--quick", is_flag=True, help="Small loads, once: shows that it works, makes no figures.")
 @click.option("--name", metavar="NAME", help="Keep the results under this name. [a git-ignored one]")
 @click.option("--into", type=click.Path(path_type=Path), help="The folder of the results. [bench/results]")
-@click.option("--page", metavar="NAME", help="Put a kept result's figures into docs/performance.md and README.md.")
+@click.option("--page", metavar="NAME", help="Put a kept result's figures into the pages of docs.")
 @click.option("--list", "listing", is_flag=True, help="Print scenarios and subjects, and do nothing.")
 @json_option
 def bench(
@@ -87,8 +92,9 @@ def _write_page(results: Path, name: str) -> int:
     except FileNotFoundError:
         advice = f"measure first: hopsack bench --name {name}"
         raise Ended(f"{kept} is not there", Exit.FAILURE, advice) from None
-    for page, briefly in ((project / "docs" / "performance.md", False), (project / "README.md", True)):
-        page.write_text(writer.written_into(page.read_text(), name, result, briefly))
+    for path, part in writer.PAGES.items():
+        page = project / path
+        page.write_text(writer.written_into(page.read_text(), name, result, part))
         say(f"wrote {page}")
     return Exit.OK
 
@@ -99,11 +105,26 @@ def _named(name: str, known: Any) -> Any:
     return known[name]
 
 
-def _size(known: Any, *, quick: bool, rounds: int | None, seconds: float | None, only: tuple[str, ...]) -> Any:
+def _size(
+    known: Any,
+    *,
+    quick: bool,
+    rounds: int | None,
+    seconds: float | None,
+    kills: int | None,
+    readers: int | None,
+    only: tuple[str, ...],
+) -> Any:
     from dataclasses import replace
 
     given = {"rounds": rounds, "seconds": seconds}
-    return replace(known.QUICK if quick else known.FULL, **{key: value for key, value in given.items() if value})
+    size = replace(known.QUICK if quick else known.FULL, **{key: value for key, value in given.items() if value})
+    if kills:
+        size = replace(size, recovery=replace(size.recovery, kills=kills))
+    if readers:
+        storms = dict.fromkeys(replace(one, readers=readers) for one in size.storms)
+        size = replace(size, storms=tuple(storms))
+    return size
 
 
 def _run(main: Any, chosen: Any, size: Any, only: tuple[str, ...], as_json: bool) -> list[Any]:

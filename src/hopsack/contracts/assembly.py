@@ -288,7 +288,16 @@ class _Assembly:
             latest=facts["latest"] or (),
             origin=declared.origin,
             verdict=self._verdict(schema, declared.origin.at("payload")),
+            key_verdict=self._key_verdict(declared) if facts["latest"] else None,
+            presence=facts["presence"],
+            members_of=facts.get("members_of"),
         )
+
+    def _key_verdict(self, declared: Declared) -> Verdict:
+        names = declared.facts["latest"]
+        properties = underlying(declared.facts["payload"], self.types)["properties"]
+        schema = {"type": "object", "required": list(names), "properties": {name: properties[name] for name in names}}
+        return self._verdict(self_contained(schema, self.types), declared.origin.at("latest"))
 
     def _procedure(self, family: Family, declared: Declared, verdicts: Mapping[str, Verdict]) -> ProcedureContract:
         facts = declared.facts

@@ -74,6 +74,8 @@ def _topic_channel(topic: TopicContract) -> Json:
             extra["x-hopsack-stream"]["bytes"] = stream.max_bytes
     if topic.keeps_latest:
         extra["x-hopsack-latest"] = list(topic.latest)
+    if topic.presence is not None:
+        extra["x-hopsack-presence"] = list(topic.presence)
     return {
         "address": topic.uri,
         "title": topic.uri,

@@ -66,6 +66,8 @@ class TopicContract:
     :ivar stream: what is kept; ``None``: live only.
     :ivar keeps_latest: the newest event is kept for who comes later, one for each value of the fields in ``latest``;
         where ``latest`` is empty, one for each concrete URI.
+    :ivar presence: what is told of who reads it, beside the name; ``None``: nothing is told at all.
+    :ivar members_of: the topic whose readers this one tells; ``None``: it is one of its own.
     """
 
     uri: str
@@ -80,10 +82,18 @@ class TopicContract:
     latest: tuple[str, ...]
     origin: Origin = field(repr=False, compare=False)
     verdict: Verdict = field(repr=False, compare=False)
+    key_verdict: Verdict | None = field(default=None, repr=False, compare=False)
+    presence: tuple[str, ...] | None = None
+    members_of: str | None = None
 
     def check(self, payload: Any) -> Violation | None:
         """What the payload breaks; ``None`` if it keeps the contract."""
         return self.verdict.of(payload)
+
+    def check_key(self, payload: Any) -> Violation | None:
+        """The same for what names a key of a ``latest`` topic: the fields in ``latest``; whatever else is there is not
+        looked at."""
+        return None if self.key_verdict is None else self.key_verdict.of(payload)
 
     def bind(self, uri: str) -> dict[str, str]:
         """The parameters' values in a concrete URI of this topic."""

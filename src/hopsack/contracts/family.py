@@ -17,7 +17,10 @@ from hopsack.contracts.problems import Problem, suggest
 from hopsack.contracts.schema import TYPE_NAME, faults
 
 FILE_KEYS = ("summary", "undeclared", "topics", "procedures", "errors", "types")
-TOPIC_KEYS = ("summary", "description", "payload", "stream", "latest", "publish", "subscribe")
+TOPIC_KEYS = ("summary", "description", "payload", "stream", "latest", "presence", "publish", "subscribe")
+
+MEMBER_FACTS = ("role", "door", "agent")
+"""What may be told of who reads a topic, beside its name."""
 PROCEDURE_KEYS = (
     "summary",
     "description",
@@ -222,10 +225,29 @@ def _topic(family: Family, uri: str, value: Any, origin: Origin) -> None:
         "payload": section.schema("payload", required=True),
         "stream": _stream(section, family.problems),
         "latest": _latest(section),
+        "presence": _presence(section),
         "publish": section.roles("publish"),
         "subscribe": section.roles("subscribe"),
     }
     family.topics.append(Declared(uri, facts, origin))
+    if facts["presence"] is not None:
+        family.topics.append(_members(family, uri, facts["subscribe"], origin.at("presence")))
+
+
+def _members(family: Family, uri: str, roles: frozenset[str], origin: Origin) -> Declared:
+    """The topic that tells who reads another one: its newest values are the members."""
+    up = "../" * family.file.count("/")
+    facts = {
+        "summary": f"Who reads {uri}.",
+        "payload": {"$ref": f"{up}presence.yaml#/types/TopicMember"},
+        "stream": None,
+        "latest": ("authid",),
+        "presence": None,
+        "publish": frozenset(),
+        "subscribe": roles,
+        "members_of": uri,
+    }
+    return Declared(f"{uri}.members", facts, origin)
 
 
 def _stream(section: _Section, problems: list[Problem]) -> Stream | None:
@@ -252,6 +274,17 @@ def _latest(section: _Section) -> tuple[str, ...] | None:
         section.wrong(("latest",), "`latest` must be a field of the payload, a list of them, or `true`")
         return None
     return tuple(fields)
+
+
+def _presence(section: _Section) -> tuple[str, ...] | None:
+    """``None``: nobody is told who reads; else what is told of each member beside its name."""
+    value = section.value.get("presence", False)
+    if value is False or value is True:
+        return () if value else None
+    if not isinstance(value, list) or not all(one in MEMBER_FACTS for one in value) or len(set(value)) < len(value):
+        section.wrong(("presence",), "`presence` must be `true`, or a list of " + ", ".join(MEMBER_FACTS))
+        return None
+    return tuple(value)
 
 
 def _procedure(family: Family, uri: str, value: Any, origin: Origin) -> None:

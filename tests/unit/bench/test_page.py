@@ -1,4 +1,4 @@
-"""The figures on docs/performance.md are those that the bench printed, and nothing around them is touched."""
+"""The figures on the pages are those that the bench printed, and nothing around them is touched."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from hopsack.cli import bench
 from hopsack_bench.main import RESULTS
-from hopsack_bench.page import BEGIN, END, NoPlace, named_in, written_into
+from hopsack_bench.page import BEGIN, END, PAGES, NoPlace, Part, named_in, written_into
 from hopsack_bench.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[3]
@@ -35,19 +35,20 @@ def result(cpu: float) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(("path", "briefly"), [(PAGE, False), (ROOT / "README.md", True)])
-def test_the_pages_show_their_result_as_the_bench_wrote_it(path: Path, briefly: bool) -> None:
-    page = path.read_text()
+@pytest.mark.parametrize(("path", "part"), PAGES.items())
+def test_the_pages_show_their_result_as_the_bench_wrote_it(path: str, part: Part) -> None:
+    page = (ROOT / path).read_text()
     name = named_in(page)
 
-    assert page == written_into(page, name, json.loads((RESULTS / f"{name}.json").read_text()), briefly)
+    assert page == written_into(page, name, json.loads((RESULTS / f"{name}.json").read_text()), part)
 
 
 def test_its_charts_are_kept() -> None:
     name = named_in(PAGE.read_text())
 
     for scenario in json.loads((RESULTS / f"{name}.json").read_text())["scenarios"]:
-        assert (RESULTS / f"{name}-{scenario['scenario']}.svg").is_file()
+        is_drawn = not SCENARIOS[scenario["scenario"]].is_promise
+        assert (RESULTS / f"{name}-{scenario['scenario']}.svg").is_file() == is_drawn
 
 
 def test_figures_take_the_place_of_older_ones_and_of_nothing_else() -> None:
@@ -63,6 +64,19 @@ def test_figures_take_the_place_of_older_ones_and_of_nothing_else() -> None:
     assert named_in(second) == "newer"
     assert "| CPU per delivery | ≤ 2 | 2.50 | **missed** |" in second
     assert "1.50" not in second
+
+
+def test_each_page_shows_its_part() -> None:
+    page = f"{BEGIN.format(name='old')}\n{END}\n"
+    row = {"load": "2 kills", "subject": "hopsack", "rounds": 1, "figures": {"lost": 0}, "ratios": {}}
+    kept = result(1.5)
+    kept["scenarios"].append(kept["scenarios"][0] | {"scenario": "recovery", "title": "Recovery", "rows": [row]})
+
+    figures, promises = (written_into(page, "new", kept, part) for part in ("figures", "promises"))
+
+    assert ("### Fan-out" in figures, "### Recovery" in figures) == (True, False)
+    assert ("### Fan-out" in promises, "### Recovery" in promises) == (False, True)
+    assert ".svg" not in promises
 
 
 @pytest.mark.parametrize("page", ["", "no figures", BEGIN.format(name="x") + "\nno end"])

@@ -219,7 +219,8 @@ def test_everything_public_is_exported(odd: types.ModuleType) -> None:
         ["Aaa", "ERRORS", "Level", "Levels", "Maybe", "ODD_DO", "ODD_INLINE", "ODD_WHICH_THING", "Odd", "OddBusy"]
         + ["OddBusyData", "OddClosed", "OddInline", "OddInlineRowsItem", "Tree"]
         + [name for name in odd.__all__ if name.startswith(("HOPSACK_", "PRESENCE_", "Presence"))]
-        + ["Door", "TopicInfo", "ProcedureInfo", "ServiceInfo", "SessionInfo"]
+        + ["Door", "TopicInfo", "TopicMember", "KeptInfo", "ProcedureInfo", "ServiceInfo", "SessionInfo"]
+        + ["LagInfo", "BehindInfo", "StreamQuery", "StreamPage", "StreamEvent"]
     )
 
 

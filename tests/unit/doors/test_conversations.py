@@ -11,12 +11,14 @@ from autobahn.wamp import message
 from tests.conversations.replay import FOLDER, Bindings, Conversation, load, load_all
 
 from hopsack.errors import from_details
-from hopsack_router.doors import envelopes, jsonrpc, raw, reading
+from hopsack_router.doors import envelopes, jsonrpc, places, raw, reading
 from hopsack_router.doors.closing import reason_of
 from hopsack_router.doors.effects import Join, Route
 from hopsack_router.doors.jsonrpc import Close, Joined, Send
-from hopsack_router.doors.patterns import patterns_of
+from hopsack_router.doors.patterns import after_of, patterns_of
 from hopsack_router.doors.reading import Dismiss, Refuse, Start
+from hopsack_router.routing import asked
+from hopsack_router.routing.backlog import Channel
 from hopsack_router.routing.fanout import Delivery
 from hopsack_router.routing.farewell import Farewell
 from hopsack_router.routing.router import YieldError
@@ -41,7 +43,12 @@ _MESSAGES = {
 }
 
 
-def _message(wamp: list[Any]) -> message.Message:
+def _message(line: dict[str, Any]) -> message.Message:
+    wamp = line["wamp"]
+    if "granted" in line:
+        return asked.Subscribed(wamp[1], wamp[2], asked.Granted(**line["granted"]))
+    if "position" in line:
+        return asked.Published(wamp[1], wamp[2], line["position"])
     if wamp[:2] == [message.Error.MESSAGE_TYPE, message.Yield.MESSAGE_TYPE]:  # not in WAMP, so not in Autobahn
         return YieldError(wamp[2], wamp[4], wamp[5], wamp[6])
     if wamp[0] == message.Goodbye.MESSAGE_TYPE and "retry_after" in wamp[1]:
@@ -49,16 +56,30 @@ def _message(wamp: list[Any]) -> message.Message:
     return _MESSAGES[wamp[0]].parse(wamp)
 
 
+def _recorded(msg: Any) -> dict[str, Any]:
+    """What the door asks of its session, as the recordings write it."""
+    if isinstance(msg, asked.Rate):
+        return {"rate": [msg.request, msg.subscription, msg.max_rate]}
+    wamp = msg.marshal()
+    beside = {name: getattr(msg, name, None) for name in ("after", "max_rate", "key", "delete")}
+    ours = {f"x_hopsack_{name}": value for name, value in beside.items() if value not in (None, False)}
+    if ours:
+        wamp[2] |= ours
+    return {"wamp": wamp}
+
+
 class Replay:
     """The door's side of one conversation: feed what client and session say, expect what server and door say."""
 
     def __init__(self, conversation: Conversation) -> None:
-        patterns = patterns_of(urlsplit(conversation.path).query)
+        query = urlsplit(conversation.path).query
+        patterns = patterns_of(query)
         self.bindings = Bindings(conversation.values)
         self.machine: Any
         self.seen: list[dict[str, Any]] = []
         if patterns:
-            self.machine = reading.Reader(patterns, conversation.token)
+            after = places.read(after_of(query), patterns)
+            self.machine = reading.Reader(patterns, conversation.token, after)
             self.record(self.machine.opened())
         else:
             self.machine = jsonrpc.Connection("hopsack/0.1.0", conversation.token)
@@ -82,11 +103,18 @@ class Replay:
             self.record(self.machine.refused(from_details(self.bindings.fill(line["refused"]))))
         elif "event" in line:
             event = self.bindings.fill(line["event"])
-            frame = raw.FORMAT.event(Delivery(event["topic"], 1, "exact", 1, Carried(None, [event["data"]], None)))
-            self.seen.append({"from": "server", "frame": unframe(frame)})
+            carried = Carried(None, [event.pop("data")], None)
+            delivery = Delivery(subscription=1, match="exact", publication=1, carried=carried, **event)
+            self.seen.append({"from": "server", "frame": unframe(raw.FORMAT.event(delivery))})
+        elif "gap" in line:
+            gap = line["gap"]
+            self.seen.append(
+                {"from": "server", "frame": unframe(raw.FORMAT.gap(Channel(gap["topic"]), gap["dropped"]))}
+            )
+        elif "rated" in line:
+            self.record(self.machine.routed(asked.Rated(line["rated"])))
         else:
-            wamp = self.bindings.fill(line["wamp"])
-            self.record(self.machine.routed(_message(wamp)))
+            self.record(self.machine.routed(_message(self.bindings.fill(line))))
 
     def record(self, effects: list[Any]) -> None:
         for effect in effects:
@@ -94,7 +122,7 @@ class Replay:
                 case Join(token):
                     self.seen.append({"from": "door", "join": {"token": token}})
                 case Route(msg):
-                    self.seen.append({"from": "door", "wamp": msg.marshal()})
+                    self.seen.append({"from": "door"} | _recorded(msg))
                 case Send(body, binary):
                     line = {"from": "server", "frame": msgspec.json.decode(envelopes.encode(body))}
                     self.seen.append(line | ({"binary": True} if binary else {}))
@@ -105,8 +133,9 @@ class Replay:
                     self.seen.append({"from": "server", "close": close})
                 case Dismiss(code):
                     self.seen.append({"from": "server", "close": {"code": code.number, "reason": effect.reason}})
-                case Start():
-                    pass
+                case Start(_, lost):
+                    told = [{"jsonrpc": "2.0", "method": "recovery", "params": one} for one in lost]
+                    self.seen += [{"from": "server", "frame": frame} for frame in told]
 
     def expect(self, line: Any) -> None:
         assert self.seen, f"nothing was said, expected {line}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from autobahn.wamp import message
 from crossbar.common.checkconfig import InvalidConfigException
 
 from hopsack.errors import BadRequest, Denied, LoginRequired, Overloaded, RemoteError, Unavailable
@@ -14,12 +16,15 @@ from hopsack_router.doors import PATHS, SERVICES, raw, sse
 from hopsack_router.doors.bearer import token_of
 from hopsack_router.doors.closing import MAX_REASON, clip, reason_of
 from hopsack_router.doors.console import HASHED, Assets
-from hopsack_router.doors.http import check_origin
+from hopsack_router.doors.http import check_origin, key_of
 from hopsack_router.doors.patterns import MAX_TOPICS, Pattern, pattern_of, patterns_of
 from hopsack_router.doors.payloads import value_of
 from hopsack_router.doors.problems import headers_of, problem_of
 from hopsack_router.doors.rfc6455 import websocket_frame
+from hopsack_router.doors.wamp import _unframed, messages, wamp_format
 from hopsack_router.doors.websockets import WebSocketOptions
+from hopsack_router.routing import asked
+from hopsack_router.routing.backlog import Channel
 from hopsack_router.routing.fanout import Delivery
 from hopsack_router.routing.unread import Carried
 
@@ -122,6 +127,69 @@ def test_the_bytes_of_an_event() -> None:
 
     assert raw.FORMAT.event(delivery) == websocket_frame(body.encode(), binary=False)
     assert sse.PLAIN.event(delivery) == 'event: demo.news\nid: e1:7\ndata: "grüße\\n"\n\n'.encode()
+    assert sse.PLACED_PLAIN.event(delivery) == 'event: demo.news\ndata: "grüße\\n"\n\n'.encode()
+
+
+def test_the_bytes_of_a_deleted_key() -> None:
+    key = Carried(None, [{"place": "Oslo"}], None)
+    delivery = Delivery("demo.weather", 1, "exact", 2, key, position="e1:7", deleted=True)
+    params = '{"topic":"demo.weather","data":{"place":"Oslo"},"position":"e1:7","deleted":true}'
+
+    assert raw.FORMAT.event(delivery)[2:] == f'{{"jsonrpc":"2.0","method":"event","params":{params}}}'.encode()
+    assert sse.PLAIN.event(delivery) == (
+        b'event: hopsack.deleted\nid: e1:7\ndata: {"topic":"demo.weather","data":{"place":"Oslo"}}\n\n'
+    )
+    for name in ("json", "json.batched"):
+        _, _, _, details, payload = wamp_event(wamp_format(name, _unframed).event(delivery))
+        assert details == {"x_hopsack_position": "e1:7", "x_hopsack_deleted": True}
+        assert payload == [{"place": "Oslo"}]
+
+
+@pytest.mark.parametrize(("dropped", "count"), [(7, {"x_hopsack_count": 7}), (None, {})])
+def test_the_bytes_of_a_gap(dropped: int | None, count: dict[str, int]) -> None:
+    told = json.dumps({"topic": "demo.news", "dropped": dropped}, separators=(",", ":"))
+
+    assert (
+        raw.FORMAT.gap(Channel("demo.news"), dropped)[2:].decode()
+        == f'{{"jsonrpc":"2.0","method":"gap","params":{told}}}'
+    )
+    assert sse.PLAIN.gap(Channel("demo.news"), dropped).decode() == f"event: hopsack.gap\ndata: {told}\n\n"
+    _, subscription, publication, details = wamp_event(
+        wamp_format("json", _unframed).gap(Channel("demo.news", 71), dropped)
+    )
+    assert subscription == 71
+    assert 0 < publication <= 1 << 53
+    assert details == {"x_hopsack_dropped": "slow", "topic": "demo.news"} | count
+
+
+def wamp_event(frame: bytes) -> list[Any]:
+    found: list[Any] = json.loads(frame.rstrip(b"\x18"))
+    return found
+
+
+def test_what_autobahn_does_not_know_of_a_publish() -> None:
+    serializer = wamp_format("json", _unframed).serializer
+    text = b'[16, 5, {"retain": true, "x_hopsack_key": "k-1", "x_hopsack_delete": true}, "demo.weather", ["x"]]'
+    [publish] = messages(serializer, text, lambda _: None)
+    [plain] = messages(serializer, b'[16, 6, {"retain": true}, "demo.weather", ["x"]]', lambda _: None)
+
+    assert isinstance(publish, asked.Publish)
+    assert (publish.key, publish.delete, publish.retain, publish.args) == ("k-1", True, True, ["x"])
+    assert type(plain) is message.Publish
+
+
+@pytest.mark.parametrize(
+    ("header", "key"),
+    [(None, None), ("k-1", "k-1"), ('"k-1"', "k-1"), (" a b ", "a b"), ('"', '"'), ("x" * 64, "x" * 64)],
+)
+def test_an_idempotency_key(header: str | None, key: str | None) -> None:
+    assert key_of(sent(**({} if header is None else {"idempotency_key": header}))) == key
+
+
+@pytest.mark.parametrize("header", ["", '""', "x" * 65])
+def test_what_is_no_idempotency_key(header: str) -> None:
+    with pytest.raises(BadRequest):
+        key_of(sent(idempotency_key=header))
 
 
 @pytest.mark.parametrize("length", [0, 125, 126, 65535, 65536])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from autobahn.wamp import message
 
 from hopsack.errors import LoginRequired, Unavailable
 from hopsack_router.doors.closing import DENIED, GOING_AWAY, KICKED, TOKEN_REFUSED, UNKNOWN
 from hopsack_router.doors.effects import Join, Route
 from hopsack_router.doors.patterns import Pattern
+from hopsack_router.doors.places import After
 from hopsack_router.doors.reading import Dismiss, Reader, Refuse, Start
+from hopsack_router.routing.asked import Granted, Subscribed
 from hopsack_router.routing.farewell import Farewell
 
 BOTH = (Pattern("demo.news", "exact"), Pattern("demo.", "prefix"))
@@ -26,7 +30,43 @@ def test_it_starts_when_the_last_subscription_stands() -> None:
         [32, 1, {}, "demo.news"],
         [32, 2, {"match": "prefix"}, "demo."],
     ]
-    assert (first, second) == ([], [Start()])
+    assert (first, second) == ([], [Start(((BOTH[0], Granted()), (BOTH[1], Granted())))])
+
+
+def test_it_resumes_and_tells_what_it_cannot() -> None:
+    ticker, rooms, news = Pattern("demo.ticker", "exact"), Pattern("demo..told", "wildcard"), BOTH[0]
+    places: dict[Pattern, Any] = {ticker: "abcdefgh:41", rooms: {"demo.hall.told": "abcdefgh:7"}, news: "abcdefgh:1"}
+    reader = Reader((ticker, rooms, news), after=After(places))
+
+    subscribes = [one.message for one in reader.joined() if isinstance(one, Route)]
+    grants = (
+        Granted("abcdefgh:41", recovered=True),
+        Granted(positions={"demo.hall.told": "abcdefgh:20"}, reason="trimmed", snapshot=2),
+        Granted(),
+    )
+    *_, [start] = [reader.routed(Subscribed(n, 70 + n, granted)) for n, granted in enumerate(grants, start=1)]
+
+    assert [one.after for one in subscribes] == ["abcdefgh:41", {"demo.hall.told": "abcdefgh:7"}, "abcdefgh:1"]
+    assert start == Start(
+        ((ticker, grants[0]), (rooms, grants[1]), (news, grants[2])),
+        (
+            {"topic": "demo..told", "recovered": False, "reason": "trimmed"},
+            {"topic": "demo.news", "recovered": False, "reason": "epoch"},
+        ),
+    )
+
+
+def test_topics_that_an_id_could_not_name_are_lost() -> None:
+    ticker, other, news = (Pattern(f"demo.{name}", "exact") for name in ("ticker", "other", "news"))
+    reader = Reader((ticker, other, news), after=After({ticker: "abcdefgh:41"}, is_forgetful=True))
+    reader.joined()
+
+    reader.routed(Subscribed(1, 71, Granted("abcdefgh:41", recovered=True)))
+    reader.routed(Subscribed(2, 72, Granted("abcdefgh:7")))
+    [start] = reader.routed(Subscribed(3, 73, Granted()))
+
+    assert isinstance(start, Start)
+    assert start.lost == ({"topic": "demo.other", "recovered": False, "reason": "trimmed"},)
 
 
 def test_one_refusal_refuses_all() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+import json
+import re
 from pathlib import Path
 from random import Random
 from typing import Any, cast
@@ -17,22 +18,32 @@ from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from hopsack.contracts import PERMISSIVE
+from hopsack_router.doors import reading
 from hopsack_router.doors.host import Host
+from hopsack_router.doors.patterns import pattern_of
 from hopsack_router.doors.raw import RawFactory
 from hopsack_router.doors.site import ARRIVAL, LINGER, MAX_HEAD, bound
-from hopsack_router.doors.sse import HEARTBEAT, EventsResource
+from hopsack_router.doors.sse import HEARTBEAT, EventsResource, EventStream
 from hopsack_router.doors.websockets import DoorFactory, DoorResource, WebSocketOptions
+from hopsack_router.routing.asked import Granted, Subscribed
+from hopsack_router.routing.backlog import PATIENCE
 from hopsack_router.routing.fanout import Delivery, Outbox
 from hopsack_router.routing.farewell import Farewell, NotNow
 from hopsack_router.routing.unread import Carried
 
 
 class Session:
-    """Stands in for the realm: welcomes everybody and grants every subscription."""
+    """Stands in for the realm: welcomes everybody and grants every subscription.
+
+    :ivar grants: what subscriptions begin with, by topic.
+    :ivar asked: the subscriptions.
+    """
 
     def __init__(self) -> None:
         self.link: Any = None
         self.closed: list[bool] = []
+        self.grants: dict[str, Granted] = {}
+        self.asked: list[Any] = []
 
     def onOpen(self, link: Any) -> None:
         self.link = link
@@ -42,15 +53,16 @@ class Session:
             case message.Hello():
                 self.link.joined(SessionDetails("hopsack", 11, authid="guest-1", authrole="guest"))
             case message.Subscribe():
-                self.link.send(message.Subscribed(msg.request, 70 + msg.request))
+                self.asked.append(msg)
+                self.link.send(Subscribed(msg.request, 70 + msg.request, self.grants.get(msg.topic, Granted())))
 
     def onClose(self, clean: bool) -> None:
         self.closed.append(clean)
 
-    def publish(self, topic: str, value: Any, publication: int = 1) -> None:
-        delivery = Delivery(topic, 71, "exact", publication, Carried(None, [value], None))
+    def publish(self, topic: str, value: Any, publication: int = 1, position: str | None = None) -> None:
+        delivery = Delivery(topic, 71, "exact", publication, Carried(None, [value], None), position=position)
         outlet = self.link.outlet
-        outlet.outbox.share(self.link.format.event(delivery), [outlet])
+        outlet.outbox.share(self.link.format.event(delivery), delivery, [outlet])
 
 
 class Stopping(Session):
@@ -68,7 +80,7 @@ class World:
         self.session = Session()
         self.transport: Any = StringTransport(peerAddress=IPv4Address("TCP", "192.0.2.7", 4711))
         self.host = Host(
-            outbox=Outbox(partial(self.clock.callLater, 0)),
+            outbox=Outbox(cast(Any, self.clock)),
             new_session=cast(Any, lambda: self.session),
             clock=cast(Any, self.clock),
             ready=lambda: True,
@@ -99,15 +111,15 @@ def world() -> World:
     return World()
 
 
-def open_stream(world: World) -> Any:
+def open_stream(world: World, query: str = "topic=demo.news", *headers: str, version: str = "1.1") -> Any:
     site = bound(Site(EventsResource(world.host), reactor=world.clock))
-    return world.connect(site, "GET /events?topic=demo.news HTTP/1.1", "Host: test")
+    return world.connect(site, f"GET /events?{query} HTTP/{version}", "Host: test", *headers)
 
 
-def open_raw(world: World) -> Any:
+def open_raw(world: World, query: str = "") -> Any:
     factory = RawFactory(world.host, WebSocketOptions())
     upgrade = (
-        "GET /raw HTTP/1.1",
+        f"GET /raw{query} HTTP/1.1",
         "Host: test",
         "Upgrade: websocket",
         "Connection: Upgrade",
@@ -152,7 +164,7 @@ def test_events_of_one_turn_leave_in_one_write(world: World) -> None:
     assert chunk.count(b"event: demo.news\n") == 2
 
 
-def test_a_reader_that_stops_is_cut_off_past_its_budget(world: World) -> None:
+def test_a_reader_that_stops_loses_the_oldest_past_its_budget_and_is_told(world: World) -> None:
     open_stream(world)
     link = world.session.link
     world.turn()
@@ -160,8 +172,30 @@ def test_a_reader_that_stops_is_cut_off_past_its_budget(world: World) -> None:
 
     for publication in range(1, 12):
         world.session.publish("demo.news", "x" * 100_000, publication)
+    held = link.unsent
+    world.transport.producer.resumeProducing()
+    gap, *events = blocks(world.turn())
 
-    assert link.unsent <= link.budget
+    assert held <= link.budget
+    assert (gap["event"], json.loads(gap["data"])) == (
+        "hopsack.gap",
+        {"topic": "demo.news", "dropped": 11 - len(events)},
+    )
+    assert 8 <= len(events) <= 10
+
+
+@pytest.mark.parametrize("query", ["topic=demo.news", "topic=demo."])
+def test_a_reader_that_takes_nothing_for_long_is_cut_off(world: World, query: str) -> None:
+    open_stream(world, query)
+    world.turn()
+    world.transport.producer.pauseProducing()
+
+    world.session.publish("demo.news", "x")
+    world.turn(PATIENCE - 1)
+    still = not world.transport.disconnected
+    world.turn(1)
+
+    assert still
     assert world.transport.disconnected
 
 
@@ -322,3 +356,103 @@ def test_the_raw_door_leaves_with_its_connection(world: World) -> None:
 
     assert world.session.closed == [True]
     assert world.turn() == b""
+
+
+# ---- streams ---------------------------------------------------------------------------------------------------------
+
+
+def blocks(written: bytes) -> list[dict[str, str]]:
+    """The server-sent events in what was written, whether it is chunked or not."""
+    *_, body = written.partition(b"\r\n\r\n") if written.startswith(b"HTTP/") else (b"", b"", written)
+    text = re.sub(rb"(?:^|\r\n)[0-9a-f]+\r\n|\r\n$", b"", body).decode()
+    events = (dict(line.split(": ", 1) for line in block.splitlines()) for block in text.split("\n\n"))
+    return [event for event in events if event.keys() - {"retry"}]
+
+
+def test_a_new_reader_of_a_stream_is_told_where_it_begins(world: World) -> None:
+    world.session.grants["demo.ticker"] = Granted("abcdefgh:41")
+    open_stream(world, "topic=demo.ticker", version="1.0")
+
+    [begun] = blocks(world.turn())
+    del begun["retry"]
+    world.session.publish("demo.ticker", "x", position="abcdefgh:42")
+    [event] = blocks(world.turn())
+
+    assert begun == {"event": "hopsack.position", "id": "abcdefgh:41", "data": '"abcdefgh:41"'}
+    assert event == {"event": "demo.ticker", "id": "abcdefgh:42", "data": '"x"'}
+
+
+def test_who_resumes_gives_the_last_id_it_saw(world: World) -> None:
+    world.session.grants["demo.ticker"] = Granted("abcdefgh:43", recovered=True)
+    open_stream(world, "topic=demo.ticker&after=abcdefgh:41", "Last-Event-ID: abcdefgh:43", version="1.0")
+
+    assert blocks(world.turn()) == []
+    assert [one.after for one in world.session.asked] == ["abcdefgh:43"]
+
+
+def test_what_is_lost_is_told_first_and_then_where_reading_begins(world: World) -> None:
+    world.session.grants["demo.ticker"] = Granted("abcdefgh:20", reason="trimmed")
+    open_stream(world, "topic=demo.ticker&after=abcdefgh:1", version="1.0")
+
+    [lost] = blocks(world.turn())
+
+    assert lost == {
+        "retry": lost["retry"],
+        "event": "hopsack.recovery",
+        "id": "abcdefgh:20",
+        "data": '{"topic":"demo.ticker","recovered":false,"reason":"trimmed"}',
+    }
+
+
+def test_a_position_before_the_snapshot_would_skip_it(world: World) -> None:
+    world.session.grants["demo.weather"] = Granted("abcdefgh:12", snapshot=2)
+    open_stream(world, "topic=demo.weather", version="1.0")
+
+    assert blocks(world.turn()) == []
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_readers_of_several_topics_share_frames_and_have_ids_of_their_own(world: World, version: str) -> None:
+    world.session.grants |= {"demo.ticker": Granted("abcdefgh:41"), "demo.news": Granted()}
+    world.session.grants["demo."] = Granted(positions={"demo.a.told": "qrstuvwx:7"})
+    open_stream(world, "topic=demo.ticker&topic=demo.news&topic=demo.", version=version)
+
+    [begun] = blocks(world.turn())
+    link = world.session.link
+    for topic, position in (("demo.ticker", "abcdefgh:42"), ("demo.news", None), ("demo.b.told", "ijklmnop:1")):
+        world.session.publish(topic, "x", position=position)
+    events = blocks(world.turn())
+
+    other = EventStream(link._request, world.host, reading.Reader((pattern_of("demo."),)))
+    assert other.format is link.format
+    begins = "demo.ticker=abcdefgh:41,demo.a.told=qrstuvwx:7"
+    assert begun == {"retry": begun["retry"], "event": "hopsack.position", "id": begins, "data": f'"{begins}"'}
+    first = "demo.a.told=qrstuvwx:7,demo.ticker=abcdefgh:42"
+    assert events == [
+        {"id": first, "event": "demo.ticker", "data": '"x"'},
+        {"event": "demo.news", "data": '"x"'},
+        {"id": f"{first},demo.b.told=ijklmnop:1", "event": "demo.b.told", "data": '"x"'},
+    ]
+
+
+def test_an_after_that_is_none_is_refused(world: World) -> None:
+    open_stream(world, "topic=demo.ticker&after=41")
+
+    answer = world.turn()
+
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b'"path":"after"' in answer
+
+
+def test_the_read_only_form_tells_what_is_lost_before_any_event(world: World) -> None:
+    world.session.grants["demo.ticker"] = Granted("abcdefgh:20", reason="trimmed")
+    open_raw(world, "?topic=demo.ticker&after=abcdefgh:1")
+
+    told = world.turn()
+    world.session.publish("demo.ticker", "x", position="abcdefgh:21")
+    event = world.turn()
+
+    assert told.endswith(
+        b'{"jsonrpc":"2.0","method":"recovery","params":{"topic":"demo.ticker","recovered":false,"reason":"trimmed"}}'
+    )
+    assert b'"position":"abcdefgh:21"' in event

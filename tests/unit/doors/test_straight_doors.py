@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.address import IPv4Address
@@ -42,7 +41,7 @@ class Wired(World):
         self.transport.connected = 1
         self.transport.getPeer = lambda: IPv4Address("TCP", "192.0.2.7", 4711)
         self.transport.getHost = lambda: IPv4Address("TCP", "192.0.2.1", 80)
-        outbox = Outbox(partial(self.clock.callLater, 0), send_all)
+        outbox = Outbox(cast(Any, self.clock), send_all)
         facts = {name: getattr(self.host, name) for name in Host.__slots__}
         self.host = Host(**facts | {"outbox": outbox})
 

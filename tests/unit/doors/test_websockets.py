@@ -17,6 +17,7 @@ from hopsack_router.doors.rfc6455 import BINARY, CLOSE, PING, PONG, TEXT, compre
 from hopsack_router.doors.rounds import STOPS
 from hopsack_router.doors.site import bound
 from hopsack_router.doors.websockets import DoorFactory, DoorProtocol, DoorResource, WebSocketOptions
+from hopsack_router.routing.backlog import PATIENCE
 from hopsack_router.routing.fanout import Delivery, Format
 from hopsack_router.routing.unread import Carried
 
@@ -173,10 +174,16 @@ def test_a_slow_reader_is_alive_while_it_reads() -> None:
         world.transport.producer.resumeProducing()
     still = not world.transport.disconnected
     world.transport.producer.pauseProducing()
-    pass_time(world, 2 * INTERVAL)
+    protocol.link.queue(b"an answer that it does not read")
+    before = pass_time(world, PATIENCE - INTERVAL)
+    closing = pass_time(world, INTERVAL)
+    pass_time(world, protocol.factory.options.close_timeout)
 
-    assert protocol.link is not None
     assert still
+    assert before == b""
+    assert closing[:1] == b"\x88"
+    assert int.from_bytes(closing[2:4], "big") == 4408
+    assert closing.endswith(b"nothing moved for too long. (retry_after=5)")
     assert world.transport.disconnected
 
 
@@ -286,7 +293,7 @@ class Hall:
         for link in (protocol.link for protocol in self.protocols):
             if link.format not in made:
                 made[link.format] = link.format.event(delivery)
-            link.outlet.outbox.share(made[link.format], [link.outlet])
+            link.outlet.outbox.share(made[link.format], delivery, [link.outlet])
         self.worlds[0].clock.advance(0)
         return [one.turn() for one in self.worlds]
 

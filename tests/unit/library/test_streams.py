@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from hopsack import session as on
 from hopsack.connection import Connection
 from hopsack.contracts.refs import Topic
 from hopsack.errors import Deadline, HopsackError, NoCallee, OutcomeUnknown, RemoteError, UsageError
 from hopsack.latest import LatestMap
-from hopsack.resuming import Recovery
+from hopsack.position import Position
+from hopsack.resuming import Read, Recovery
 from hopsack.session import Event, Published
 from hopsack.subscription import Subscription
 from hopsack.testing.loop import HandTurnedLoop
@@ -678,3 +680,19 @@ def test_a_typed_map_leaves_out_what_does_not_fit(
 
     assert dict(latest) == {"a": Sample("a", 1)}
     assert "a value of t does not fit" in caplog.text
+
+
+def test_a_page_that_is_due_when_the_session_has_ended_is_read_on_the_next_link(
+    peer: Peer, loop: HandTurnedLoop
+) -> None:
+    peer.connect()
+    subscription = subscribed(peer, loop)
+    connection = peer.connection
+    carrier = connection._keeper.carrier
+    assert carrier is not None
+    carrier.take(on.LeaveRequested())
+    peer.heard()
+
+    connection._ask_page(subscription, Read("t", Position("e", 1), 10, 1))
+
+    assert peer.heard() == []

@@ -7,7 +7,6 @@ may do everything, callers are disclosed, publishers are not; so does ours where
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import txaio
@@ -62,7 +61,7 @@ class StockNode:
     def __init__(self, clock: Clock) -> None:
         txaio.use_twisted()
         self.clock = clock
-        self.outbox = Outbox(partial(clock.callLater, 0))
+        self.outbox = Outbox(clock)
         factory = RouterFactory("stock", "stock", None)
         factory._reactor = clock
         self._sessions = StockSessionFactory(factory)

@@ -56,7 +56,7 @@ def test_a_new_reader_of_newest_values_gets_them_first() -> None:
     following = Following(at(7))
 
     assert following.asked(None, None, events(3, 7)) == [Answer(at(7), snapshot=5)]
-    assert following.room() == [Deliver(list(events(3, 7))), GoLive()]
+    assert following.room() == [Deliver(list(events(3, 7)), newest=True), GoLive()]
 
 
 def test_a_snapshot_is_delivered_as_the_transport_takes_it_and_what_came_meanwhile_is_read() -> None:
@@ -64,10 +64,10 @@ def test_a_snapshot_is_delivered_as_the_transport_takes_it_and_what_came_meanwhi
     newest = [event(offset, size=PAGE_BYTES // 2) for offset in range(1, 4)]
 
     assert following.asked(None, None, newest) == [Answer(at(3), snapshot=3)]
-    assert following.room() == [Deliver([newest[0]])]
+    assert following.room() == [Deliver([newest[0]], newest=True)]
     assert following.committed(at(4)) == []
-    assert following.room() == [Deliver([newest[1]])]
-    assert following.room() == [Deliver([newest[2]])]
+    assert following.room() == [Deliver([newest[1]], newest=True)]
+    assert following.room() == [Deliver([newest[2]], newest=True)]
     assert following.room() == [Read(at(3))]
     assert following.page(page(event(4))) == [Deliver((event(4),)), GoLive()]
 
@@ -78,8 +78,8 @@ def test_a_part_of_a_snapshot_has_no_more_events_than_a_page() -> None:
 
     following.asked(None, None, newest)
 
-    assert following.room() == [Deliver(list(newest[:-1]))]
-    assert following.room() == [Deliver([newest[-1]]), GoLive()]
+    assert following.room() == [Deliver(list(newest[:-1]), newest=True)]
+    assert following.room() == [Deliver([newest[-1]], newest=True), GoLive()]
 
 
 def test_a_reader_that_missed_nothing_goes_live_at_once() -> None:
@@ -105,7 +105,7 @@ def test_a_reader_whose_place_is_gone_is_told_why_and_gets_the_newest_values(rea
     gone = Gone("epoch" if reason == "epoch" else "trimmed", at(5, "f"), at(9, "f"))
 
     assert following.asked(at(4), gone, events(8, 9, "f")) == [Answer(at(9, "f"), reason=gone.reason, snapshot=2)]
-    assert following.room() == [Deliver(list(events(8, 9, "f"))), GoLive()]
+    assert following.room() == [Deliver(list(events(8, 9, "f")), newest=True), GoLive()]
 
 
 def test_without_newest_values_it_gets_what_there_is_from_the_oldest() -> None:

@@ -79,7 +79,7 @@ class Link:
     def stream(self, channel: Channel, event: Stored) -> None:
         following = self.followers.of(channel)
         assert event.position is not None
-        if following is not None:
+        if isinstance(following, Following):
             self.perform(channel, following.committed(event.position))
         elif self.paused:
             self.obey(self.backlog.stream(channel, event.position, frame(text_of(event))))
@@ -130,7 +130,7 @@ class Link:
 
     def read(self, channel: Channel, read: Read) -> None:
         following = self.followers.of(channel)
-        assert following is not None
+        assert isinstance(following, Following)
         self.reads.append((channel, following, read))
 
     def page_came(self) -> None:
@@ -202,7 +202,7 @@ def two_behind() -> tuple[Followers, Journal]:
 def test_one_page_is_under_way_at_a_time_and_each_stream_has_its_turn() -> None:
     followers, journal = two_behind()
     log = followers.of(LOG)
-    assert log is not None
+    assert isinstance(log, Following)
 
     assert followers.room() == (LOG, [Read(Position("e", 0))])
     assert followers.room() == (LOG, [])
@@ -213,7 +213,7 @@ def test_one_page_is_under_way_at_a_time_and_each_stream_has_its_turn() -> None:
 def test_a_page_in_hand_comes_before_another_is_read() -> None:
     followers, journal = two_behind()
     log = followers.of(LOG)
-    assert log is not None
+    assert isinstance(log, Following)
 
     followers.room()
     followers.full()
@@ -227,7 +227,7 @@ def test_a_page_in_hand_comes_before_another_is_read() -> None:
 def test_who_has_nothing_to_read_is_passed_over() -> None:
     followers, journal = two_behind()
     log = followers.of(LOG)
-    assert log is not None
+    assert isinstance(log, Following)
     for after in (0, 8):
         log.room()
         log.page(page(journal, after))
@@ -239,7 +239,7 @@ def test_who_has_nothing_to_read_is_passed_over() -> None:
 def test_who_ends_gives_up_its_turn() -> None:
     followers, journal = two_behind()
     log = followers.of(LOG)
-    assert log is not None
+    assert isinstance(log, Following)
 
     followers.room()
     followers.end(LOG)

@@ -43,6 +43,12 @@ export interface Answer {
   readonly by: string;
 }
 
+export interface BehindInfo {
+  readonly topic: string;
+  /** Events between it and the newest. */
+  readonly behind: number;
+}
+
 export interface ChatMessage {
   /** The name the writer gives; not a proof. */
   readonly by: string;
@@ -133,6 +139,37 @@ export interface HostSampleNetwork {
   readonly received_bytes_per_s: number;
 }
 
+/** What the journal has of a topic that is a stream, or keeps newest values. */
+export interface KeptInfo {
+  /** Concrete topics. */
+  readonly topics: number;
+  /** Of streams. */
+  readonly events: number;
+  /** Of those events. */
+  readonly bytes: number;
+  /** Newest values. */
+  readonly keys: number;
+  /** The position of the oldest event. This and `head` only where there is one topic. */
+  readonly first?: string;
+  /** The position of the newest event. */
+  readonly head?: string;
+}
+
+/** How far a session is behind that reads more slowly than is sent. Left out where it is not. */
+export interface LagInfo {
+  /** Bytes that wait for it. */
+  readonly unsent: number;
+  /** The worst that has happened since: events wait; streams are read from the journal; values were replaced by newer ones; events were dropped, and it was told. */
+  readonly policy: "holding" | "following" | "newest" | "dropping";
+  /** When it fell behind: seconds since the Unix epoch. */
+  readonly since: number | null;
+  /** Since when it takes nothing; null where it does. */
+  readonly stalled_since: number | null;
+  /** Events whose loss it has not been told yet. */
+  readonly dropped: number;
+  readonly following: readonly BehindInfo[];
+}
+
 export interface PresenceCount {
   /** All sessions. */
   readonly count: number;
@@ -206,6 +243,44 @@ export interface SessionInfo {
   readonly peer: string | null;
   /** The name its software gave. */
   readonly agent: string | null;
+  readonly lag?: LagInfo;
+}
+
+export interface StreamEvent {
+  readonly position: string;
+  /** The WAMP publication id. */
+  readonly publication: number;
+  /** Seconds since the Unix epoch. */
+  readonly time: number;
+  /** The payload; of a deleted key only its fields. */
+  readonly data: unknown;
+  /** A key has no value any more. */
+  readonly deleted?: boolean;
+}
+
+export interface StreamPage {
+  readonly events: readonly StreamEvent[];
+  /** Where to read on. */
+  readonly position: string;
+  /** `after` was given, and these are the events behind it, without a gap. */
+  readonly recovered: boolean;
+  /** Why not: the stream has begun anew, or keeps no longer what came behind `after`. The events are the oldest there are. */
+  readonly reason?: "epoch" | "trimmed";
+  /** There is nothing more now. */
+  readonly end: boolean;
+}
+
+export interface StreamQuery {
+  /** A concrete topic. At most one of `after`, `last` and `since` is given. */
+  readonly topic: string;
+  /** A position, or the publication id of an event: what came behind it. */
+  readonly after?: string | number;
+  /** So many of the newest events. */
+  readonly last?: number;
+  /** Events of this time and later: seconds since the Unix epoch. */
+  readonly since?: number;
+  /** Events at most; 500 where it is left out. */
+  readonly limit?: number;
 }
 
 export interface TopicInfo {
@@ -218,6 +293,18 @@ export interface TopicInfo {
   readonly publish?: readonly string[];
   /** Roles. */
   readonly subscribe?: readonly string[];
+  readonly kept?: KeptInfo;
+}
+
+/** Somebody who reads a topic, in however many sessions. What is there beside these two is said by the topic's contract. */
+export interface TopicMember {
+  readonly authid: string;
+  /** When it began to read: seconds since the Unix epoch. */
+  readonly since: number;
+  readonly role?: string;
+  readonly door?: Door;
+  /** The name its software gave. */
+  readonly agent?: string | null;
 }
 
 export interface WatchChange {
@@ -308,6 +395,8 @@ export interface Procedures {
   readonly "hopsack.services.list": { input: null; output: readonly ServiceInfo[]; errors: never };
   /** The sessions of the realm. */
   readonly "hopsack.sessions.list": { input: null; output: readonly SessionInfo[]; errors: never };
+  /** Events of a stream, read back. Whoever may subscribe to the topic may read it. */
+  readonly "hopsack.stream.read": { input: StreamQuery; output: StreamPage; errors: never };
   /** The declared topics, and how many sessions subscribe to each. */
   readonly "hopsack.topics.list": { input: null; output: readonly TopicInfo[]; errors: never };
   /** What a host is made of. */

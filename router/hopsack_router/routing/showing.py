@@ -1,0 +1,83 @@
+"""The newest values of topics that are no streams, on their way to a reader that has just come; then it goes live.
+
+    room            -> Deliver: the next part of the snapshot; then of what changed meanwhile; then GoLive
+    changed(event)  a value has changed, or is a new one: it takes the place of its older value, or comes behind all
+    take_over       another subscription of the link begins to read the same
+    lost            the reader is gone, or has unsubscribed
+
+What :class:`~hopsack_router.routing.following.Following` is for a stream, for what has no positions: live events are
+held back by their keys until the snapshot is out, so no older value ever comes behind a newer one, and a snapshot has
+as many events as were announced. A core without I/O. Bound: the events are the journal's own objects, one for a key.
+
+Who calls: the link, as it does a ``Following`` (``followers.py``).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+
+from hopsack_router.routing.following import Deliver, Effect, GoLive, State, part_of
+from hopsack_router.streams.events import Stored
+
+Slot = tuple[str, str | None]
+
+
+class Showing:
+    """One snapshot for one reader.
+
+    :param newest: the values, of one topic or of several, in order.
+    """
+
+    holds = False
+    """It has no pages."""
+
+    def __init__(self, newest: Iterable[Stored]) -> None:
+        self.state = State.WAITING_FOR_ROOM
+        self._snapshot = OrderedDict(((event.topic, event.latest), event) for event in newest)
+        self._changed: OrderedDict[Slot, Stored] = OrderedDict()
+        self._earlier: deque[Stored] = deque()  # of a snapshot whose place this one took
+
+    @property
+    def shows_newest(self) -> bool:
+        """Whether the snapshot is what comes next."""
+        return bool(self._earlier or self._snapshot) and self.state is State.WAITING_FOR_ROOM
+
+    def changed(self, event: Stored) -> None:
+        """A live event; it is this machine's, not for the live path."""
+        slot = (event.topic, event.latest)
+        (self._snapshot if slot in self._snapshot else self._changed)[slot] = event
+
+    def room(self) -> list[Effect]:
+        """The transport takes a page."""
+        if self.state is not State.WAITING_FOR_ROOM:
+            return []
+        effects: list[Effect] = []
+        held = self._snapshot or self._changed
+        if self._earlier:
+            effects.append(Deliver(part_of(self._earlier), newest=True))
+        elif held:
+            part = part_of(deque(held.values()))
+            for _ in part:
+                held.popitem(last=False)
+            effects.append(Deliver(part, newest=held is self._snapshot))
+        if not self._earlier and not self._snapshot and not self._changed:
+            self.state = State.LIVE
+            effects.append(GoLive())
+        return effects
+
+    def take_over(self, other: Showing) -> None:
+        """Show for two subscriptions of one link, in the place of who showed for the other: each gets its number."""
+        self._earlier.extend((*other._earlier, *other._snapshot.values()))
+        for slot, event in other._changed.items():
+            if slot not in self._snapshot:
+                self._changed[slot] = event
+
+    def full(self) -> list[Effect]:
+        return []
+
+    def lost(self) -> None:
+        self.state = State.ENDED
+        self._earlier.clear()
+        self._snapshot.clear()
+        self._changed.clear()

@@ -1,0 +1,135 @@
+"""Who reads a topic whose contract tells it: as newest values, on every door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hopsack.contracts import ContractsInvalid, Source, build
+from hopsack_router.embed import EmbeddedNode
+from hopsack_router.routing.attendance import GRACE
+
+from .conftest import Realm
+from .kept import World
+
+ROOM, MEMBERS = "lab.room.hall", "lab.room.hall.members"
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def told(page: Any) -> list[Any]:
+    page.world.settle()
+    events = [one for one in page.take() if isinstance(one, tuple) and one[0] == MEMBERS]
+    return [(data["authid"], *rest) for _, data, _, *rest in events]
+
+
+def test_who_comes_late_gets_everybody_then_who_comes_and_goes(world: World) -> None:
+    ann, bob = world.reader(authid="ann"), world.reader(authid="bob")
+    ann.subscribe(ROOM)
+    watcher = world.reader(authid="watcher")
+    watcher.subscribe(MEMBERS)
+    world.settle()
+
+    answer, member = watcher.take()
+    bob.subscribe(ROOM)
+    came = told(watcher)
+    ann.lost()
+    away = told(watcher)
+    world.clock.advance(GRACE)
+
+    assert answer["granted"]["snapshot"] == 1
+    assert member == (MEMBERS, {"authid": "ann", "since": 0.0, "role": "guest"}, None)
+    assert (came, away, told(watcher)) == ([("bob",)], [], [("ann", "deleted")])
+
+
+def test_several_tabs_are_one_member_and_a_short_drop_does_not_show(world: World) -> None:
+    watcher = world.reader(authid="watcher")
+    watcher.subscribe(MEMBERS)
+    watcher.take()
+
+    first, second = world.reader(authid="ann"), world.reader(authid="ann")
+    for tab in (first, second):
+        tab.subscribe(ROOM)
+    came = told(watcher)
+    first.lost()
+    second.lost()
+    world.clock.advance(GRACE - 1)
+    world.reader(authid="ann").subscribe(ROOM)
+    world.clock.advance(GRACE)
+
+    assert came == [("ann",)]
+    assert told(watcher) == []
+
+
+def test_who_unsubscribes_is_gone_and_a_pattern_makes_no_member(world: World) -> None:
+    watcher, page = world.reader(authid="watcher"), world.reader(authid="ann")
+    watcher.subscribe(MEMBERS)
+    watcher.subscribe("lab.room.", "prefix")
+    page.subscribe(ROOM)
+    (answer,) = page.take()
+    came = told(watcher)
+
+    page.unsubscribe(answer["subscription"])
+    world.clock.advance(GRACE)
+
+    assert came == [("ann",)]
+    assert told(watcher) == [("ann", "deleted")]
+
+
+def test_members_of_an_earlier_run_are_forgotten(world: World) -> None:
+    world.reader(authid="ann").subscribe(ROOM)
+    world.settle()
+    assert len(world.journal.newest(MEMBERS)) == 1
+
+    again = Realm(world.clock, EmbeddedNode(world.catalogue, world.clock, world.journal))
+
+    assert world.journal.newest(MEMBERS) == ()
+    assert again.node.router is not world.node.router
+
+
+def test_nobody_but_the_node_says_who_is_there(world: World) -> None:
+    page = world.reader()
+
+    page.publish(MEMBERS, {"authid": "eve", "since": 0.0}, acknowledge=True)
+
+    assert page.take() == [{"error": "hopsack.denied"}]
+
+
+@pytest.mark.parametrize("wrong", ["yes", "[sex]", "[role, role]", "{}"])
+def test_what_cannot_be_told_is_a_problem_of_the_contract(wrong: str) -> None:
+    text = f"""
+topics:
+  lab.room:
+    summary: A room.
+    payload: {{type: string}}
+    presence: {wrong}
+    publish: []
+    subscribe: [guest]
+"""
+
+    with pytest.raises(ContractsInvalid, match="`presence` must be"):
+        build([Source("lab.yaml", "lab.yaml", text)])
+
+
+def test_a_family_in_a_folder_tells_its_members_too() -> None:
+    text = """
+topics:
+  acme.shop.room:
+    summary: A room.
+    payload: {type: string}
+    presence: true
+    publish: []
+    subscribe: [guest]
+"""
+
+    contract = build([Source("acme/shop.yaml", "acme/shop.yaml", text)]).topics["acme.shop.room.members"]
+
+    assert (contract.latest, contract.members_of, contract.subscribe) == (
+        ("authid",),
+        "acme.shop.room",
+        frozenset({"guest"}),
+    )
