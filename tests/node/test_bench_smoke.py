@@ -57,7 +57,8 @@ def test_events_calls_and_joins_are_counted_to_the_last(tmp_path: Path) -> None:
 
 def assert_kept(folder: Path, outcomes: list[dict[str, Any]]) -> None:
     kept = json.loads((folder / "smoke.json").read_text())
-    assert kept["scenarios"] == outcomes
+    assert len(kept["scenarios"]) == len(outcomes)
+    assert all(one.items() >= printed.items() for one, printed in zip(kept["scenarios"], outcomes, strict=True))
     assert kept["machine"]["cores"] >= 1
     for outcome in outcomes:
         assert (folder / f"smoke-{outcome['scenario']}.svg").read_text().startswith("<svg")

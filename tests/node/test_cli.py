@@ -148,10 +148,12 @@ def test_what_is_published_is_printed(node: Node) -> None:
     assert run(node, "pub", "chat.room.one", '{"by": "a", "text": "1"}') == (0, "", "")
     assert run(node, "pub", "chat.room.one", feed='{"by": "a", "text": "2"}\n\n{"by": "a", "text": "3"}\n')[0] == 0
 
-    found = listener.until(lambda event: event["data"]["text"] == "3")
-    assert [event for event in found if event["data"] != HELLO] == [
-        {"topic": "chat.room.one", "data": {"by": "a", "text": text}} for text in "123"
-    ]
+    heard = listener.until(lambda event: event["data"]["text"] == "3")
+    found = [event for event in heard if event["data"] != HELLO]
+    epochs, offsets = zip(*(event.pop("position").split(":") for event in found), strict=True)
+    assert found == [{"topic": "chat.room.one", "data": {"by": "a", "text": text}} for text in "123"]
+    assert len(set(epochs)) == 1
+    assert [int(offset) - int(offsets[0]) for offset in offsets] == [0, 1, 2]
 
 
 def test_a_pattern_is_read_like_a_topic(node: Node) -> None:
