@@ -53,7 +53,8 @@ class Reader(ApplicationSession):  # type: ignore[misc]
 
     async def catch_up(self) -> set[int]:
         """:returns: the publications that it has read."""
-        after, read = ASKED["after"], set()
+        after = ASKED["after"]
+        read: set[int] = set()
         if after is None:
             page = await self.call("hopsack.stream.read", {"topic": ASKED["topic"], "last": 1})
             say({"granted": ASKED["topic"], "position": page["position"]})
