@@ -135,9 +135,13 @@ class Keeping:
         return self.journal.where(topic, after)
 
     def newest(self, topic: str) -> Sequence[Stored]:
-        """The snapshot. Not of what is committed and will be announced later in this turn: it would come twice."""
+        """The snapshot. Not of what is committed and will be announced later in this turn: it would come twice.
+
+        Values outlive a journal that was lost: they are of an older epoch then.
+        """
         head = self.head(topic)
-        return [event for event in self.journal.newest(topic) if event.offset <= head.offset]
+        newest = self.journal.newest(topic)
+        return [event for event in newest if event.epoch != head.epoch or event.offset <= head.offset]
 
     def before_newest(self, topic: str) -> str | None:
         """The position behind which the newest event stands alone, of a stream that keeps no newest values."""

@@ -152,9 +152,14 @@ class Link:
         return True
 
     def read(self, event: Stored, channel: Channel, newest: bool) -> tuple[bytes, Delivery]:
-        """The frame of an event that was read from the journal, made once for all who read it there."""
+        """The frame of an event that was read from the journal, made once for all who read it there.
+
+        Where a frame names its subscription it is not kept: numbers of subscriptions come and go without a bound.
+        """
         delivery = recalled(event, channel, newest)
-        key = (self.format, channel, newest)
+        if self.format.per_subscription:
+            return frame_of(self.format, delivery), delivery
+        key = (self.format, newest)
         frame = event.frames.get(key)
         if frame is None:
             frame = event.frames[key] = frame_of(self.format, delivery)

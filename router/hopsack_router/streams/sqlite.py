@@ -180,11 +180,10 @@ class SqliteStore:
                     if db.in_transaction:
                         db.execute("ROLLBACK")
                 raise
-            self._files.set_mark(batch.number)
+            with suppress(OSError):  # it is committed, whatever becomes of its mark: to refuse it now would be a lie
+                self._files.set_mark(batch.number)
         except sqlite3.Error as error:
             raise self._meaning(error) from error
-        except OSError as error:
-            raise StoreFailed(str(error.strerror)) from error
 
     def _set_synchronous(self, db: sqlite3.Connection, mode: str) -> None:
         if mode != self._synchronous:

@@ -17,7 +17,7 @@ from hopsack_router.routing.backlog import Why
 from hopsack_router.routing.links import CLIENT_ROLES
 from hopsack_router.streams import Bounds, Journal, retention
 from hopsack_router.streams.memory import MemoryStore
-from hopsack_router.streams.store import Batch, StoreFailed
+from hopsack_router.streams.store import Batch, StoreFailed, StoreTorn
 from tests.unit.streams.stage import Held, random
 
 from .conftest import Realm
@@ -82,8 +82,12 @@ class Store(MemoryStore):
 
     is_local = False
     is_full = False
+    is_torn = False
 
     def commit(self, batch: Batch) -> None:
+        if self.is_torn:
+            self.is_torn = False
+            raise StoreTorn("a page is broken")
         if self.is_full:
             raise StoreFailed("the disk is full")
         super().commit(batch)

@@ -612,3 +612,37 @@ def test_who_has_left_is_not_waited_for(world: World) -> None:
 
     assert page.take() == []
     assert page.link.lagging is None
+
+
+def test_frames_are_kept_for_many_readers_and_not_for_each_subscription(world: World) -> None:
+    service = world.reader(role="service")
+    publish(world, service, "lab.state", {"id": "a", "value": 1})
+    (kept,) = world.journal.newest("lab.state")
+    reader = world.realm.join()
+
+    for number in range(1, 40, 2):  # its number is another one each time
+        subscribed, event, *_ = reader.send(32, number, {"get_retained": True}, "lab.state")
+        assert event[1] == subscribed[2]
+        reader.send(34, number + 1, subscribed[2])
+    for _ in range(3):
+        page = world.reader()
+        page.subscribe("lab.state")
+        assert len(page.take()) == 2
+
+    assert len(kept.frames) == 1
+
+
+def test_newest_values_outlive_a_journal_that_was_lost(world: World) -> None:
+    service, page = world.reader(role="service"), world.reader()
+    publish(world, service, "lab.order", {"id": "a", "value": 1}, {"id": "b", "value": 1})
+    before = world.journal.head("lab.order")
+
+    world.store.is_torn = True
+    publish(world, service, "lab.order", {"id": "a", "value": 2})
+    world.settle()
+    page.subscribe("lab.order")
+    answer, *events = page.take()
+
+    assert world.journal.head("lab.order").epoch != before.epoch
+    assert granted([answer])["snapshot"] == 2
+    assert [event[1] for event in events] == [{"id": "a", "value": 1}, {"id": "b", "value": 1}]

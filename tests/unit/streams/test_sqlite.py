@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from twisted.logger import capturedLogs, formatEvent
 
 from hopsack import errors
 from hopsack_router.streams.events import Gone, Page, Recoverable, Retention
+from hopsack_router.streams.files import Files
 from hopsack_router.streams.journal import Journal
 from hopsack_router.streams.position import Position
 from hopsack_router.streams.store import StoreRefused
@@ -403,6 +405,23 @@ def _until_kept(journal: Journal, time: Clock, kept: list[str]) -> Position | No
         except errors.StoreFailed:
             time.advance(1)
     raise AssertionError("it does not recover")
+
+
+def test_what_is_committed_is_not_refused_for_the_sake_of_its_mark(
+    folder: Path, time: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(files: Files, number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    journal = begun(folder, time)
+    monkeypatch.setattr(Files, "set_mark", fail)
+
+    stored = now(journal.append("a.b", draft("one")))
+
+    kept = read_all(journal, "a.b")
+    assert stored.position == journal.head("a.b")
+    assert not isinstance(kept, Gone)
+    assert texts(kept) == ["one"]
 
 
 def test_a_page_of_many_events_is_one_page(folder: Path, time: Clock) -> None:
