@@ -7,10 +7,7 @@ event), and nats-py the other.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,29 +50,6 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-@contextmanager
-def _program(store: str, where: str, core: int) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-P", str(PROGRAM), store, where]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=machine.on_core(core)
-    )
-    try:
-        yield process
-    finally:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-class _Ready(msgspec.Struct, frozen=True):
-    ready: bool
-
-
 def measure(stage: Stage, name: str, number: int, seconds: float) -> Iterator[Sample]:
     """One turn: a new journal is written, then read.
 
@@ -94,8 +68,8 @@ def measure(stage: Stage, name: str, number: int, seconds: float) -> Iterator[Sa
 def _turn(
     name: str, number: int, seconds: float, program: tuple[str, str, int], server: int | None
 ) -> Iterator[Sample]:
-    with _program(*program) as process:
-        rpc.ask(process, "", _Ready)
+    store, where, core = program
+    with rpc.spawned(core, PROGRAM, store, where, patience=10) as process:
         for load, words in ((WRITTEN, f"publish {PUBLISHERS} {seconds}"), (READ, f"read {seconds}")):
             before = machine.cpu_seconds(server) if server else 0.0
             done = rpc.ask(process, words, Done)

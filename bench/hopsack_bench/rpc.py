@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
@@ -74,7 +75,18 @@ PAIRS: Mapping[str, Pair] = {
 @contextmanager
 def program(role: Role, pair: Pair, place: Place, core: int) -> Iterator[subprocess.Popen[str]]:
     """One end, connected and ready, for as long as it is entered."""
-    command = [sys.executable, "-P", str(PROGRAM), role, pair.client, pair.url(place), pair.token(place)]
+    with spawned(core, PROGRAM, role, pair.client, pair.url(place), pair.token(place)) as process:
+        yield process
+
+
+@contextmanager
+def spawned(core: int, program: Path, *arguments: str, patience: float = 5) -> Iterator[subprocess.Popen[str]]:
+    """A program of the load's that has said that it is ready, for as long as it is entered.
+
+    :param patience: seconds that it has to end when its input ends.
+    :raises Broken: it ended, or said why it cannot begin.
+    """
+    command = [sys.executable, "-P", str(program), *arguments]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=machine.on_core(core)
     )
@@ -86,7 +98,7 @@ def program(role: Role, pair: Pair, place: Place, core: int) -> Iterator[subproc
         assert process.stdout is not None
         process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+            process.wait(patience)
         process.kill()
         process.wait()
         process.stdout.close()

@@ -148,7 +148,7 @@ class Broker(Subscriptions):
         sent: Sent | None = {} if len(matching) > 1 else None
         audiences: list[Audience] = []
         for subscription in matching:
-            delivery = _kept_delivery(subscription, carried, event, position)
+            delivery = drafts.delivery_of(event, subscription.id, subscription.match, carried, position)
             audiences.append(_readers_of(subscription))
             self._deliver(delivery, audiences[-1], session if skip else None, sent)
         self._written += event.size
@@ -255,22 +255,6 @@ def _readers_of(subscription: Any) -> Audience:
 def _outlet_of(session: NodeSession | None) -> Outlet | None:
     """Where a session's events wait; a component of the node takes them itself."""
     return getattr(session and session._transport, "outlet", None)
-
-
-def _kept_delivery(subscription: Any, carried: Carried, event: Stored, position: str | None) -> Delivery:
-    return Delivery(
-        topic=event.topic,
-        subscription=subscription.id,
-        match=subscription.match,
-        publication=event.publication,
-        carried=carried,
-        publisher=event.session,
-        publisher_authid=event.authid,
-        publisher_authrole=event.role,
-        position=position,
-        deleted=event.deleted,
-        stored=event,
-    )
 
 
 def _delivery(

@@ -83,18 +83,25 @@ def recalled(event: Stored, channel: Channel, newest: bool = False) -> Delivery:
 
     :param newest: it is shown to a late subscriber as the newest of its key.
     """
-    position = event.position
+    position = None if event.position is None else str(event.position)
+    return delivery_of(event, channel.subscription, channel.match, carried_in(event.data), position, newest)
+
+
+def delivery_of(
+    event: Stored, subscription: int, match: str, carried: Carried, position: str | None, newest: bool = False
+) -> Delivery:
+    """The same, where payload and position are at hand as events carry them."""
     return Delivery(
         topic=event.topic,
-        subscription=channel.subscription,
-        match=channel.match,
+        subscription=subscription,
+        match=match,
         publication=event.publication,
-        carried=carried_in(event.data),
+        carried=carried,
         publisher=event.session,
         publisher_authid=event.authid,
         publisher_authrole=event.role,
         retained=newest,
-        position=None if position is None else str(position),
+        position=position,
         deleted=event.deleted,
         stored=event,
     )

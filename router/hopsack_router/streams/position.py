@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+
+from hopsack.position import Position
+
+__all__ = ["EPOCH_LENGTH", "Position", "Randomness", "new_epoch", "parse"]
 
 _TEXT = re.compile(r"([a-z2-7]{1,32}):(0|[1-9][0-9]{0,15})\Z")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -18,18 +21,8 @@ Randomness = Callable[[int], bytes]
 """Gives that many random bytes; :func:`os.urandom` is one."""
 
 
-class Position(NamedTuple):
-    """:ivar epoch: base32 letters. :ivar offset: 0 or above."""
-
-    epoch: str
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.epoch}:{self.offset}"
-
-
 def parse(text: str) -> Position | None:
-    """Read what :class:`Position` writes; ``None`` if it is not that."""
+    """A position that this node may have written; ``None`` for anything else. Clients take any epoch as it comes."""
     found = _TEXT.match(text)
     return Position(found[1], int(found[2])) if found else None
 
