@@ -65,6 +65,13 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Plain text, never markup."""
 
 
+class ConsoleNotice(msgspec.Struct, frozen=True, kw_only=True):
+    text: str
+    """Plain text, never markup."""
+    by: str
+    """The name the writer gives; not a proof."""
+
+
 class DemoClock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: float
     """Seconds since the Unix epoch."""
@@ -415,9 +422,13 @@ class WatchUnknownRoot(DeclaredError):
 ALERTS_CLEARED: Topic[Alert] = Topic("alerts.cleared", Alert)
 """A value that had raised an alert fell below the level that clears it."""
 ALERTS_RAISED: Topic[Alert] = Topic("alerts.raised", Alert, latest=("id",))
-"""A value stayed above its threshold, or somebody acknowledged that it does."""
+"""The alerts that stand."""
 CHAT_ROOM_ROOM: Topic[ChatMessage] = Topic("chat.room.{room}", ChatMessage)
 """Somebody said something in a room."""
+CONSOLE_NOTICE: Topic[ConsoleNotice] = Topic("console.notice", ConsoleNotice, latest=())
+"""A line for everybody who has the console open."""
+CONSOLE_NOTICE_MEMBERS: Topic[TopicMember] = Topic("console.notice.members", TopicMember, latest=("authid",))
+"""Who reads console.notice."""
 DEMO_CLOCK: Topic[DemoClock] = Topic("demo.clock", DemoClock, latest=())
 """The time, as often as a program likes to tell it."""
 DEMO_LISTING: Topic[tuple[str, ...]] = Topic("demo.listing", tuple[str, ...], latest=())
@@ -505,7 +516,10 @@ __all__ = [
     "Answer",
     "BehindInfo",
     "CHAT_ROOM_ROOM",
+    "CONSOLE_NOTICE",
+    "CONSOLE_NOTICE_MEMBERS",
     "ChatMessage",
+    "ConsoleNotice",
     "DEMO_ADD",
     "DEMO_CLOCK",
     "DEMO_ECHO",

@@ -1,6 +1,9 @@
 """Thresholds on hosts' load: raises and clears alerts, and asks the person on duty.
 
 host.metrics -> on_sample -> Board -> effects -> alerts.raised, alerts.cleared, operator.{name}.ask
+
+``alerts.raised`` keeps one value for each alert that stands. What it holds is read at every join, and it is brought to
+agree with the board then, and after every sample that a publication has failed at.
 """
 
 from __future__ import annotations
@@ -10,9 +13,10 @@ import os
 from collections.abc import Iterable
 
 from alerts import ledger
+from alerts.agreement import Put, Remove, differences
 from alerts.board import CHOICES, Answered, Ask, Board, Clear, Describe, Described, Effect, Raise, Sampled
 from alerts.settings import AlertsSettings
-from hopsack import Service, Topic, procedure, subscribe
+from hopsack import Service, procedure, subscribe
 from hopsack.errors import Deadline, DeclaredError, HopsackError
 from hopsack.settings import Settings
 from hopsack_contracts import (
@@ -39,6 +43,14 @@ class Alerts(Service):
         self.board = Board(self.load(), asks=bool(self.settings.operator))
         self.questions: dict[str, asyncio.Task[None]] = {}  # one for each standing alert at most, by its id
         self.operator = asyncio.Lock()  # a person answers one question at a time
+        self.told: dict[str, Alert] | None = None  # what alerts.raised holds; None until that has been read
+        self.agreeing = asyncio.Lock()
+
+    async def joined(self) -> None:
+        """The node may have lost what it kept, and alerts may have ended while it was away."""
+        async with self.agreeing, await self.connection.map(ALERTS_RAISED) as held:
+            self.told = dict(held)
+        await self.agree()
 
     async def stop(self) -> None:
         for question in self.questions.values():
@@ -62,28 +74,51 @@ class Alerts(Service):
             "disk": sample.disk.used_percent,
         }
         await self.do(self.board.receive(Sampled(sample.host, sample.at, values)))
+        await self.agree()
 
     async def do(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Raise(alert):
+                case Raise():
                     self.save()
-                    await self.announce(ALERTS_RAISED, alert)
+                    await self.agree()
                 case Clear(alert):
                     self.save()
                     self.withdraw(alert)
-                    await self.announce(ALERTS_CLEARED, alert)
+                    await self.agree()
+                    await self.announce_end(alert)
                 case Describe(host):
                     await self.do(self.board.receive(await self.describe(host)))
                 case Ask(alert):
                     self.questions[alert.id] = asyncio.create_task(self.ask(alert))
 
-    async def announce(self, topic: Topic[Alert], alert: Alert) -> None:
-        """What cannot be published still stands in ``alerts.list``."""
+    async def agree(self) -> None:
+        """Bring ``alerts.raised`` to what the board says. What fails is tried again at the next sample, or join."""
+        async with self.agreeing:
+            if self.told is None:
+                return
+            for change in differences(self.told, self.board.listing().active):
+                try:
+                    await self.tell(change, self.told)
+                except HopsackError as error:
+                    self.log.warning("not published", topic=ALERTS_RAISED.uri, change=change, error=str(error))
+                    return
+
+    async def tell(self, change: Put | Remove, told: dict[str, Alert]) -> None:
+        match change:
+            case Put(alert):
+                await self.publish(ALERTS_RAISED, alert)
+                told[alert.id] = alert
+            case Remove(id):
+                await self.delete(ALERTS_RAISED, {"id": id})
+                del told[id]
+
+    async def announce_end(self, alert: Alert) -> None:
+        """An end that cannot be published is not in the stream of ends; that it no longer stands, is told anyway."""
         try:
-            await self.publish(topic, alert)
+            await self.publish(ALERTS_CLEARED, alert)
         except HopsackError as error:
-            self.log.warning("not published", topic=topic.uri, alert=alert.id, error=str(error))
+            self.log.warning("not published", topic=ALERTS_CLEARED.uri, alert=alert.id, error=str(error))
 
     async def describe(self, host: str) -> Described:
         try:

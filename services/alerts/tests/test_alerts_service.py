@@ -10,9 +10,11 @@ import pytest
 from alerts.board import ACKNOWLEDGE, REMIND, REMIND_AFTER, RETRY_AFTER
 from alerts.service import Alerts
 from hopsack import DeclaredError, Denied
+from hopsack.errors import RemoteError
 from hopsack.testing import Fabric
 from hopsack_contracts import (
     ALERTS_LIST,
+    ALERTS_RAISED,
     ALERTS_SET,
     HOST_DESCRIBE,
     HOST_METRICS,
@@ -69,6 +71,16 @@ class Stage:
             return await answer(question)
 
         self.fabric.run(self.page.register(OPERATOR_NAME_ASK, ask, name="duty"))
+
+    @property
+    def shown(self) -> dict[str, Alert]:
+        """What a page that comes now is given."""
+
+        async def read() -> dict[str, Alert]:
+            async with await self.page.map(ALERTS_RAISED) as held:
+                return dict(held)
+
+        return self.fabric.run(read())
 
     @property
     def active(self) -> list[Alert]:
@@ -256,3 +268,50 @@ def test_a_lost_connection_loses_no_alert(stage: Stage) -> None:
     stage.cpu(40, 10)
 
     assert data(stage.cleared, "id") == ["cpu/1.000/web"]
+
+
+def test_the_topic_holds_the_alerts_that_stand(stage: Stage) -> None:
+    stage.cpu(1, 99)
+    assert list(stage.shown.values()) == stage.active != []
+
+    stage.cpu(2, 10)
+
+    assert stage.shown == {}
+
+
+def test_what_ended_while_the_service_was_away_is_deleted(stage: Stage) -> None:
+    stage.cpu(1, 99)
+    stage.fabric.stop(stage.alerts)
+    stage.alerts.settings.state.unlink()
+    assert list(stage.shown) == ["cpu/1.000/web"]
+
+    stage.fabric.start(Alerts())
+
+    assert stage.shown == {}
+
+
+def test_what_the_node_has_lost_is_told_again(stage: Stage) -> None:
+    stage.cpu(1, 99)
+    stage.fabric.run(stage.host.delete(ALERTS_RAISED, {"id": "cpu/1.000/web"}))
+    assert stage.shown == {}
+
+    stage.fabric.cut(stage.alerts)
+    stage.fabric.advance(30)
+
+    assert list(stage.shown.values()) == stage.active != []
+
+
+def test_what_could_not_be_published_is_published_at_the_next_sample(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: Any, **__: Any) -> None:
+        raise RemoteError("the journal is full", code="hopsack.overloaded")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.alerts, "publish", full)
+        stage.cpu(1, 99)
+    assert stage.shown == {}
+
+    stage.cpu(2, 99)
+
+    assert list(stage.shown) == ["cpu/1.000/web"]

@@ -56,6 +56,13 @@ export interface ChatMessage {
   readonly text: string;
 }
 
+export interface ConsoleNotice {
+  /** Plain text, never markup. */
+  readonly text: string;
+  /** The name the writer gives; not a proof. */
+  readonly by: string;
+}
+
 export interface DemoClock {
   /** Seconds since the Unix epoch. */
   readonly at: number;
@@ -353,10 +360,14 @@ export type WatchRoot = string;
 export interface Topics {
   /** A value that had raised an alert fell below the level that clears it. */
   readonly "alerts.cleared": Alert;
-  /** A value stayed above its threshold, or somebody acknowledged that it does. */
+  /** The alerts that stand. */
   readonly "alerts.raised": Alert;
   /** Somebody said something in a room. */
   readonly [topic: `chat.room.${string}`]: ChatMessage;
+  /** A line for everybody who has the console open. */
+  readonly "console.notice": ConsoleNotice;
+  /** Who reads console.notice. */
+  readonly "console.notice.members": TopicMember;
   /** The time, as often as a program likes to tell it. */
   readonly "demo.clock": DemoClock;
   /** The names in a folder. */
@@ -430,6 +441,8 @@ export interface DeclaredErrors {
 /** Topic that keeps newest values → the fields that tell them apart: `connect({ latest: LATEST })`. */
 export const LATEST = {
   "alerts.raised": ["id"],
+  "console.notice": [],
+  "console.notice.members": ["authid"],
   "demo.clock": [],
   "demo.listing": [],
   "host.metrics": ["host"],
