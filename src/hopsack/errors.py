@@ -177,6 +177,14 @@ _ROWS = (
         "later",
         "The node's journal cannot be written or read, a full disk perhaps. An event refused so was not kept.",
     ),
+    ErrorKind(
+        "hopsack.too_many",
+        429,
+        1019,
+        None,
+        "never",
+        "The session has as many of these as one may have; let go of some first.",
+    ),
 )
 
 ERRORS: Mapping[str, ErrorKind] = {row.code: row for row in _ROWS}
@@ -317,6 +325,10 @@ class StoreFailed(RemoteError):
     CODE = "hopsack.store_failed"
 
 
+class TooMany(RemoteError):
+    CODE = "hopsack.too_many"
+
+
 class DeclaredError(RemoteError):
     """An error that a contract declares. Generated subclasses set ``CODE``; handlers raise them."""
 
@@ -339,6 +351,7 @@ _CLASSES: dict[str, type[RemoteError]] = {
         Internal,
         Overloaded,
         Unavailable,
+        TooMany,
     )
 }
 

@@ -33,6 +33,7 @@ export const ERRORS = {
   "hopsack.not_found": { jsonrpc: 1015, wamp: null, retry: "never", meaning: "There is nothing at this path." },
   "hopsack.declared": { jsonrpc: 1016, wamp: null, retry: "never", meaning: "The callee answered with an error that its contract declares; the code is the contract's." },
   "hopsack.store_failed": { jsonrpc: 1017, wamp: null, retry: "later", meaning: "The node's journal cannot be written or read, a full disk perhaps. An event refused so was not kept." },
+  "hopsack.too_many": { jsonrpc: 1019, wamp: null, retry: "never", meaning: "The session has as many of these as one may have; let go of some first." },
 } as const satisfies Readonly<Record<string, ErrorKind>>;
 
 export type ErrorCode = keyof typeof ERRORS;
