@@ -290,6 +290,18 @@ class StreamPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """There is nothing more now."""
 
 
+class StreamPattern(msgspec.Struct, frozen=True, kw_only=True):
+    topic: str
+    match: Literal["exact", "prefix", "wildcard"]
+
+
+class StreamPlaces(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    positions: Mapping[str, str]
+    """Topic to the position of the last event that was read of it."""
+    patterns: tuple[StreamPattern, ...] | None = None
+    """All streams that these cover and `positions` does not name are told, too."""
+
+
 class StreamQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     topic: str
     """A concrete topic. At most one of `after`, `last` and `since` is given."""
@@ -379,6 +391,10 @@ Door: TypeAlias = Literal["wamp-websocket", "wamp-rawsocket", "raw", "sse", "htt
 """The way in that a session took."""
 
 
+StreamHeads: TypeAlias = Mapping[str, str]
+"""Topic to the position of its newest event, where it is another one; usually nothing. 1000 topics at most."""
+
+
 WatchRoot: TypeAlias = str
 """The name a watched folder is configured under. It is a component of the topic."""
 
@@ -445,51 +461,61 @@ PRESENCE_LEFT: Topic[PresenceMember] = Topic("presence.left", PresenceMember)
 """A session left."""
 WATCH_ROOT_CHANGED: Topic[WatchChange] = Topic("watch.{root}.changed", WatchChange)
 """Something below a watched root changed. A folder that is deleted or moved takes its contents along."""
-ALERTS_LIST: Procedure[None, AlertList] = Procedure("alerts.list", None, AlertList)
+ALERTS_LIST: Procedure[None, AlertList] = Procedure("alerts.list", None, AlertList, idempotent=True)
 """The thresholds, and the alerts that stand."""
 ALERTS_SET: Procedure[AlertThreshold, AlertThreshold] = (
-    Procedure("alerts.set", AlertThreshold, AlertThreshold, (AlertsBadHysteresis,))
+    Procedure("alerts.set", AlertThreshold, AlertThreshold, (AlertsBadHysteresis,), idempotent=True)
 )
 """Set when a metric raises and clears an alert."""
-DEMO_ADD: Procedure[tuple[float, ...], float] = Procedure("demo.add", tuple[float, ...], float)
+DEMO_ADD: Procedure[tuple[float, ...], float] = Procedure("demo.add", tuple[float, ...], float, idempotent=True)
 """The sum of some numbers."""
-DEMO_ECHO: Procedure[str, str] = Procedure("demo.echo", str, str)
+DEMO_ECHO: Procedure[str, str] = Procedure("demo.echo", str, str, idempotent=True)
 """The same text again."""
-DEMO_GREET: Procedure[DemoName, str] = Procedure("demo.greet", DemoName, str, (DemoNoManners,))
+DEMO_GREET: Procedure[DemoName, str] = Procedure("demo.greet", DemoName, str, (DemoNoManners,), idempotent=True)
 """A greeting."""
 DEMO_PAGE_PAGE_GREET: Procedure[DemoName, str] = Procedure("demo.page.{page}.greet", DemoName, str, (DemoNoManners,))
 """A greeting, by one page of many."""
 HOPSACK_PROCEDURES_LIST: Procedure[None, tuple[ProcedureInfo, ...]] = (
-    Procedure("hopsack.procedures.list", None, tuple[ProcedureInfo, ...])
+    Procedure("hopsack.procedures.list", None, tuple[ProcedureInfo, ...], idempotent=True)
 )
 """The declared procedures, and how many sessions serve each."""
 HOPSACK_SERVICES_LIST: Procedure[None, tuple[ServiceInfo, ...]] = (
-    Procedure("hopsack.services.list", None, tuple[ServiceInfo, ...])
+    Procedure("hopsack.services.list", None, tuple[ServiceInfo, ...], idempotent=True)
 )
 """The services that serve procedures."""
 HOPSACK_SESSIONS_LIST: Procedure[None, tuple[SessionInfo, ...]] = (
-    Procedure("hopsack.sessions.list", None, tuple[SessionInfo, ...])
+    Procedure("hopsack.sessions.list", None, tuple[SessionInfo, ...], idempotent=True)
 )
 """The sessions of the realm."""
-HOPSACK_STREAM_READ: Procedure[StreamQuery, StreamPage] = Procedure("hopsack.stream.read", StreamQuery, StreamPage)
+HOPSACK_STREAM_BEHIND: Procedure[StreamPlaces, StreamHeads] = (
+    Procedure("hopsack.stream.behind", StreamPlaces, StreamHeads, idempotent=True)
+)
+"""Which streams stand elsewhere than the caller has read. Whoever may subscribe to the topics may ask."""
+HOPSACK_STREAM_READ: Procedure[StreamQuery, StreamPage] = (
+    Procedure("hopsack.stream.read", StreamQuery, StreamPage, idempotent=True)
+)
 """Events of a stream, read back. Whoever may subscribe to the topic may read it."""
 HOPSACK_TOPICS_LIST: Procedure[None, tuple[TopicInfo, ...]] = (
-    Procedure("hopsack.topics.list", None, tuple[TopicInfo, ...])
+    Procedure("hopsack.topics.list", None, tuple[TopicInfo, ...], idempotent=True)
 )
 """The declared topics, and how many sessions subscribe to each."""
 HOST_DESCRIBE: Procedure[HostName, HostDescription] = (
-    Procedure("host.describe", HostName, HostDescription, (HostUnknown,))
+    Procedure("host.describe", HostName, HostDescription, (HostUnknown,), idempotent=True)
 )
 """What a host is made of."""
 OPERATOR_NAME_ASK: Procedure[Question, Answer] = (
     Procedure("operator.{name}.ask", Question, Answer, (OperatorDeclined, OperatorBusy))
 )
 """Ask the person at this page."""
-PRESENCE_LIST: Procedure[None, PresenceList] = Procedure("presence.list", None, PresenceList)
+PRESENCE_LIST: Procedure[None, PresenceList] = Procedure("presence.list", None, PresenceList, idempotent=True)
 """Who is connected now."""
-WATCH_LIST: Procedure[WatchQuery, WatchListing] = Procedure("watch.list", WatchQuery, WatchListing, (WatchUnknownRoot,))
+WATCH_LIST: Procedure[WatchQuery, WatchListing] = (
+    Procedure("watch.list", WatchQuery, WatchListing, (WatchUnknownRoot,), idempotent=True)
+)
 """What is below a watched root now. Changes with a later time apply on top."""
-WATCH_ROOTS: Procedure[None, tuple[WatchRoot, ...]] = Procedure("watch.roots", None, tuple[WatchRoot, ...])
+WATCH_ROOTS: Procedure[None, tuple[WatchRoot, ...]] = (
+    Procedure("watch.roots", None, tuple[WatchRoot, ...], idempotent=True)
+)
 """The names of the watched roots."""
 
 ERRORS: Mapping[str, type[DeclaredError]] = {
@@ -535,6 +561,7 @@ __all__ = [
     "HOPSACK_PROCEDURES_LIST",
     "HOPSACK_SERVICES_LIST",
     "HOPSACK_SESSIONS_LIST",
+    "HOPSACK_STREAM_BEHIND",
     "HOPSACK_STREAM_READ",
     "HOPSACK_TOPICS_LIST",
     "HOST_DESCRIBE",
@@ -564,7 +591,10 @@ __all__ = [
     "ServiceInfo",
     "SessionInfo",
     "StreamEvent",
+    "StreamHeads",
     "StreamPage",
+    "StreamPattern",
+    "StreamPlaces",
     "StreamQuery",
     "TopicInfo",
     "TopicMember",

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 AUTHID = "node"
 
+OWN = ("hopsack.", "presence.", "wamp.")
+"""What programs may not declare, serve or publish."""
+
 
 class NodeComponent(ApplicationSession):  # type: ignore[misc]
     """Serves what the node knows about itself.
@@ -52,6 +55,7 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         registered = [self.register(function, uri) for uri, function in served.items()]
         past, options = ReadingBack(self._router), RegisterOptions(details_arg="details")
         registered.append(self.register(past.read, "hopsack.stream.read", options))
+        registered.append(self.register(past.behind, "hopsack.stream.behind", options))
         return DeferredList(registered, fireOnOneErrback=True)
 
     def tell(self, topic: str, payload: Any) -> None:
@@ -80,7 +84,10 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
             if contract.stream is not None or contract.keeps_latest:
                 facts["kept"] = _kept_facts(contract, kept[uri])
             listed.append(facts)
-        return listed
+        return listed + [
+            {"uri": uri, "summary": "", "subscribers": len(sessions)}
+            for uri, sessions in self._undeclared(map_, catalogue.topic, catalogue.topics_matching)
+        ]
 
     def _kept(self) -> dict[str, list[Extent]]:
         """Declared URI → how much there is of each of its topics."""
@@ -110,7 +117,22 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
             if contract.timeout is not None:
                 facts["timeout"] = contract.timeout
             listed.append(facts)
-        return listed
+        return listed + [
+            {"uri": uri, "summary": "", "callees": len(sessions)}
+            for uri, sessions in self._undeclared(map_, catalogue.procedure, catalogue.procedures_matching)
+        ]
+
+    def _undeclared(
+        self, observations: Any, exact: Callable[[str], Any], matching: Callable[[str, Any], list[Any]]
+    ) -> list[tuple[str, set[Any]]]:
+        """What programs read or serve below an open prefix, without a contract. A pattern stands as it was given."""
+        is_open = self._router.admission.catalogue.is_open
+        found: dict[str, set[Any]] = defaultdict(set)
+        for observation in observations._observation_id_to_observation.values():
+            is_own = observation.uri.startswith(OWN)
+            if is_open(observation.uri) and not is_own and not _declared(observation, exact, matching):
+                found[observation.uri].update(observation.observers)
+        return sorted((uri, sessions) for uri, sessions in found.items() if sessions)
 
     def sessions(self, *_: Any) -> list[dict[str, Any]]:
         return [_session_facts(one) for one in self._clients()]

@@ -7,10 +7,20 @@
 
 It is how stock WAMP clients resume, and how history is read for its own sake. Bounds: :data:`MAX_EVENTS` events and
 :data:`MAX_BYTES` bytes, about, to a page.
+
+``hopsack.stream.behind``: which streams stand elsewhere than the caller has read.
+
+    {positions}           of the topics that are named there
+    {…, patterns}         and of all that these cover and nobody has named
+
+So a reader whose last event was lost on the way learns of it, though none comes after it. A caller that still has events
+waiting for it here is not told: they are on their way. Nothing is read for an answer; it holds
+:data:`~hopsack_router.routing.asked.MAX_POSITIONS` topics at most.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -18,7 +28,9 @@ from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import CallDetails
 from twisted.internet.defer import inlineCallbacks
 
-from hopsack.errors import BadRequest, Denied, RemoteError, to_wamp
+from hopsack.errors import BadRequest, Denied, Overloaded, RemoteError, to_wamp
+from hopsack_router.routing.asked import MAX_POSITIONS
+from hopsack_router.routing.retained import matcher
 from hopsack_router.streams import Gone, Journal, Page, Position, Stored, parse
 
 if TYPE_CHECKING:
@@ -47,18 +59,61 @@ class ReadingBack:
             journal = self._checked(request, details)
             page, reason = yield self._page(journal, request)
         except RemoteError as error:
-            uri, args, kwargs = to_wamp(error)
-            raise ApplicationError(uri, *args, **kwargs) from error
+            raise _refused(error) from error
         return _told(page, reason, recovered="after" in request and reason is None)
+
+    def behind(self, request: Request, details: CallDetails) -> dict[str, str]:
+        """Serve one call.
+
+        :param request: as the contract of ``hopsack.stream.behind`` has it.
+        """
+        try:
+            return self._behind(request, self._caller(details))
+        except RemoteError as error:
+            raise _refused(error) from error
+
+    def _behind(self, request: Request, caller: Any) -> dict[str, str]:
+        positions, patterns, keeping = request["positions"], request.get("patterns", []), self._router.keeping
+        for topic in positions:
+            self._admit(caller, topic, "exact")
+        for one in patterns:
+            self._admit(caller, one["topic"], one["match"])
+        if keeping is None:
+            return {}
+        if _is_behind_by_itself(caller):
+            raise Overloaded("events still wait to be sent to this session", advice="read them, and ask again later")
+        told = {topic: str(keeping.head(topic)) for topic in positions if keeping.is_stream(topic)}
+        told = {topic: head for topic, head in told.items() if head != positions[topic]}
+        for topic in self._covered(patterns):
+            if len(told) >= MAX_POSITIONS:
+                break
+            if topic not in positions and keeping.is_stream(topic):
+                told[topic] = str(keeping.head(topic))
+        return told
+
+    def _covered(self, patterns: list[dict[str, Any]]) -> Iterator[str]:
+        """What patterns cover, the last to change first. An exact one may have no events yet."""
+        assert self._router.keeping is not None
+        yield from (one["topic"] for one in patterns if one["match"] == "exact")
+        wide = [matcher(one["topic"], one["match"]) for one in patterns if one["match"] != "exact"]
+        if wide:
+            topics = reversed(self._router.keeping.topics())
+            yield from (topic for topic in topics if any(covers(topic) for covers in wide))
+
+    def _caller(self, details: CallDetails) -> Any:
+        caller = self._router._session_id_to_session.get(details.caller)
+        if caller is None:
+            raise Denied("the caller has left")
+        return caller
+
+    def _admit(self, caller: Any, topic: str, match: Any) -> None:
+        refusal = self._router.admission.subscribe(caller, topic, match) if self._router.admits else None
+        if refusal is not None:
+            raise refusal
 
     def _checked(self, request: Request, details: CallDetails) -> Journal:
         topic, keeping = request["topic"], self._router.keeping
-        caller = self._router._session_id_to_session.get(details.caller)
-        if caller is None:
-            raise Denied("the caller has left", where=topic)
-        refusal = self._router.admission.subscribe(caller, topic, "exact") if self._router.admits else None
-        if refusal is not None:
-            raise refusal
+        self._admit(self._caller(details), topic, "exact")
         if keeping is None or not keeping.is_stream(topic):
             raise BadRequest("this topic is not a stream: nothing of it can be read back", where=topic)
         given = sorted({"after", "last", "since"} & request.keys())
@@ -92,6 +147,17 @@ class ReadingBack:
         if position is None:
             raise BadRequest(f"{after[:60]!r} is no position", where=topic, path="/after", advice="such as abcdefgh:41")
         return position
+
+
+def _refused(error: RemoteError) -> ApplicationError:
+    uri, args, kwargs = to_wamp(error)
+    return ApplicationError(uri, *args, **kwargs)
+
+
+def _is_behind_by_itself(caller: Any) -> bool:
+    """Whether it is known to be behind, and will be given what it lacks."""
+    lagging = getattr(caller._transport, "lagging", None)
+    return lagging is not None and not (lagging.backlog.since is None and not lagging.followers)
 
 
 def _told(page: Page | Gone, reason: str | None, recovered: bool) -> dict[str, Any]:

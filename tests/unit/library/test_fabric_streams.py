@@ -9,6 +9,7 @@ import pytest
 
 from hopsack.connection import Connection
 from hopsack.contracts import Source, build
+from hopsack.errors import Denied, Invalid, RemoteError
 from hopsack.session import Event
 from hopsack.testing import Fabric
 
@@ -19,7 +20,19 @@ topics:
     payload: {type: integer}
     stream: {keep: 100, for: 1h}
     publish: [service]
-    subscribe: [guest]
+    subscribe: [guest, service]
+  lab.run.{run}:
+    summary: Many streams.
+    payload: {type: integer}
+    stream: {keep: 100}
+    publish: [service]
+    subscribe: [guest, service]
+  lab.secret:
+    summary: Not for guests.
+    payload: {type: integer}
+    stream: {keep: 100}
+    publish: [service]
+    subscribe: [service]
   lab.state:
     summary: Newest values.
     payload:
@@ -28,7 +41,7 @@ topics:
       properties: {id: {type: string}, value: {type: integer}}
     latest: id
     publish: [service]
-    subscribe: [guest]
+    subscribe: [guest, service]
 """
 
 
@@ -80,3 +93,63 @@ def test_the_same_key_is_kept_once(fabric: Fabric) -> None:
 
     assert first == second
     assert seen == [7]
+
+
+BEHIND = "hopsack.stream.behind"
+
+
+def behind(fabric: Fabric, page: Connection, positions: dict[str, str], *patterns: tuple[str, str]) -> dict[str, str]:
+    wanted = [{"topic": topic, "match": match} for topic, match in patterns]
+    return fabric.run(page.call(BEHIND, {"positions": positions} | ({"patterns": wanted} if wanted else {})))
+
+
+def published(fabric: Fabric, service: Connection, topic: str, data: int) -> str:
+    """The position of a new event."""
+    fabric.run(service.publish(topic, data))
+    [event] = fabric.run(service.history(topic, last=1))
+    return event.position or ""
+
+
+def test_who_is_behind_is_told_where_the_stream_stands_and_nobody_else_is(fabric: Fabric) -> None:
+    service, page = fabric.connect("service"), fabric.connect()
+    first, second = (published(fabric, service, "lab.log", number) for number in (1, 2))
+
+    assert behind(fabric, page, {"lab.log": first}) == {"lab.log": second}
+    assert behind(fabric, page, {"lab.log": second}) == {}
+    assert behind(fabric, page, {"lab.log": "another:2"}) == {"lab.log": second}
+    assert behind(fabric, page, {"lab.state": "e:1"}) == {}
+    assert behind(fabric, page, {}) == {}
+
+
+def test_what_a_pattern_covers_is_told_where_nobody_has_named_it(fabric: Fabric) -> None:
+    service, page = fabric.connect("service"), fabric.connect()
+    one, two = (published(fabric, service, f"lab.run.{name}", 1) for name in ("one", "two"))
+
+    assert behind(fabric, page, {"lab.run.one": one}, ("lab.run.", "prefix")) == {"lab.run.two": two}
+    assert behind(fabric, page, {}, ("lab.run.", "wildcard")) == {"lab.run.one": one, "lab.run.two": two}
+    [(topic, head)] = behind(fabric, page, {}, ("lab.log", "exact")).items()
+    assert (topic, head.rpartition(":")[2]) == ("lab.log", "0")
+    assert behind(fabric, page, {}, ("lab.state", "exact")) == {}
+
+
+def test_only_who_may_read_a_topic_is_told_where_it_stands(fabric: Fabric) -> None:
+    service, page = fabric.connect("service"), fabric.connect()
+    fabric.run(service.publish("lab.secret", 1))
+
+    for positions, patterns in (
+        ({"lab.secret": "e:0"}, ()),
+        ({}, (("lab.secret", "exact"),)),
+        ({}, (("lab.", "prefix"),)),
+    ):
+        with pytest.raises(Denied):
+            behind(fabric, page, positions, *patterns)
+    with pytest.raises(RemoteError) as undeclared:
+        behind(fabric, page, {"lab.logg": "e:0"})
+    assert undeclared.value.code == "hopsack.undeclared"
+
+
+def test_an_ask_is_bounded(fabric: Fabric) -> None:
+    page = fabric.connect()
+
+    with pytest.raises(Invalid):
+        behind(fabric, page, {f"lab.run.{number}": "e:0" for number in range(1001)})

@@ -265,6 +265,9 @@ export interface StreamEvent {
   readonly deleted?: boolean;
 }
 
+/** Topic to the position of its newest event, where it is another one; usually nothing. 1000 topics at most. */
+export type StreamHeads = { readonly [key: string]: string };
+
 export interface StreamPage {
   readonly events: readonly StreamEvent[];
   /** Where to read on. */
@@ -275,6 +278,18 @@ export interface StreamPage {
   readonly reason?: "epoch" | "trimmed";
   /** There is nothing more now. */
   readonly end: boolean;
+}
+
+export interface StreamPattern {
+  readonly topic: string;
+  readonly match: "exact" | "prefix" | "wildcard";
+}
+
+export interface StreamPlaces {
+  /** Topic to the position of the last event that was read of it. */
+  readonly positions: { readonly [key: string]: string };
+  /** All streams that these cover and `positions` does not name are told, too. */
+  readonly patterns?: readonly StreamPattern[];
 }
 
 export interface StreamQuery {
@@ -406,6 +421,8 @@ export interface Procedures {
   readonly "hopsack.services.list": { input: null; output: readonly ServiceInfo[]; errors: never };
   /** The sessions of the realm. */
   readonly "hopsack.sessions.list": { input: null; output: readonly SessionInfo[]; errors: never };
+  /** Which streams stand elsewhere than the caller has read. Whoever may subscribe to the topics may ask. */
+  readonly "hopsack.stream.behind": { input: StreamPlaces; output: StreamHeads; errors: never };
   /** Events of a stream, read back. Whoever may subscribe to the topic may read it. */
   readonly "hopsack.stream.read": { input: StreamQuery; output: StreamPage; errors: never };
   /** The declared topics, and how many sessions subscribe to each. */
