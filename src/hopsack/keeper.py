@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +23,19 @@ from hopsack.errors import Disconnected, HopsackError, RemoteError
 from hopsack.link import Carrier
 from hopsack.options import Options
 
-__all__ = ["Closed", "Connected", "Connecting", "Dial", "Keeper", "Kept", "State", "Waiting", "settle", "settle_error"]
+__all__ = [
+    "Closed",
+    "Connected",
+    "Connecting",
+    "Dial",
+    "Keeper",
+    "Kept",
+    "State",
+    "Waiting",
+    "in_words",
+    "settle",
+    "settle_error",
+]
 
 log = logging.getLogger("hopsack")
 
@@ -104,6 +118,7 @@ class Keeper:
         self._since = 0.0
         self._failed = 0
         self._is_stopping = False
+        self._has_met = False
 
     # ---- state -------------------------------------------------------------------------------------------------------
 
@@ -181,7 +196,9 @@ class Keeper:
         failed = 0 if life.lived >= backoff.STABLE else self._failed
         delay = backoff.delay(failed, self._options.chance(), life.retry_after)
         self._failed = failed + 1
-        log.info("not connected: %s; trying again in %.1f s", life.reason, delay)
+        # Whoever waits for the first connection tells in its own words that it does not come.
+        level = logging.INFO if self._has_met else logging.DEBUG
+        log.log(level, "not connected: %s; trying again in %.1f s", life.reason, delay)
         waiting = Waiting(delay, self._failed, life.reason)
         self._turn(waiting)
         return waiting
@@ -201,7 +218,7 @@ class Keeper:
         except TimeoutError:
             return _Life(f"the node did not let us in within {self._options.open_timeout:g} s")
         except OSError as error:
-            return _Life(str(error) or type(error).__name__)
+            return _Life(in_words(error))
         except Exception as error:
             # Nothing is known to come here; a service must not stand still for ever if something does.
             log.exception("the connection failed in a way it does not know")
@@ -224,6 +241,7 @@ class Keeper:
             self._kept.joined(carrier)
             join = verdict.result()
             assert isinstance(join, on.Join)
+            self._has_met = True
             self._turn(Connected(join.identity))
             return _Life(await lost)
         except BaseException as error:
@@ -265,3 +283,15 @@ def settle_error(future: asyncio.Future[Any], error: BaseException) -> None:
         future.set_exception(error)
         # Who has stopped waiting does not read it, and asyncio would log that.
         future.exception()
+
+
+def in_words(error: OSError) -> str:
+    """Why there is no connection, as the system says it: ``connection refused``.
+
+    asyncio puts the address in place of the system's words, or several errors into the text of one.
+    """
+    found = re.search(r"\[Errno (\d+)\]", str(error))
+    number = error.errno if error.errno is not None and error.errno > 0 else int(found[1]) if found else None
+    if number is not None:
+        return os.strerror(number).lower()
+    return (error.strerror or str(error) or type(error).__name__).lower()

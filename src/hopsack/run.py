@@ -29,6 +29,7 @@ from hopsack.address import Address
 from hopsack.cli.exits import exit_of
 from hopsack.connection import Connection, dialer
 from hopsack.errors import UsageError
+from hopsack.keeper import Waiting
 from hopsack.options import Options
 from hopsack.ready import changes, vouch
 from hopsack.service import Engagement, Service
@@ -170,7 +171,11 @@ class _Process:
         for cls in load(self._folder):
             dial = dialer(address, token=token_of(self._settings, cls.name), service=cls.name, options=options)
             self._engagements.append(Engagement(cls(), Connection(dial, options)))
-        await asyncio.gather(*map(_begin, self._engagements))
+        waiter = asyncio.create_task(_tell_missing(self._engagements[0].connection, self._settings))
+        try:
+            await asyncio.gather(*map(_begin, self._engagements))
+        finally:
+            waiter.cancel()
         self._is_begun = True
         self._tellers = [asyncio.create_task(_tell(engagement)) for engagement in self._engagements]
         endings = [asyncio.create_task(engagement.ended()) for engagement in self._engagements]
@@ -193,6 +198,16 @@ class _Process:
 async def _begin(engagement: Engagement) -> None:
     await engagement.begin()
     _say(engagement.service.name, True)
+
+
+async def _tell_missing(connection: Connection, settings: Settings) -> None:
+    """Say once where no node is, and what to do; everything goes on by itself when one is there."""
+    async for state in connection.states():
+        if isinstance(state, Waiting):
+            here = "`hopsack up` starts one here, " if settings.is_local else ""
+            advice = f"{here}HOPSACK_URL or --url names another"
+            log.warning("no node at %s: %s; %s. Trying again until it is there", settings.url, state.reason, advice)
+            return
 
 
 async def _tell(engagement: Engagement) -> None:

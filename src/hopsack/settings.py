@@ -170,6 +170,11 @@ class Settings:
         return replace(self, url=f"tcp://{authority(self.host, self.rawsocket_port)}")
 
     @property
+    def client(self) -> Path:
+        """Folder of the built web client: ``sdk.js`` is served from it whatever :attr:`web` is."""
+        return self.project / "web_client" / "dist"
+
+    @property
     def is_local(self) -> bool:
         """Whether :attr:`url` leads to this machine: only there is this data folder's secret of any use."""
         parts = urlsplit(self.url)

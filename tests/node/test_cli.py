@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import websockets.sync.client
 
-from tests.node.conftest import Node
+from tests.node.conftest import ROOT, Node
 
 COMMAND = [sys.executable, "-P", "-m", "hopsack.cli"]
 HELLO = {"by": "me", "text": "hello"}
@@ -238,3 +238,22 @@ def test_a_guest_may_not_list_sessions(node: Node) -> None:
 
 def test_wait_ends_when_a_session_can_be_opened(node: Node) -> None:
     assert run(node, "wait", "--timeout", "20") == (0, "", "")
+
+
+def test_a_service_without_a_node_says_once_where_it_looked_and_what_to_do(node: Node) -> None:
+    command = [*COMMAND, "run", "services/host", "--url", "tcp://127.0.0.1:1", "--data", str(node.data)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, env=clean_environment(), text=True)
+    assert process.stderr is not None
+    said = json.loads(process.stderr.readline())
+    process.terminate()
+    rest = process.communicate(timeout=30)[1]
+
+    assert said["event"].startswith("no node at tcp://127.0.0.1:1: connection refused; `hopsack up` starts one here")
+    assert (process.returncode, rest) == (0, "")
+
+
+def test_an_operator_sees_who_is_connected(node: Node) -> None:
+    code, out, _ = run(node, "sessions", "ls")
+
+    assert code == 0
+    assert [row["role"] for row in data_of(out)] == ["operator"]

@@ -1,9 +1,10 @@
 """The root of the HTTP port: the web client's files, and the node's documents beside them.
 
-The files are those of one folder and nothing else: a path is resolved first, links included, and must then still be
-inside. Names under ``assets/`` that carry their content's hash may be kept by browsers for ever; everything else is
-asked for again each time, by its ETag. Files are small and few: they are read once and kept until they change, at
-most :data:`MAX_KEPT` bytes of them.
+The files are those of one folder: a path is resolved first, links included, and must then still be inside. The browser
+client alone is served beside any folder: a page of one's own loads it from the node, as every other page does. Names
+under ``assets/`` that carry their content's hash may be kept by browsers for ever; everything else is asked for again
+each time, by its ETag. Files are small and few: they are read once and kept until they change, at most
+:data:`MAX_KEPT` bytes of them.
 """
 
 from __future__ import annotations
@@ -117,11 +118,15 @@ class Assets:
 
 
 class Console(Resource):
-    """``/`` and every path below it that no other service has."""
+    """``/`` and every path below it that no other service has.
 
-    def __init__(self, assets: Assets) -> None:
+    :param client: where the browser client is, if the folder does not have its own.
+    """
+
+    def __init__(self, assets: Assets, client: Assets) -> None:
         Resource.__init__(self)
         self._assets = assets
+        self._client = client
 
     def getChild(self, path: bytes, request: Request) -> Resource:
         give_back_segment(request, path)
@@ -134,10 +139,15 @@ class Console(Resource):
             path = b"/".join(segments_of(request)).decode()
         except UnicodeDecodeError:
             return self._nothing(request)
-        asset = self._assets.find(path or "index.html")
+        asset = self.find(path or "index.html")
         if asset is not None:
             return _serve(request, path, asset)
         return _serve_placeholder(request) if not path else self._nothing(request)
+
+    def find(self, path: str) -> Asset | None:
+        """What is served at a relative path."""
+        asset = self._assets.find(path)
+        return self._client.find(path) if asset is None and path in OPEN_FILES else asset
 
     def _nothing(self, request: Request) -> bytes:
         return not_found(request, "the doors are /ws, /raw, /events, /call/<procedure> and /publish/<topic>")
@@ -197,7 +207,7 @@ class ConsoleService(RouterWebService):  # type: ignore[misc]
     @staticmethod
     def create(transport: Any, path: str, config: dict[str, Any]) -> ConsoleService:
         host = Host.of(transport)
-        root = Console(Assets(Path(config.get("directory") or host.web)))
+        root = Console(Assets(Path(config.get("directory") or host.web)), Assets(host.client))
         for name, resource in documents(host).items():
             root.putChild(name, resource)
         return ConsoleService(transport, path, config, root)

@@ -25,7 +25,8 @@ class Host:
     :ivar clock: schedules what doors wait for.
     :ivar ready: whether the node takes traffic.
     :ivar catalogue: the contracts in force.
-    :ivar web: the folder of the web client.
+    :ivar web: the folder served at ``/``.
+    :ivar client: the folder of the browser client.
     :ivar random: spreads what should not happen all at once.
     :ivar log: for what went wrong here and is nobody else's business.
     """
@@ -36,6 +37,7 @@ class Host:
     ready: Callable[[], bool]
     catalogue: Callable[[], Catalogue]
     web: Path
+    client: Path
     random: Random = field(default_factory=Random)
     log: Logger = field(default_factory=lambda: Logger("hopsack_router.doors"))
 
@@ -50,4 +52,5 @@ class Host:
             ready=lambda: worker.ready,
             catalogue=lambda: worker._router_factory.catalogue,
             web=Path(worker.settings.web),
+            client=worker.settings.client,
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -48,16 +46,11 @@ async def joined(settings: Settings) -> AsyncIterator[Connection]:
         connection = await session.__aenter__()
     except Disconnected as error:
         advice = f"`{own_name()} up` starts a node here; HOPSACK_URL or --url names another"
-        raise Unreachable(_plainly(str(error)), advice if settings.is_local else None) from error
+        raise Unreachable(str(error), advice if settings.is_local else None) from error
     try:
         yield connection
     finally:
         await session.__aexit__(None, None, None)
-
-
-def _plainly(message: str) -> str:
-    """``[Errno 111] Connect call failed ('127.0.0.1', 1)`` in the system's own words: connection refused."""
-    return re.sub(r"\[Errno (\d+)\].*", lambda found: os.strerror(int(found[1])).lower(), message)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

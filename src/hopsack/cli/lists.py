@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hopsack.cli.control import duration
+from hopsack.cli.lag import behind, unsent
 from hopsack.cli.main import json_option, remote_options
 from hopsack.cli.output import Column, emit_rows, for_people
 from hopsack.cli.talk import ask
@@ -47,7 +48,9 @@ def _listing(
 
 def _session(row: Row) -> Row:
     peer = re.sub(r"^tcp[46]?:", "", row["peer"] or "-")  # tcp4:127.0.0.1:5000 is how Crossbar writes an address
-    return {**row, "since": duration(time.time() - row["since"]), "peer": peer}
+    now = time.time()
+    lag = {"unsent": unsent(row.get("lag")), "behind": behind(row.get("lag"), now)}
+    return {**row, "since": duration(now - row["since"]), "peer": peer, **lag}
 
 
 def _procedure(row: Row) -> Row:
@@ -93,7 +96,7 @@ services = _listing(
 )
 sessions = _listing(
     "sessions",
-    "Everybody who is connected.",
+    "Everybody who is connected, and who reads too slowly.",
     (
         Column("session", "session", "right"),
         Column("authid", "who"),
@@ -101,6 +104,8 @@ sessions = _listing(
         Column("door", "door"),
         Column("since", "since", "right"),
         Column("peer", "from"),
+        Column("unsent", "unsent", "right"),
+        Column("behind", "behind", wraps=True),
         Column("agent", "software", wraps=True),
     ),
     "authid",

@@ -153,9 +153,11 @@ def banner(
     :param data: the ``--data`` that was given, which the commands shown need too.
     """
     headline = "Hopsack is up." if not failing else f"Hopsack is up, without {', '.join(failing)}."
-    pages = "" if (settings.web / "index.html").is_file() else f"   (no pages yet: {settings.web} is not built)"
+    is_ours = settings.web == settings.client
+    missing = f"{settings.web} is not built" if is_ours else f"{settings.web} has no index.html"
+    pages = "" if (settings.web / "index.html").is_file() else f"   (no pages yet: {missing})"
     facts = [
-        ("dashboard", f"{run.http}/{pages}"),
+        ("dashboard" if is_ours else "your pages", f"{run.http}/{pages}"),
         ("services", str(run.rawsocket)),
         ("running", ", ".join(program.name for program in run.programs if program.state == "ready")),
         ("logs", str(settings.data / "logs")),

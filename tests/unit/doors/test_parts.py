@@ -15,7 +15,7 @@ from hopsack.errors import BadRequest, Denied, LoginRequired, Overloaded, Remote
 from hopsack_router.doors import PATHS, SERVICES, raw, sse
 from hopsack_router.doors.bearer import token_of
 from hopsack_router.doors.closing import MAX_REASON, clip, reason_of
-from hopsack_router.doors.console import HASHED, Assets
+from hopsack_router.doors.console import HASHED, Assets, Console
 from hopsack_router.doors.http import check_origin, key_of
 from hopsack_router.doors.patterns import MAX_TOPICS, Pattern, pattern_of, patterns_of
 from hopsack_router.doors.payloads import value_of
@@ -296,6 +296,26 @@ def test_files_outside_are_not_found(tmp_path: Path) -> None:
     for path in ("../secret", "link", "loop", "/etc/passwd", "", ".", "a\0b", "x" * 5000, "a/../../secret"):
         assert assets.find(path) is None
     assert Assets(tmp_path / "none").find("index.html") is None
+
+
+def test_the_browser_client_is_served_beside_any_folder(tmp_path: Path) -> None:
+    for name in ("own", "client"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "own" / "page.html").write_text("own")
+    for name in ("sdk.js", "index.html"):
+        (tmp_path / "client" / name).write_text("client")
+    console = Console(Assets(tmp_path / "own"), Assets(tmp_path / "client"))
+
+    assert [find(console, name) for name in ("page.html", "sdk.js", "index.html", "none.js")] == [
+        b"own", b"client", None, None
+    ]  # fmt: skip
+    (tmp_path / "own" / "sdk.js").write_text("mine")
+    assert find(console, "sdk.js") == b"mine"
+
+
+def find(console: Console, name: str) -> bytes | None:
+    asset = console.find(name)
+    return None if asset is None else asset.body
 
 
 def test_options_of_a_websocket_door() -> None:

@@ -86,6 +86,7 @@ class World:
             ready=lambda: True,
             catalogue=lambda: PERMISSIVE,
             web=Path("none"),
+            client=Path("none"),
             random=Random(7),
         )
 

@@ -191,6 +191,23 @@ def test_the_node_lists_what_it_has(realm: Realm) -> None:
     ]
 
 
+def test_what_is_used_without_a_contract_is_listed_too(open_realm: Realm) -> None:
+    service, operator = open_realm.join("service", "lab"), open_realm.join("operator", "me")
+    service.send(REGISTER, 1, {}, "old.stock")
+    for number, (uri, options) in enumerate([("old.price", {}), ("old.", {"match": "prefix"})], 2):
+        service.send(32, number, options, uri)
+        operator.send(32, number, options, uri)
+    operator.take()
+
+    topics = {one["uri"]: one for one in result(operator.send(CALL, 9, {}, "hopsack.topics.list"))}
+    procedures = {one["uri"]: one for one in result(operator.send(CALL, 10, {}, "hopsack.procedures.list"))}
+
+    assert topics["old.price"] == {"uri": "old.price", "summary": "", "subscribers": 2}
+    assert topics["old."]["subscribers"] == 2
+    assert procedures["old.stock"] == {"uri": "old.stock", "summary": "", "callees": 1}
+    assert not any(uri.startswith("wamp.") for uri in topics | procedures)
+
+
 def test_progressive_calls_are_not_announced_and_each_call_is_one_of_its_own(open_realm: Realm, stock: Realm) -> None:
     """WAMP's progressive call invocations; stock Crossbar has none either."""
     for realm in (open_realm, stock):
