@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from hopsack.connection import Connection as Connection
     from hopsack.connection import connect as connect
     from hopsack.contracts.refs import Procedure as Procedure
+    from hopsack.contracts.refs import Progressive as Progressive
     from hopsack.contracts.refs import Topic as Topic
+    from hopsack.errors import BreakerOpen as BreakerOpen
     from hopsack.errors import Canceled as Canceled
     from hopsack.errors import Deadline as Deadline
     from hopsack.errors import DeclaredError as DeclaredError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from hopsack.errors import Invalid as Invalid
     from hopsack.errors import LocalError as LocalError
     from hopsack.errors import NoCallee as NoCallee
+    from hopsack.errors import NotHeld as NotHeld
     from hopsack.errors import OutcomeUnknown as OutcomeUnknown
     from hopsack.errors import Overloaded as Overloaded
     from hopsack.errors import RemoteError as RemoteError
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from hopsack.subscription import Subscription as Subscription
 
 _HOMES = {
+    "BreakerOpen": "errors",
     "Caller": "session",
     "Canceled": "errors",
     "Connection": "connection",
@@ -55,10 +59,12 @@ _HOMES = {
     "LatestMap": "latest",
     "LocalError": "errors",
     "NoCallee": "errors",
+    "NotHeld": "errors",
     "Options": "options",
     "OutcomeUnknown": "errors",
     "Overloaded": "errors",
     "Procedure": "contracts.refs",
+    "Progressive": "contracts.refs",
     "Published": "session",
     "Recovery": "resuming",
     "Registration": "standing",

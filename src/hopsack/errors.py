@@ -11,7 +11,8 @@ Two families, because they ask for different repairs:
       RemoteError      the other side said no: the row tells whether and when to try again
         Invalid, Undeclared, Denied, NoCallee, Deadline, Overloaded, Canceled, Internal, DeclaredError, …
       LocalError       this process made a mistake or lost its connection; nothing was refused by anybody
-        UsageError, Disconnected, OutcomeUnknown
+        UsageError, Disconnected
+      OutcomeUnknown   both: a call was sent, and its callee or the connection was lost before the answer
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ _ROWS = (
         1009,
         "wamp.error.canceled",
         "later",
-        "The call was cancelled, or its callee vanished before it answered.",
+        "The call was cancelled before it was answered.",
     ),
     ErrorKind(
         "hopsack.broken_result",
@@ -159,6 +160,23 @@ _ROWS = (
         "later",
         "The node is stopping. This was not carried out; connect again after the time given.",
     ),
+    ErrorKind(
+        "hopsack.outcome_unknown",
+        502,
+        1020,
+        "wamp.error.canceled",
+        "never",
+        "The callee, or the way to it, was lost before the answer: the call may have run, or not.",
+    ),
+    ErrorKind(
+        "hopsack.breaker_open",
+        503,
+        1021,
+        None,
+        "later",
+        "Every callee failed too often and is left in peace for a while; this call was not tried.",
+    ),
+    ErrorKind("hopsack.not_held", 409, 1022, None, "never", "This session does not hold that lock with that token."),
     ErrorKind("hopsack.method_not_allowed", 405, 1014, None, "never", "This path does not take that HTTP method."),
     ErrorKind("hopsack.not_found", 404, 1015, None, "never", "There is nothing at this path."),
     ErrorKind(
@@ -205,10 +223,6 @@ class UsageError(LocalError):
 
 class Disconnected(LocalError):
     """There is no connection, and the operation was not sent."""
-
-
-class OutcomeUnknown(LocalError):
-    """The connection was lost after a call was sent and before its answer: it may or may not have run."""
 
 
 class RemoteError(HopsackError):
@@ -321,6 +335,20 @@ class Unavailable(RemoteError):
     CODE = "hopsack.unavailable"
 
 
+class BreakerOpen(RemoteError):
+    CODE = "hopsack.breaker_open"
+
+
+class NotHeld(RemoteError):
+    CODE = "hopsack.not_held"
+
+
+class OutcomeUnknown(RemoteError, LocalError):
+    """A call was sent, and its callee or the connection to the node was lost before the answer: it may have run."""
+
+    CODE = "hopsack.outcome_unknown"
+
+
 class StoreFailed(RemoteError):
     CODE = "hopsack.store_failed"
 
@@ -352,6 +380,10 @@ _CLASSES: dict[str, type[RemoteError]] = {
         Overloaded,
         Unavailable,
         TooMany,
+        StoreFailed,
+        BreakerOpen,
+        NotHeld,
+        OutcomeUnknown,
     )
 }
 

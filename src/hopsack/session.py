@@ -142,9 +142,12 @@ class Probed(msgspec.Struct, frozen=True):
 
 
 class CallRequested(msgspec.Struct, frozen=True):
+    """``timeout``: seconds that the call may take; ``None``: what its contract gives."""
+
     ticket: Ticket
     procedure: str
     value: Any
+    timeout: float | None = None
 
 
 class CallAbandoned(msgspec.Struct, frozen=True):
@@ -352,12 +355,16 @@ class Skipped(msgspec.Struct, frozen=True):
 
 
 class Serve(msgspec.Struct, frozen=True):
-    """Somebody calls a procedure of ours: answer with :class:`Answered` or :class:`Failed`."""
+    """Somebody calls a procedure of ours: answer with :class:`Answered` or :class:`Failed`.
+
+    :ivar timeout: seconds that are left for it, if the node says.
+    """
 
     invocation: int
     registration: int
     caller: Caller
     payload: Payload
+    timeout: float | None = None
 
 
 class Interrupt(msgspec.Struct, frozen=True):
@@ -398,6 +405,16 @@ Effect = (
 )
 
 
+def milliseconds(seconds: float) -> int:
+    """A time as it travels: whole milliseconds, never none of them."""
+    return max(1, int(seconds * 1000 + 0.999))
+
+
+def seconds_of(timeout: Any) -> float | None:
+    """The time that is left for an invocation, in milliseconds as it came."""
+    return timeout / 1000 if type(timeout) is int and timeout > 0 else None
+
+
 def unanswered(where: str | None, reason: str) -> HopsackError:
     """What became of a request whose connection was lost.
 
@@ -405,7 +422,7 @@ def unanswered(where: str | None, reason: str) -> HopsackError:
     """
     if where is None:
         return Disconnected(f"the connection was lost: {reason}")
-    return OutcomeUnknown(f"the connection was lost before {where} answered: {reason}")
+    return OutcomeUnknown(f"the connection was lost before the answer: {reason}", where=where, data={"ran": "maybe"})
 
 
 class Session(Protocol):

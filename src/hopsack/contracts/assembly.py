@@ -41,6 +41,7 @@ RESERVED = ("hopsack", "presence", "wamp")
 
 NO_INPUT: Schema = {"type": ["null", "object"], "maxProperties": 0}
 NO_OUTPUT: Schema = {"type": "null"}
+_AN = {"payload": "a", "input": "an"}
 _ANY_DATA: Schema = {"type": "object"}
 
 
@@ -162,6 +163,8 @@ class _Assembly:
             for family in self.families:
                 for declared in family.topics:
                     self._check_latest(declared)
+                for declared in family.procedures:
+                    self._check_shard(declared)
 
     def _add_type(self, family: Family, declared: Declared, names: Mapping[str, Mapping[str, Any]]) -> None:
         if (other := self.types.get(declared.name)) is not None:
@@ -172,7 +175,7 @@ class _Assembly:
         self.types[declared.name] = TypeDeclaration(declared.name, family.prefix, schema, declared.origin)
 
     def _resolve(self, family: Family, declared: Declared, names: Mapping[str, Mapping[str, Any]]) -> None:
-        for key in ("payload", "input", "output", "data"):
+        for key in ("payload", "input", "output", "progress", "inputs", "data"):
             if declared.facts.get(key) is not None:
                 origin = declared.origin.at(key)
                 declared.facts[key] = resolve(declared.facts[key], origin, family.file, names, self.found)
@@ -222,19 +225,34 @@ class _Assembly:
 
     def _check_latest(self, declared: Declared) -> None:
         payload = underlying(declared.facts["payload"], self.types)
-        properties = payload.get("properties", {})
-        names = declared.facts["latest"] or ()
-        for name in names:
-            origin = declared.origin.at("latest")
-            if name not in properties:
-                advice = suggest(name, properties) if properties else "the payload must be an object with `properties`"
-                self.found.append(origin.problem(f"the payload has no field `{name}`", advice))
-            elif name not in payload.get("required", ()):
-                message = f"the field `{name}` may be missing from a payload"
-                self.found.append(origin.problem(message, "list it under the payload's `required`"))
-            elif not _is_label(underlying(properties[name], self.types)):
-                message = f"the field `{name}` cannot tell events apart"
-                self.found.append(origin.problem(message, "use a field that is a string, an integer or a boolean"))
+        for name in declared.facts["latest"] or ():
+            self._check_label(name, payload, declared.origin.at("latest"), "payload", "events")
+
+    def _check_shard(self, declared: Declared) -> None:
+        name, origin = declared.facts["policy"].shard_by, declared.origin.at("shard_by")
+        if name is None:
+            return
+        if uris.is_parameter(name):
+            known = [f"{{{one}}}" for one in uris.parameters(declared.name)]
+            if name not in known:
+                advice = suggest(name, known) if known else "name a field of the input"
+                self.found.append(origin.problem(f"the URI has no parameter `{name}`", advice))
+            return
+        schema = underlying(declared.facts["input"] or NO_INPUT, self.types)
+        self._check_label(name, schema, origin, "input", "calls")
+
+    def _check_label(self, name: str, schema: Schema, origin: Origin, part: str, things: str) -> None:
+        """A field that is always there, and of few kinds."""
+        properties = schema.get("properties", {})
+        if name not in properties:
+            advice = suggest(name, properties) if properties else f"the {part} must be an object with `properties`"
+            self.found.append(origin.problem(f"the {part} has no field `{name}`", advice))
+        elif name not in schema.get("required", ()):
+            message = f"the field `{name}` may be missing from {_AN[part]} {part}"
+            self.found.append(origin.problem(message, f"list it under the {part}'s `required`"))
+        elif not _is_label(underlying(properties[name], self.types)):
+            message = f"the field `{name}` cannot tell {things} apart"
+            self.found.append(origin.problem(message, "use a field that is a string, an integer or a boolean"))
 
     def catalogue(self) -> Catalogue:
         """Compile everything. Call it only where :meth:`join` found nothing."""
@@ -323,7 +341,17 @@ class _Assembly:
             input_verdict=self._verdict(input_schema, declared.origin.at("input")),
             output_verdict=self._verdict(output_schema, declared.origin.at("output")),
             error_verdicts={code: verdicts[code] for code in facts["errors"]},
+            policy=facts["policy"],
+            **self._flowing(declared, "progress"),
+            **self._flowing(declared, "inputs"),
         )
+
+    def _flowing(self, declared: Declared, key: str) -> dict[str, Any]:
+        """What comes one after the other: its schema and its verdict."""
+        if declared.facts[key] is None:
+            return {}
+        schema = self_contained(declared.facts[key], self.types)
+        return {f"{key}_schema": schema, f"{key}_verdict": self._verdict(schema, declared.origin.at(key))}
 
 
 def _is_label(schema: Schema) -> bool:

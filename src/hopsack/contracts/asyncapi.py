@@ -9,8 +9,11 @@ What AsyncAPI has no word for stands in ``x-hopsack-*`` fields.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from hopsack.contracts.policy import Breaker, Policy
 from hopsack.contracts.schema import (
     LISTED_SCHEMAS,
     NAMED_SCHEMAS,
@@ -108,10 +111,21 @@ def _call_channel(procedure: ProcedureContract) -> Json:
         "address": procedure.uri,
         "title": procedure.uri,
         "summary": procedure.summary,
-        "messages": {"input": {"name": f"{procedure.uri} input", "payload": _payload(procedure.input_schema)}},
+        "messages": _inputs(procedure),
         **_parameters(procedure.params),
         "tags": [{"name": procedure.family}],
     }
+
+
+def _inputs(procedure: ProcedureContract) -> Json:
+    messages: Json = {"input": {"name": f"{procedure.uri} input", "payload": _payload(procedure.input_schema)}}
+    if procedure.inputs_schema is not None:
+        messages["inputs"] = {
+            "name": f"{procedure.uri} inputs",
+            "summary": "One of the inputs that follow the first.",
+            "payload": _payload(procedure.inputs_schema),
+        }
+    return messages
 
 
 def _reply_channel(procedure: ProcedureContract, catalogue: Catalogue) -> Json:
@@ -128,17 +142,23 @@ def _reply_channel(procedure: ProcedureContract, catalogue: Catalogue) -> Json:
                 "properties": {"code": {"const": code}, "message": {"type": "string"}, "data": data},
             },
         }
+    if procedure.progress_schema is not None:
+        messages["progress"] = {
+            "name": f"{procedure.uri} progress",
+            "summary": "One of the results that come before the last.",
+            "payload": _payload(procedure.progress_schema),
+        }
     return {"address": None, "title": f"Reply of {procedure.uri}", "messages": messages}
 
 
 def _call_operation(procedure: ProcedureContract) -> Json:
     key = _key(procedure.uri)
-    replies = ("output", *procedure.errors)
+    replies = ("output", *procedure.errors, *(("progress",) if procedure.progress_schema is not None else ()))
     return {
         "action": "receive",
         "channel": {"$ref": f"#/channels/{key}.call"},
         "summary": procedure.summary,
-        "messages": [{"$ref": f"#/channels/{key}.call/messages/input"}],
+        "messages": [{"$ref": f"#/channels/{key}.call/messages/{name}"} for name in _inputs(procedure)],
         "reply": {
             "channel": {"$ref": f"#/channels/{key}.reply"},
             "messages": [{"$ref": f"#/channels/{key}.reply/messages/{name}"} for name in replies],
@@ -147,8 +167,25 @@ def _call_operation(procedure: ProcedureContract) -> Json:
         "x-hopsack-roles": sorted(procedure.call),
         "x-hopsack-register-roles": sorted(procedure.register),
         "x-hopsack-idempotent": procedure.idempotent,
+        **_policy(procedure.policy),
         **({"x-hopsack-timeout": procedure.timeout} if procedure.timeout is not None else {}),
     }
+
+
+def _policy(policy: Policy) -> Json:
+    """What differs from the usual."""
+    return {f"x-hopsack-{name.replace('_', '-')}": _plain(value) for name, value in _said(policy)}
+
+
+def _said(policy: Policy) -> Iterator[tuple[str, Any]]:
+    for one in fields(policy):
+        value = getattr(policy, one.name)
+        if value != one.default:
+            yield one.name, value
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if isinstance(value, Breaker) else value
 
 
 def _payload(schema: Schema) -> Json:

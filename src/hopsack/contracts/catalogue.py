@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from hopsack.contracts import uris
+from hopsack.contracts.policy import NONE, Policy
 from hopsack.contracts.schema import Schema, TypeDeclaration
 from hopsack.contracts.verdict import Verdict, Violation
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 ROLES = ("guest", "user", "service", "operator")
 """The roles that contracts may name. Patterns over token claims (``user:{sub}``) may stand beside them."""
+
+DEFAULT_TIMEOUT = 10.0
+"""Seconds that a call has where neither its contract nor its caller says how many."""
 
 _Item = TypeVar("_Item")
 Kind = Literal["topic", "procedure"]
@@ -108,8 +112,12 @@ class ProcedureContract:
         cannot help sending it, the empty object.
     :ivar input_is_array: a WAMP call may carry the input as positional arguments.
     :ivar errors: the codes that a callee may answer with.
+    :ivar progress_schema: of each progressive result; ``None``: as the output.
+    :ivar inputs_schema: of each input that follows the first; ``None``: none may follow.
     :ivar idempotent: may be tried again without knowing whether the first try ran.
-    :ivar timeout: seconds a call may take; ``None``: the caller decides.
+    :ivar timeout: seconds a call may take, and of one with progress the longest silence; ``None``: as long as the
+        caller says, :data:`DEFAULT_TIMEOUT` if it says nothing.
+    :ivar policy: who is asked, what waits, what is tried again.
     :ivar register: roles; empty: only the node itself. :ivar call: roles.
     """
 
@@ -131,12 +139,27 @@ class ProcedureContract:
     input_verdict: Verdict = field(repr=False, compare=False)
     output_verdict: Verdict = field(repr=False, compare=False)
     error_verdicts: Mapping[str, Verdict] = field(repr=False, compare=False)
+    policy: Policy = NONE
+    progress_schema: Schema | None = None
+    inputs_schema: Schema | None = None
+    progress_verdict: Verdict | None = field(default=None, repr=False, compare=False)
+    inputs_verdict: Verdict | None = field(default=None, repr=False, compare=False)
 
     def check_input(self, value: Any) -> Violation | None:
         return self.input_verdict.of(value)
 
     def check_output(self, value: Any) -> Violation | None:
         return self.output_verdict.of(value)
+
+    def check_progress(self, value: Any) -> Violation | None:
+        """The same for a progressive result."""
+        return (self.progress_verdict or self.output_verdict).of(value)
+
+    def check_inputs(self, value: Any) -> Violation | None:
+        """The same for an input that follows the first."""
+        if self.inputs_verdict is None:
+            return Violation("", f"{self.uri} takes one input, and no others after it")
+        return self.inputs_verdict.of(value)
 
     def check_error(self, code: str, data: Any) -> Violation | None:
         """What an error answer breaks: a code that is not declared, or ``data`` that is not what the code carries.

@@ -5,16 +5,17 @@ What needs the other files too (references, URIs declared twice, ambiguities) is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from hopsack.contracts import uris
-from hopsack.contracts.catalogue import ROLES, Stream
+from hopsack.contracts import policy, uris
+from hopsack.contracts.catalogue import Stream
 from hopsack.contracts.document import Document, Origin
-from hopsack.contracts.problems import Problem, suggest
+from hopsack.contracts.policy import POLICY_KEYS
+from hopsack.contracts.problems import Problem
 from hopsack.contracts.schema import TYPE_NAME, faults
+from hopsack.contracts.section import Section
 
 FILE_KEYS = ("summary", "undeclared", "topics", "procedures", "errors", "types")
 TOPIC_KEYS = ("summary", "description", "payload", "stream", "latest", "presence", "publish", "subscribe")
@@ -26,22 +27,17 @@ PROCEDURE_KEYS = (
     "description",
     "input",
     "output",
+    "progress",
+    "inputs",
     "errors",
     "idempotent",
     "timeout",
+    *POLICY_KEYS,
     "register",
     "call",
 )
 ERROR_KEYS = ("summary", "data")
 STREAM_KEYS = ("keep", "for", "bytes")
-
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)\Z")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(KiB|MiB|GiB)\Z")
-_BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_LEAST_BYTES = 4096
-_CLAIM = re.compile(r"[a-z][a-z0-9_]*:(\{sub\}|[^\s{}]+)\Z")
-"""One person of a role: by name, or by the name in the URI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,100 +68,11 @@ class Family:
     problems: list[Problem] = field(default_factory=list)
 
 
-class _Section:
-    """One mapping of the file, asked key by key. An answer that is wrong is reported and replaced by a harmless one."""
-
-    def __init__(self, value: Any, origin: Origin, problems: list[Problem], known: tuple[str, ...]) -> None:
-        self.origin, self._problems = origin, problems
-        self.value: dict[str, Any] = value if isinstance(value, dict) else {}
-        self.broken = not isinstance(value, dict)
-        if self.broken:
-            self.wrong((), "must be an object", "its keys are " + ", ".join(f"`{key}`" for key in known))
-        for key in self.value:
-            if key not in known:
-                self.wrong((key,), f"`{key}` is not a key here", suggest(key, known))
-
-    def wrong(self, path: tuple[str | int, ...], message: str, advice: str = "") -> None:
-        self._problems.append(self.origin.at(*path).problem(message, advice))
-
-    def _required(self, key: str, advice: str) -> bool:
-        if key in self.value:
-            return True
-        if not self.broken:
-            self.wrong((), f"`{key}` is missing", advice)
-        return False
-
-    def text(self, key: str, *, required: bool = False) -> str:
-        if required and not self._required(key, "say in one sentence what it is"):
-            return ""
-        value = self.value.get(key, "")
-        if not isinstance(value, str) or (key in self.value and not value.strip()):
-            self.wrong((key,), f"`{key}` must be text")
-            return ""
-        return value.strip()
-
-    def flag(self, key: str) -> bool:
-        value = self.value.get(key, False)
-        if not isinstance(value, bool):
-            self.wrong((key,), f"`{key}` must be `true` or `false`")
-            return False
-        return value
-
-    def duration(self, key: str) -> float | None:
-        if key not in self.value:
-            return None
-        parts = _DURATION.match(str(self.value[key]))
-        seconds = float(parts[1]) * _SECONDS[parts[2]] if parts else 0.0
-        if seconds <= 0:
-            self.wrong((key,), f"`{key}` must be a duration above 0", "write `500ms`, `2s`, `5m`, `1h` or `7d`")
-            return None
-        return seconds
-
-    def size(self, key: str) -> int | None:
-        """Bytes: a whole number, or one with a unit."""
-        if key not in self.value:
-            return None
-        value = self.value[key]
-        parts = _SIZE.match(value) if isinstance(value, str) else None
-        size = int(float(parts[1]) * _BYTES[parts[2]]) if parts else value
-        if not isinstance(size, int) or isinstance(size, bool) or size < _LEAST_BYTES:
-            self.wrong(
-                (key,),
-                f"`{key}` must be at least {_LEAST_BYTES:,} bytes",
-                "write `65536`, `64 KiB`, `16 MiB` or `1 GiB`",
-            )
-            return None
-        return size
-
-    def roles(self, key: str) -> frozenset[str]:
-        """Roles are always written down: nobody should have to know a default to know who may do what."""
-        if not self._required(key, f"list the roles, of {', '.join(ROLES)}; `[]` is nobody but the node"):
-            return frozenset()
-        value = self.value[key]
-        if not isinstance(value, list) or not all(isinstance(role, str) for role in value):
-            self.wrong((key,), f"`{key}` must be a list of roles", f"roles are {', '.join(ROLES)}, or `user:{{sub}}`")
-            return frozenset()
-        for index, role in enumerate(value):
-            if role not in ROLES and not _CLAIM.match(role):
-                self.wrong((key, index), f"`{role}` is not a role", suggest(role, ROLES))
-            elif role in value[:index]:
-                self.wrong((key, index), f"`{role}` is there twice", "keep one")
-        return frozenset(value)
-
-    def schema(self, key: str, *, required: bool = False) -> Any:
-        if required and not self._required(key, "write a schema, or `{$ref: '#/types/Name'}`"):
-            return {}
-        if key not in self.value:
-            return None
-        self._problems.extend(faults(self.value[key], self.origin.at(key)))
-        return self.value[key]
-
-
 def read(document: Document, file: str, prefix: str) -> Family:
     """Read one file's declarations and note all that is wrong with them."""
     family = Family(file, prefix, document)
     origin = Origin(document, ())
-    top = _Section(document.value, origin, family.problems, FILE_KEYS)
+    top = Section(document.value, origin, family.problems, FILE_KEYS)
     family.summary = top.text("summary")
     if "undeclared" in top.value:
         family.open = top.value["undeclared"] == "allow"
@@ -182,7 +89,7 @@ def read(document: Document, file: str, prefix: str) -> Family:
     return family
 
 
-def _entries(top: _Section, key: str) -> Iterator[tuple[str, Any, Origin]]:
+def _entries(top: Section, key: str) -> Iterator[tuple[str, Any, Origin]]:
     value = top.value.get(key, {})
     if not isinstance(value, dict):
         top.wrong((key,), f"`{key}` must be an object", "its keys are names, its values what they declare")
@@ -211,19 +118,19 @@ def _error(family: Family, code: str, value: Any, origin: Origin) -> None:
     _uri(family, code, origin)
     if "{" in code:
         family.problems.append(origin.problem(f"`{code}` has a parameter", "an error's code is a fixed name"))
-    section = _Section(value, origin, family.problems, ERROR_KEYS)
+    section = Section(value, origin, family.problems, ERROR_KEYS)
     facts = {"summary": section.text("summary", required=True), "data": section.schema("data")}
     family.errors.append(Declared(code, facts, origin))
 
 
 def _topic(family: Family, uri: str, value: Any, origin: Origin) -> None:
     _uri(family, uri, origin)
-    section = _Section(value, origin, family.problems, TOPIC_KEYS)
+    section = Section(value, origin, family.problems, TOPIC_KEYS)
     section.text("description")
     facts = {
         "summary": section.text("summary", required=True),
         "payload": section.schema("payload", required=True),
-        "stream": _stream(section, family.problems),
+        "stream": _stream(section),
         "latest": _latest(section),
         "presence": _presence(section),
         "publish": section.roles("publish"),
@@ -250,10 +157,10 @@ def _members(family: Family, uri: str, roles: frozenset[str], origin: Origin) ->
     return Declared(f"{uri}.members", facts, origin)
 
 
-def _stream(section: _Section, problems: list[Problem]) -> Stream | None:
+def _stream(section: Section) -> Stream | None:
     if "stream" not in section.value:
         return None
-    stream = _Section(section.value["stream"], section.origin.at("stream"), problems, STREAM_KEYS)
+    stream = section.within("stream", STREAM_KEYS)
     if stream.broken:
         return None
     keep, seconds, size = stream.value.get("keep"), stream.duration("for"), stream.size("bytes")
@@ -264,7 +171,7 @@ def _stream(section: _Section, problems: list[Problem]) -> Stream | None:
     return Stream(keep, seconds, size)
 
 
-def _latest(section: _Section) -> tuple[str, ...] | None:
+def _latest(section: Section) -> tuple[str, ...] | None:
     """``None``: nothing is kept; ``()``: one event for each URI; else the fields that tell events apart."""
     value = section.value.get("latest", False)
     if value is False or value is True:
@@ -276,7 +183,7 @@ def _latest(section: _Section) -> tuple[str, ...] | None:
     return tuple(fields)
 
 
-def _presence(section: _Section) -> tuple[str, ...] | None:
+def _presence(section: Section) -> tuple[str, ...] | None:
     """``None``: nobody is told who reads; else what is told of each member beside its name."""
     value = section.value.get("presence", False)
     if value is False or value is True:
@@ -289,22 +196,25 @@ def _presence(section: _Section) -> tuple[str, ...] | None:
 
 def _procedure(family: Family, uri: str, value: Any, origin: Origin) -> None:
     _uri(family, uri, origin)
-    section = _Section(value, origin, family.problems, PROCEDURE_KEYS)
+    section = Section(value, origin, family.problems, PROCEDURE_KEYS)
     section.text("description")
     facts = {
         "summary": section.text("summary", required=True),
         "input": section.schema("input"),
         "output": section.schema("output"),
+        "progress": section.schema("progress"),
+        "inputs": section.schema("inputs"),
         "errors": _codes(section),
         "idempotent": section.flag("idempotent"),
         "timeout": section.duration("timeout"),
+        "policy": policy.read(section),
         "register": section.roles("register"),
         "call": section.roles("call"),
     }
     family.procedures.append(Declared(uri, facts, origin))
 
 
-def _codes(section: _Section) -> tuple[str, ...]:
+def _codes(section: Section) -> tuple[str, ...]:
     value = section.value.get("errors", [])
     if not isinstance(value, list) or not all(isinstance(code, str) for code in value):
         section.wrong(("errors",), "`errors` must be a list of codes", "describe each code under the file's `errors`")

@@ -11,13 +11,14 @@ A URI with parameters is filled in by ``at``: ``WATCH_CHANGED.at(root="src")``. 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from hopsack.errors import DeclaredError, UsageError
 
 T = TypeVar("T")
 I = TypeVar("I", contravariant=True)  # noqa: E741 (input and output, as in every signature that has both)
 O = TypeVar("O", covariant=True)  # noqa: E741
+P = TypeVar("P", covariant=True)
 
 
 @dataclass(frozen=True)  # no slots: typing writes to the instances that Topic[X](…) makes
@@ -55,19 +56,21 @@ class Procedure(Generic[I, O]):
 
     :ivar input: what msgspec converts an input to; ``None``: it takes none. :ivar output: likewise.
     :ivar errors: the exception classes of the errors that it declares.
+    :ivar idempotent: a call whose outcome is not known may be tried again.
     """
 
     uri: str
     input: Any = None
     output: Any = None
     errors: tuple[type[DeclaredError], ...] = ()
+    idempotent: bool = False
 
     @property
     def params(self) -> tuple[str, ...]:
         """The parameters that are still open."""
         return _parameters(self.uri)
 
-    def at(self, **params: str) -> Procedure[I, O]:
+    def at(self, **params: str) -> Self:
         """The concrete procedure.
 
         :raise UsageError: a parameter is missing, unknown, or not one component of a URI.
@@ -76,6 +79,18 @@ class Procedure(Generic[I, O]):
 
     def __str__(self) -> str:
         return self.uri
+
+
+@dataclass(frozen=True)
+class Progressive(Procedure[I, O], Generic[I, P, O]):
+    """A procedure that answers or asks piece by piece.
+
+    :ivar progress: what msgspec converts a progressive result to.
+    :ivar inputs: what it converts an input that follows the first to; ``None``: none follows.
+    """
+
+    progress: Any = None
+    inputs: Any = None
 
 
 def _parameters(uri: str) -> tuple[str, ...]:

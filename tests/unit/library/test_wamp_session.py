@@ -251,6 +251,10 @@ def test_an_error_that_was_not_declared_is_reported_though_its_call_is_over() ->
     assert talk.hears([8, 48, 3, {}, "wamp.error.runtime_error"]) == []
 
 
+def _unknown(reason: str, where: str) -> str:
+    return f"hopsack.outcome_unknown: the connection was lost before the answer: {reason} [{where}]"
+
+
 def test_what_is_lost_in_flight_says_whether_it_may_have_run() -> None:
     talk = Talk().joined()
     talk.does(on.CallRequested("c", "a.b", None))
@@ -258,8 +262,8 @@ def test_what_is_lost_in_flight_says_whether_it_may_have_run() -> None:
     talk.does(on.SubscribeRequested("s", "t", "exact"))
 
     assert talk.does(on.Lost("reset by peer")) == [
-        ("reject", "c", OutcomeUnknown, "the connection was lost before a.b answered: reset by peer"),
-        ("reject", "p", OutcomeUnknown, "the connection was lost before t answered: reset by peer"),
+        ("reject", "c", OutcomeUnknown, _unknown("reset by peer", "a.b")),
+        ("reject", "p", OutcomeUnknown, _unknown("reset by peer", "t")),
         ("reject", "s", Disconnected, "the connection was lost: reset by peer"),
     ]
     assert talk.does(on.Lost("again")) == []
@@ -280,7 +284,7 @@ def test_the_node_says_goodbye() -> None:
 
     assert talk.hears([6, {}, "wamp.close.killed"]) == [
         ["->", 6, {}, "wamp.close.goodbye_and_out"],
-        ("reject", "c", OutcomeUnknown, "the connection was lost before a.b answered: wamp.close.killed"),
+        ("reject", "c", OutcomeUnknown, _unknown("wamp.close.killed", "a.b")),
         on.Close("wamp.close.killed", None),
     ]
 

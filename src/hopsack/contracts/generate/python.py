@@ -46,6 +46,7 @@ _IMPORTED = (
     "Literal",
     "Mapping",
     "Procedure",
+    "Progressive",
     "Topic",
     "TypeAlias",
     "annotations",
@@ -99,7 +100,10 @@ def _imports(text: str) -> str:
         for sources in (
             (("collections.abc", used("Mapping")), ("typing", used("Any", "ClassVar", "Literal", "TypeAlias"))),
             (),
-            (("hopsack.contracts.refs", used("Procedure", "Topic")), ("hopsack.errors", used("DeclaredError"))),
+            (
+                ("hopsack.contracts.refs", used("Procedure", "Progressive", "Topic")),
+                ("hopsack.errors", used("DeclaredError")),
+            ),
         )
     ]
     if used("msgspec"):
@@ -229,8 +233,15 @@ def _procedure(procedure: ProcedureShape, known: Vocabulary) -> str:
     classes = {one.code: one.name for one in known.errors}
     errors = "".join(f"{classes[code]}, " for code in procedure.errors)
     errors = f", ({errors.rstrip() if len(procedure.errors) == 1 else errors.removesuffix(', ')})" if errors else ""
-    value = f'Procedure("{procedure.uri}", {takes}, {gives}{errors})'
-    return _assignment(constant(procedure.uri), f"Procedure[{takes}, {gives}]", value, procedure.summary)
+    more = ", idempotent=True" if procedure.is_idempotent else ""
+    kind, types = "Procedure", f"{takes}, {gives}"
+    if procedure.progress is not None or procedure.inputs is not None:
+        progress = gives if procedure.progress is None else expression(procedure.progress)
+        kind, types = "Progressive", f"{takes}, {progress}, {gives}"
+        more += f", progress={progress}"
+        more += "" if procedure.inputs is None else f", inputs={expression(procedure.inputs)}"
+    value = f'{kind}("{procedure.uri}", {takes}, {gives}{errors}{more})'
+    return _assignment(constant(procedure.uri), f"{kind}[{types}]", value, procedure.summary)
 
 
 def _assignment(name: str, kind: str, value: str, doc: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
-from hopsack.contracts.catalogue import Catalogue
+from hopsack.contracts.catalogue import Catalogue, ProcedureContract
 from hopsack.contracts.document import Origin
 from hopsack.contracts.problems import ContractsInvalid, Problem
 from hopsack.contracts.schema import WORDS_FOR_PEOPLE, Schema
@@ -120,14 +120,29 @@ class TopicShape:
 
 @dataclass(frozen=True, slots=True)
 class ProcedureShape:
-    """:ivar input: ``NULL`` where it takes none."""
+    """
+    :ivar input: ``NULL`` where it takes none.
+    :ivar progress: one progressive result; ``None``: it declares none.
+    :ivar inputs: one input that follows the first; ``None``: none does.
+    """
 
     uri: str
     summary: str
     input: Shape
     output: Shape
+    progress: Shape | None
+    inputs: Shape | None
     errors: tuple[str, ...]
+    is_idempotent: bool
     origin: Origin = field(repr=False, compare=False)
+
+    @property
+    def shapes(self) -> Iterator[tuple[str, Shape]]:
+        """Its key in the contract, and the shape."""
+        for key in ("input", "output", "progress", "inputs"):
+            shape: Shape | None = getattr(self, key)
+            if shape is not None:
+                yield key, shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,16 +256,23 @@ def vocabulary(catalogue: Catalogue) -> Vocabulary:
 
 def _procedures(catalogue: Catalogue, reading: _Reading) -> Iterator[ProcedureShape]:
     for one in catalogue.procedures.values():
-        name, here = pascal(one.uri), one.origin
-        takes = (
-            reading.shape(one.input_schema, here.at("input"), f"{name}Input", one.family) if one.takes_input else NULL
+
+        def shape(key: str, schema: Schema | None, one: ProcedureContract = one) -> Shape | None:
+            if schema is None:
+                return None
+            return reading.shape(schema, one.origin.at(key), pascal(one.uri) + key.capitalize(), one.family)
+
+        yield ProcedureShape(
+            uri=one.uri,
+            summary=one.summary,
+            input=shape("input", one.input_schema if one.takes_input else None) or NULL,
+            output=shape("output", one.output_schema if one.gives_output else None) or NULL,
+            progress=shape("progress", one.progress_schema),
+            inputs=shape("inputs", one.inputs_schema),
+            errors=one.errors,
+            is_idempotent=one.idempotent,
+            origin=one.origin,
         )
-        gives = (
-            reading.shape(one.output_schema, here.at("output"), f"{name}Output", one.family)
-            if one.gives_output
-            else NULL
-        )
-        yield ProcedureShape(one.uri, one.summary, takes, gives, one.errors, here)
 
 
 @dataclass(slots=True)
@@ -428,8 +450,8 @@ def _all_shapes(known: Vocabulary) -> Iterator[tuple[Shape, Origin]]:
     for topic in known.topics:
         yield from ((shape, topic.origin.at("payload")) for shape in _within(topic.payload))
     for procedure in known.procedures:
-        yield from ((shape, procedure.origin.at("input")) for shape in _within(procedure.input))
-        yield from ((shape, procedure.origin.at("output")) for shape in _within(procedure.output))
+        for key, shape in procedure.shapes:
+            yield from ((inner, procedure.origin.at(key)) for inner in _within(shape))
 
 
 def _within(shape: Shape) -> Iterator[Shape]:

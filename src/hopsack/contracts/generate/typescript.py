@@ -161,7 +161,8 @@ def _procedures(known: Vocabulary) -> str:
 
 def _signature(one: ProcedureShape) -> str:
     errors = " | ".join(json.dumps(code) for code in one.errors) or "never"
-    return f"{{ input: {expression(one.input)}; output: {expression(one.output)}; errors: {errors} }}"
+    parts = [f"{key}: {expression(shape)}" for key, shape in one.shapes]
+    return f"{{ {'; '.join([*parts, f'errors: {errors}'])} }}"
 
 
 def _errors(known: Vocabulary) -> str:
