@@ -48,7 +48,7 @@ SECTIONS: Mapping[str, Mapping[str, Verb]] = {
         "topics": Verb("lists:topics", "The topics, and who reads them."),
         "procedures": Verb("lists:procedures", "The procedures, and who serves them."),
         "services": Verb("lists:services", "The services that are connected."),
-        "sessions": Verb("lists:sessions", "Everybody who is connected."),
+        "sessions": Verb("lists:sessions", "Everybody who is connected, and who reads too slowly."),
     },
     "Work on it": {
         "check": Verb("contracts:check", "Check the contracts."),
