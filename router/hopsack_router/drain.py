@@ -34,7 +34,7 @@ connection, joining, subscribing, what it missed), so at twice that the node is 
 def spread(sessions: int, chance: float) -> float:
     """Seconds that one client is asked to stay away. Everybody is told a different number.
 
-    The clients add a jitter of a second of their own (:mod:`hopsack.backoff`); stock ones may not.
+    The clients add a jitter of their own (:mod:`hopsack.backoff`); stock ones may not.
 
     :param sessions: how many are sent away.
     :param chance: a random number from 0 to 1, below 1.

@@ -18,11 +18,14 @@ from typing import Any
 
 __all__ = ["CAP", "FIRST", "LONGEST", "STABLE", "delay", "hint_in", "hint_of", "with_hint"]
 
-FIRST = 1.0
-"""Seconds the first attempt is spread over: 2,000 clients arrive as 200 in each tenth of a second."""
+FIRST = 2.0
+"""Seconds the first attempt is spread over: 2,000 clients arrive as 100 in each tenth of a second, a twentieth of them.
+If their node is back after less than that, those who tried too early come besides: together less than a tenth, which
+one second would not give."""
 
-CAP = 8.0
-"""Seconds the attempts are spread over in the end."""
+CAP = 4.0
+"""Seconds the attempts are spread over in the end, so that everybody is back that long after the node at the latest.
+Of these a twentieth comes in the first tenth of a second, and fewer in each that follows."""
 
 STABLE = 10.0
 """A connection that lived this many seconds was a good one: the next delay starts from :data:`FIRST` again."""

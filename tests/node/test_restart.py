@@ -18,6 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 import hopsack
+from hopsack.backoff import FIRST
 from hopsack.connection import Connection
 from hopsack.errors import Canceled, Disconnected, OutcomeUnknown, Unavailable
 from hopsack.keeper import Connected, State, Waiting
@@ -311,7 +312,7 @@ def test_everybody_comes_back_subscribed_and_registered_and_nobody_else_is_there
             if number == signal.SIGTERM:
                 assert all(one.delay >= LEAST for one in paused)
             else:  # nobody told them, so it is their own jitter
-                assert all(0 <= one.delay < 1 for one in paused)
+                assert all(0 <= one.delay < FIRST for one in paused)
             assert await reading.call("demo.add", [1, 2], timeout=PATIENCE) == 3
             assert await present(reading) == ["adder", "reader"]
             assert {one["session"] for one in (await reading.call("presence.list"))["members"]} == {

@@ -61,7 +61,7 @@ class Peer:
 
     def connect(self, **options: Any) -> Connection:
         async def make() -> Connection:
-            return Connection(self.dial, Options(**{"chance": lambda: 0.5, "incident": lambda: "c0ffee00", **options}))
+            return Connection(self.dial, Options(**{"chance": lambda: 0.25, "incident": lambda: "c0ffee00", **options}))
 
         self.connection = self.loop.run(make())
         self.connection.start()

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hopsack.backoff import CAP, FIRST, LONGEST, delay, hint_in, hint_of, with_hint
+from hopsack_router import drain
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True), st.none() | st.floats(0, 100))
@@ -20,14 +23,31 @@ def test_a_delay_is_drawn_from_the_whole_range_and_comes_after_the_hint(
     assert delay(0, chance) <= FIRST
 
 
-def test_a_crowd_comes_back_spread_out() -> None:
+def busiest(arrivals: list[float]) -> float:
+    """The largest share of a crowd that comes within a tenth of a second, wherever that begins."""
+    arrivals = sorted(arrivals)
+    return max(bisect_right(arrivals, at + 0.1) - first for first, at in enumerate(arrivals)) / len(arrivals)
+
+
+def back_after(outage: float, hint: float | None, chance: Callable[[], float]) -> float:
+    """When a client is back whose node is away so long: its first attempt after that."""
+    at, attempt = delay(0, chance(), hint), 0
+    while at < outage:
+        attempt += 1
+        at += delay(attempt, chance())
+    return at
+
+
+@pytest.mark.parametrize("outage", [0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 20.0, 60.0])
+@pytest.mark.parametrize("stops", ["killed", "with a hint"])
+def test_a_crowd_comes_back_spread_out(outage: float, stops: str) -> None:
     chance = random.Random(2026).random
-    arrivals = sorted(delay(0, chance()) for _ in range(2000))
+    hints = (None if stops == "killed" else drain.spread(2000, chance()) for _ in range(2000))
 
-    bins = [sum(1 for at in arrivals if low <= at * 10 < low + 1) for low in range(10)]
+    arrivals = [back_after(outage, hint, chance) for hint in hints]
 
-    assert max(bins) <= 0.15 * len(arrivals)
-    assert arrivals[-1] <= 5.0
+    assert busiest(arrivals) <= 0.1
+    assert max(arrivals) <= outage + 5.0
 
 
 @given(st.text(max_size=100), st.floats(0, LONGEST))

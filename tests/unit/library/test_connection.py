@@ -80,7 +80,7 @@ def test_a_call_is_typed_at_both_ends(peer: Peer, loop: HandTurnedLoop) -> None:
     describe: Procedure[Name, Facts] = Procedure("host.{host}.describe", Name, Facts)
 
     call = loop.create_task(connection.call(describe, Name("x"), host="web1"))
-    assert peer.heard() == [[48, 1, {}, "host.web1.describe", [{"name": "x"}]]]
+    assert peer.heard() == [[48, 1, {"timeout": 10_000}, "host.web1.describe", [{"name": "x"}]]]
     peer.says([50, 1, {}, [{"cores": 2}]])
     assert call.result() == Facts(2)
 
@@ -133,14 +133,14 @@ def test_a_call_that_is_not_answered_meets_its_deadline_and_is_cancelled(peer: P
 
     with pytest.raises(Deadline, match=r"no answer within 2 s \[slow\]"):
         call.result()
-    assert peer.heard() == [[48, 1, {}, "slow"], [49, 1, {"mode": "killnowait"}]]
+    assert peer.heard() == [[48, 1, {"timeout": 2000}, "slow"], [49, 1, {"mode": "killnowait"}]]
     peer.says([8, 48, 1, {}, "wamp.error.canceled"])
 
 
 def test_a_call_nobody_waits_for_is_cancelled_at_the_node(peer: Peer, loop: HandTurnedLoop) -> None:
     connection = peer.connect()
     call = loop.create_task(connection.call("slow"))
-    assert peer.heard() == [[48, 1, {}, "slow"]]
+    assert peer.heard() == [[48, 1, {"timeout": 10_000}, "slow"]]
 
     call.cancel()
 
@@ -174,7 +174,7 @@ def test_calls_and_acknowledged_publications_wait_for_a_link(peer: Peer, loop: H
         impatient.result()
     loop.advance(0.3)
 
-    assert peer.heard() == [[48, 1, {}, "a.b"], [16, 2, {"acknowledge": True}, "t", [1]]]
+    assert peer.heard() == [[48, 1, {"timeout": 9500}, "a.b"], [16, 2, {"acknowledge": True}, "t", [1]]]
     peer.says([50, 1, {}, ["done"]], [17, 2, 900])
     assert call.result() == "done"
     assert publish.done()

@@ -243,7 +243,7 @@ class Chain:
         self.transports: list[FakeTransport] = []
 
         async def make() -> Connection:
-            return Connection(self.dial, Options(chance=lambda: 0.5))
+            return Connection(self.dial, Options(chance=lambda: 0.25))
 
         self.connection = loop.run(make())
         self.connection.start()

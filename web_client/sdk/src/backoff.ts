@@ -6,11 +6,14 @@
  * Jitter", 2015).
  */
 
-/** Milliseconds the first attempt is spread over: 2,000 pages arrive as 200 in each tenth of a second. */
-export const FIRST = 1_000;
+/**
+ * Milliseconds the first attempt is spread over: 2,000 pages arrive as 100 in each tenth of a second, a twentieth of them.
+ * If their node is back after less than that, those who tried too early come besides: together less than a tenth.
+ */
+export const FIRST = 2_000;
 
-/** Milliseconds the attempts are spread over in the end. */
-export const CAP = 8_000;
+/** Milliseconds the attempts are spread over in the end, so that everybody is back that long after the node at the latest. */
+export const CAP = 4_000;
 
 /**
  * @param attempt losses in a row before this one; 0 for the first.

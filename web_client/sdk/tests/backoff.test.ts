@@ -25,13 +25,13 @@ describe("backoff", () => {
     expect(backoff(0, 0.5, -1)).toBe(FIRST / 2);
   });
 
-  test("2,000 pages do not come back in step: no tenth of a second takes more than an eighth of them", () => {
+  test("2,000 pages do not come back in step: no tenth of a second takes more than a tenth of them", () => {
     const delays = Array.from({ length: 2_000 }, (_, page) => backoff(0, page / 2_000));
 
     const bins = new Map<number, number>();
     for (const delay of delays) bins.set(Math.floor(delay / 100), (bins.get(Math.floor(delay / 100)) ?? 0) + 1);
 
-    expect(Math.max(...bins.values())).toBeLessThanOrEqual(250);
+    expect(Math.max(...bins.values())).toBeLessThanOrEqual(200);
   });
 });
 

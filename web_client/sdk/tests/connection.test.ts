@@ -63,7 +63,7 @@ describe("the state of the connection", () => {
     keepAlive(on, STABLE);
     fail();
 
-    expect(pauses).toEqual([500, 1_000, 2_000, 4_000, 4_000, 4_000, 4_000, 500]);
+    expect(pauses).toEqual([FIRST / 2, ...Array(6).fill(CAP / 2), FIRST / 2]);
   });
 
   test("a node that cannot be reached and one that does not answer are named apart", () => {
@@ -96,7 +96,7 @@ describe("the state of the connection", () => {
     expect(on.fabric.state.value).toMatchObject({
       name: "waiting",
       reason: "Full.",
-      retryAt: 1_000_000 + 30_000 + 500,
+      retryAt: 1_000_000 + 30_000 + FIRST / 2,
     });
   });
 

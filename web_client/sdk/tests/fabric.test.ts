@@ -1,5 +1,6 @@
 /** The program's side: loops, handlers that fail, the WAMP door behind the same API. */
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { FIRST } from "../src/backoff";
 import { DeclaredError } from "../src/index";
 import { outcome, type Stage, settle, stage } from "./stage";
 
@@ -173,5 +174,5 @@ test("the WAMP door behind the same API", async () => {
   expect(heard).toEqual(["hi"]);
   expect(await call).toBe(3);
   on.wire.says([6, { retry_after: 2 }, "wamp.close.system_shutdown"]);
-  expect(on.fabric.state.value).toMatchObject({ name: "waiting", retryAt: 1_000_000 + 2_000 + 500 });
+  expect(on.fabric.state.value).toMatchObject({ name: "waiting", retryAt: 1_000_000 + 2_000 + FIRST / 2 });
 });

@@ -1,6 +1,6 @@
 /** What streams bring beside resuming: gaps, deletions, rates, keys of publications, history; and the same over WAMP. */
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { CAP } from "../src/backoff";
+import { CAP, FIRST } from "../src/backoff";
 import type { DocumentLike } from "../src/browser";
 import { REPEATABLE } from "../src/connection";
 import type { Deletion, Gap, Recovery } from "../src/index";
@@ -330,7 +330,7 @@ describe("a session that somebody ended", () => {
     on.wire.joins();
     on.wire.hangsUp(4408, "Nothing moved for too long. (retry_after=5)");
 
-    expect(on.fabric.state.value).toMatchObject({ name: "waiting", retryAt: 1_000_000 + 5_000 + 500 });
+    expect(on.fabric.state.value).toMatchObject({ name: "waiting", retryAt: 1_000_000 + 5_000 + FIRST / 2 });
   });
 });
 
