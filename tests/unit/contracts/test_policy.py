@@ -11,9 +11,6 @@ from hopsack.contracts.generate.shapes import vocabulary
 from hopsack.contracts.policy import Breaker, Policy
 
 INPUT = (
-    "{type: object, required: [order], properties:"
-    " {order: {type: string}, note: {type: string}, at: {type: object}}}"
-)
     "{type: object, required: [order], properties: {order: {type: string}, note: {type: string}, at: {type: object}}}"
 )
 
