@@ -20,6 +20,10 @@ end, and a hole is told once per channel and era. Why in place: a key that chang
 otherwise be moved back for ever and never be read. Its price is that a value may come before events of other keys or
 topics that are older; the order of one key always holds.
 
+What else is held for the link (``elsewhere``: newest values on their way, values that wait for their pace, what is
+known of the streams that it follows) counts in the budget too, but never takes more than half of it from events, and
+nothing from answers.
+
 Every operation is O(1), amortised. Who calls: ``Link`` while it is paused.
 """
 
@@ -27,7 +31,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter, OrderedDict, deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -68,6 +72,7 @@ class Why(enum.Enum):
     OVERLOADED = "it does not read the answers to its own requests"  # or gaps of thousands of topics
     STALLED = "nothing moved for too long"
     UNREADABLE = "what it missed cannot be read from the journal now"
+    CROWDED = "it is behind on more streams than its budget has room for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +151,14 @@ class Backlog:
 
     :param budget: bytes.
     :param patience: seconds.
+    :param elsewhere: tells the bytes that are held for the link beside this.
     """
 
-    def __init__(self, budget: int = BUDGET, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, budget: int = BUDGET, patience: float = PATIENCE, elsewhere: Callable[[], int] = lambda: 0
+    ) -> None:
         self.budget = budget
+        self._elsewhere = elsewhere
         self.patience = patience
         self.bytes = 0
         self.since: float | None = None
@@ -295,18 +304,21 @@ class Backlog:
 
     def _fit(self) -> list[Effect]:
         """Let go of what costs the reader least until the rest fits."""
-        if self.bytes - self._spared <= self.budget:
+        room = self.budget + self._spared - min(self._elsewhere(), self.budget // 2)
+        if self.bytes <= room:
             return []
         effects: list[Effect] = []
-        while self.bytes - self._spared > self.budget:
+        while self.bytes > room:
             if self._streams:
                 effects.append(self._hand_over())
             elif self._live:
                 self._drop(self._live.popleft())
             elif self._values:
                 self._drop(self._values.popitem(last=False)[1])
-            else:
+            elif self.bytes - self._spared > self.budget:
                 return self._close(Why.OVERLOADED)
+            else:
+                break
         return effects
 
     def _hand_over(self) -> Follow:

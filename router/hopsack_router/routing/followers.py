@@ -18,8 +18,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from hopsack_router.routing.backlog import Channel
-from hopsack_router.routing.following import Effect, Following, State
+from hopsack_router.routing.backlog import OVERHEAD, Channel
+from hopsack_router.routing.following import Effect, Following, State, Tally
 from hopsack_router.routing.showing import Showing
 
 Follower: TypeAlias = Following | Showing
@@ -30,7 +30,10 @@ class Followers:
 
     def __init__(self) -> None:
         self._turns: OrderedDict[Channel, Follower] = OrderedDict()
+        self._channels: dict[Follower, dict[Channel, None]] = {}
         self._reading: Channel | None = None  # whose page is under way or in hand
+        self._shown = Tally()
+        self._streams = 0
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -38,28 +41,53 @@ class Followers:
     def __iter__(self) -> Iterator[tuple[Channel, Follower]]:
         return iter(tuple(self._turns.items()))
 
+    @property
+    def bytes(self) -> int:
+        """Of memory, that the channels take and the newest values that wait; the page in hand is not counted."""
+        return len(self._turns) * OVERHEAD + self._shown.bytes
+
+    @property
+    def stream_bytes(self) -> int:
+        """The part of it that is the book-keeping of streams."""
+        return self._streams * OVERHEAD
+
     def of(self, channel: Channel) -> Follower | None:
         """Who follows this channel; ``None``: it is read live."""
         return self._turns.get(channel)
 
     def begin(self, channel: Channel, follower: Follower) -> None:
+        """From now on this one stands for the channel, which nobody stood for, or whose follower was replaced."""
+        follower.count_in(self._shown)
+        self._channels.setdefault(follower, {})[channel] = None
+        if channel not in self._turns:
+            self._streams += isinstance(follower, Following)
         self._turns[channel] = follower
 
     def end(self, channel: Channel) -> None:
         follower = self._turns.pop(channel, None)
-        if follower is not None and follower.state is not State.LIVE and follower not in self._turns.values():
-            follower.lost()
+        if follower is None:
+            return
+        self._streams -= isinstance(follower, Following)
+        channels = self._channels[follower]
+        del channels[channel]
+        if not channels:
+            del self._channels[follower]
+            if follower.state is not State.LIVE:
+                follower.lost()
 
     def replace(self, earlier: Follower, follower: Follower) -> None:
         """From now on one stands for what another stood for."""
-        for channel, one in self._turns.items():
-            if one is earlier:
-                self._turns[channel] = follower
+        follower.count_in(self._shown)
+        channels = self._channels.pop(earlier, {})
+        self._channels.setdefault(follower, {}).update(channels)
+        for channel in channels:
+            self._turns[channel] = follower
         earlier.lost()
 
     def release(self, follower: Follower) -> None:
         """It has said GoLive: its channels are live again."""
-        for channel in [channel for channel, one in self._turns.items() if one is follower]:
+        for channel in self._channels.pop(follower, {}):
+            self._streams -= isinstance(follower, Following)
             del self._turns[channel]
 
     def clear(self) -> None:

@@ -20,7 +20,8 @@ What the journal dropped before it was read is told (TellGap), with the number o
 oldest that is there. So is a new epoch, with which everything before it is lost.
 
 A core without I/O. Bounds: one ``room`` is one page, of :data:`PAGE_EVENTS` events and :data:`PAGE_BYTES` at most;
-nothing is read without it, and one page at most is in hand. The snapshot is the journal's own objects.
+nothing is read without it, and one page at most is in hand. The snapshot is the journal's own objects, and its bytes
+count in the link's budget (:class:`Weighed`).
 
 Who calls: the link, which has a machine for each stream that it does not read live (``followers.py``).
 """
@@ -105,7 +106,37 @@ class State(enum.Enum):
     ENDED = "ended"
 
 
-class Following:
+class Tally:
+    """Bytes of newest values that wait for one link, whoever of its machines holds them."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+class Weighed:
+    """What holds newest values: how much that is, for itself and for its link.
+
+    They are the journal's own objects; but they stay in memory as long as somebody holds them.
+    """
+
+    shown = 0
+    _tally: Tally | None = None
+
+    def count_in(self, tally: Tally) -> None:
+        """Count there from now on, once."""
+        if self._tally is None:
+            self._tally = tally
+            tally.bytes += self.shown
+
+    def _weigh(self, more: int) -> None:
+        self.shown += more
+        if self._tally is not None:
+            self._tally.bytes += more
+
+
+class Following(Weighed):
     """One reader of one stream.
 
     :param head: the newest event that was announced, at this moment. Not one that is committed and will be announced
@@ -173,6 +204,7 @@ class Following:
         Each gets all that it was promised: the newest values of both come first, then everything that either lacks.
         """
         self._snapshot.extendleft(reversed(other._snapshot))
+        self._weigh(other.shown)
         self.reach_back(other.last)
 
     def reach_back(self, last: Position) -> None:
@@ -185,6 +217,7 @@ class Following:
         self.state = State.ENDED
         self._hand = None
         self._snapshot.clear()
+        self._weigh(-self.shown)
 
     # ---- how it begins -------------------------------------------------------------------------------------------
 
@@ -195,6 +228,7 @@ class Following:
             answer = Answer(after, recovered=True)
         elif newest is not None:
             self._snapshot.extend(newest)
+            self._weigh(sum(event.size for event in newest))
             answer = Answer(self.head, reason=reason, snapshot=len(newest))
         else:
             if isinstance(found, Gone) and found.oldest is not None:
@@ -262,7 +296,9 @@ class Following:
         self._room = True
         if self._snapshot:
             self._room = False
-            return [Deliver(part_of(self._snapshot), newest=True), *self._settle()]
+            part = part_of(self._snapshot)
+            self._weigh(-sum(event.size for event in part))
+            return [Deliver(part, newest=True), *self._settle()]
         if self._hand is not None:
             return self._take(self._hand)
         self.state = State.WAITING_FOR_PAGE

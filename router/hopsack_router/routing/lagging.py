@@ -30,7 +30,7 @@ from hopsack_router.routing import pace as paced
 from hopsack_router.routing.backlog import Backlog, Channel, Gap, Policy, Why
 from hopsack_router.routing.fanout import Delivery
 from hopsack_router.routing.followers import Follower, Followers
-from hopsack_router.routing.following import Deliver, Following, Read, State
+from hopsack_router.routing.following import Following, Read, State
 from hopsack_router.routing.pace import Pace
 from hopsack_router.streams import Gone, Page, Position, Stored
 
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 LOG = Logger()
 
 Covering = Callable[[str], Collection[int]]
+
+MAX_REMEMBERED = 1000
+"""Topics of which it is known at which pace they are read."""
 
 PIECE = 64 << 10
 """Bytes of what is held that go to the transport at once: it says after each whether it takes more."""
@@ -73,10 +76,13 @@ class Lagging:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._stalls = link.outlet.outbox.stalls
-        self.backlog = Backlog(link.budget, self._stalls.patience)
+        self.backlog = Backlog(link.budget, self._stalls.patience, lambda: self.held_elsewhere)
         self.followers = Followers()
         self._paces: dict[int, _Paced] = {}
+        self._paced = 0  # bytes that wait for their pace
+        self._put_off: tuple[Callable[[], bool], Callable[[], object]] | None = None
         self._covering: Covering = lambda topic: ()
+        self._fastest: dict[str, _Paced | None] = {}
         self._unwritten: int | None = None
         self._is_counted = False
 
@@ -88,6 +94,21 @@ class Lagging:
     @property
     def is_idle(self) -> bool:
         return not self.backlog and not self.bends
+
+    @property
+    def held_elsewhere(self) -> int:
+        """Bytes that are held for the link outside of its backlog."""
+        return self._paced + self.followers.bytes
+
+    @property
+    def is_showing_much(self) -> bool:
+        """Whether what subscriptions begin with takes its share of the budget: the next one has to wait."""
+        return 2 * self.followers.bytes >= self._link.budget
+
+    def put_off(self, step: Callable[[], object], until: Callable[[], bool]) -> None:
+        """Take a step when something is so, which is asked whenever something was written."""
+        assert self._put_off is None, "all that the session asks for waits behind one request"
+        self._put_off = until, step
 
     # ---- what is to be sent -----------------------------------------------------------------------------------------
 
@@ -122,14 +143,29 @@ class Lagging:
         if one is None or len(frame) > self._link.outlet.most:
             return self._put(frame, delivery, channel)
         key = (channel, delivery.stored.latest if delivery.stored is not None else None)
-        self._keep_pace(one, one.pace.event(key, frame, self._stalls.now()))
+        before = one.pace.bytes
+        room = self._link.budget // 2 - self._paced + before
+        effects = one.pace.event(key, frame, self._stalls.now(), room)
+        self._paced += one.pace.bytes - before
+        self._keep_pace(one, effects)
         return False
 
     def _pace_of(self, delivery: Delivery) -> _Paced | None:
-        """Of a connection that gets each event once: the pace of the fastest subscription that covers the topic."""
+        """Of a connection that gets each event once: the pace of the fastest subscription that covers the topic.
+
+        Remembered by topic until a subscription comes or goes: a page has up to a thousand of them.
+        """
         if self._link.format.per_subscription:
             return self._paces.get(delivery.subscription)
-        paces = [self._paces.get(number) for number in self._covering(delivery.topic)]
+        topic = delivery.topic
+        if topic not in self._fastest:
+            if len(self._fastest) >= MAX_REMEMBERED:
+                self._fastest.clear()
+            self._fastest[topic] = self._fastest_of(topic)
+        return self._fastest[topic]
+
+    def _fastest_of(self, topic: str) -> _Paced | None:
+        paces = [self._paces.get(number) for number in self._covering(topic)]
         paced = [one for one in paces if one is not None and one.pace.rate is not None]
         return max(paced, key=_rate_of) if paced and len(paced) == len(paces) else None
 
@@ -185,6 +221,9 @@ class Lagging:
             self._perform(channel, follower, effects)
         if not self.backlog:
             self._uncount()
+        if self._put_off is not None and self._put_off[0]():
+            (_, step), self._put_off = self._put_off, None
+            step()
 
     def _written(self, gap: Gap) -> bytes:
         metrics.dropped.inc(gap.dropped)
@@ -197,16 +236,15 @@ class Lagging:
         for one in self._paces.values():
             one.stop()
         self._paces.clear()
+        self._paced = 0
+        self._put_off = None
 
     # ---- subscriptions ----------------------------------------------------------------------------------------------
 
-    def begin(self, channels: Sequence[Channel], follower: Follower, at_once: bool) -> None:
+    def begin(self, channels: Sequence[Channel], follower: Follower) -> None:
         """A subscription was answered, and this is to be read before it is live.
 
         On a connection that gets each event once, another of its subscriptions may be reading the same.
-
-        :param at_once: queue the snapshot now, as far as the budget allows. To a stock WAMP client the snapshot is what
-            comes before the answer to its next request.
         """
         for channel in channels:
             other = self.followers.of(channel)
@@ -218,11 +256,6 @@ class Lagging:
                 follower.reach_back(Position(first.epoch, first.offset - 1))
             self.followers.begin(channel, follower)
         self._link.wake()
-        room = self._link.budget
-        while at_once and room > 0 and not self._link.paused and follower.shows_newest:
-            effects = follower.room()
-            room -= sum(event.size for effect in effects if isinstance(effect, Deliver) for event in effect.events)
-            self._perform(channels[0], follower, effects)
 
     def left(self, channel: Channel) -> None:
         """Nobody reads this channel any more."""
@@ -240,17 +273,23 @@ class Lagging:
         :param covering: the link's subscriptions that cover a topic.
         """
         self._covering = covering
+        self._fastest.clear()
         one = self._paces.get(subscription)
         if one is not None:
-            self._keep_pace(one, one.pace.change(rate, self._stalls.now()))
+            before = one.pace.bytes
+            effects = one.pace.change(rate, self._stalls.now())
+            self._paced += one.pace.bytes - before
+            self._keep_pace(one, effects)
             if rate is None:
                 self.drop_pace(subscription)
         elif rate is not None:
             self._paces[subscription] = _Paced(Pace(rate))
 
     def drop_pace(self, subscription: int) -> None:
+        self._fastest.clear()
         one = self._paces.pop(subscription, None)
         if one is not None:
+            self._paced -= one.pace.bytes
             one.stop()
 
     # ---- effects ----------------------------------------------------------------------------------------------------
@@ -264,6 +303,9 @@ class Lagging:
                     follower = Following(keeping.head(channel.topic))
                     self.followers.begin(channel, follower)
                     self._perform(channel, follower, follower.fell_behind(first))
+                    if self.followers.stream_bytes > self._link.budget:
+                        self._link.cut_off(Why.CROWDED)
+                        return
                 case held.Close(why):
                     self._link.cut_off(why)
                 case _:
@@ -325,7 +367,10 @@ class Lagging:
 
     def _wake_pace(self, one: _Paced) -> None:
         one.timer = None
-        self._keep_pace(one, one.pace.tick(self._stalls.now()))
+        before = one.pace.bytes
+        effects = one.pace.tick(self._stalls.now())
+        self._paced += one.pace.bytes - before
+        self._keep_pace(one, effects)
 
     def _send_at_pace(self, key: Any, frame: bytes) -> None:
         """It is read with holes anyway: while the transport is full, the newest of each key will do."""

@@ -7,6 +7,9 @@ A link is a Crossbar ``ITransport`` with a queue. Bounds and their policy, in on
   them: where nothing else is configured, 1 MiB, and 16 MiB for services and operators. Beyond that each kind of event
   has its policy (:mod:`~hopsack_router.routing.backlog`): a stream is read from the journal, of ``latest`` topics the
   newest values stay, of all others the newest events, and the reader is told how many are gone. Nobody else notices;
+- half of the budget is for values that wait for their pace, of all subscriptions together: beyond it they come sooner
+  than was asked for. When newest values on their way take half of it, the session's next SUBSCRIBE waits, and with it
+  what the session sends behind it. So one subscription's newest values may be more than the budget, and no two;
 - who does not even read the answers to its own requests within the budget, or takes nothing at all for
   :data:`~hopsack_router.routing.backlog.PATIENCE` seconds, is cut off (:meth:`Link.overflow`);
 - an event that is larger than the peer said it takes is not sent. A WAMP peer gets an EVENT without a payload in its
@@ -19,7 +22,7 @@ look in its encoding (``send``).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from autobahn.wamp import message, role
@@ -206,6 +209,13 @@ class Link:
         outlet.waiting = None
         return frames
 
+    def write_now(self) -> None:
+        """Write what is queued before the turn ends, so that the transport can say that it is full: a client may ask
+        for much with a few bytes, and many times in one turn."""
+        frames = self.withdraw()
+        if frames and not self._is_gone:
+            self.put(frames)
+
     def wake(self) -> None:
         """Flush at the end of this turn, whether or not anything waits."""
         if self._lagging is not None and self._lagging.bends:
@@ -234,13 +244,10 @@ class Link:
             self._lagging = Lagging(self)
         return self._lagging
 
-    def begin(self, channels: Sequence[Channel], follower: Follower, at_once: bool | None = None) -> None:
-        """Give what a subscription begins with, then go live.
-
-        :param at_once: the newest values now, as far as there is room for them.
-        """
+    def begin(self, channels: Sequence[Channel], follower: Follower) -> None:
+        """Give what a subscription begins with, then go live."""
         if not self._is_gone:
-            self._lag().begin(channels, follower, bool(at_once))
+            self._lag().begin(channels, follower)
 
     def set_pace(self, subscription: int, rate: float | None, covering: Covering) -> None:
         """Give the events of a subscription no faster than this."""
@@ -249,10 +256,21 @@ class Link:
             self.wake()
 
     @property
+    def is_showing_much(self) -> bool:
+        """Whether newest values that are on their way take their share of the budget."""
+        return self._lagging is not None and self._lagging.is_showing_much
+
+    def put_off(self, step: Callable[[], object], until: Callable[[], bool]) -> None:
+        """Take a step of the session's when something is so that has to do with what is behind."""
+        if not self._is_gone:
+            self._lag().put_off(step, until)
+
+    @property
     def unsent(self) -> int:
-        """Bytes that wait here because the transport's buffer is full."""
+        """Bytes that are held here: for the transport's buffer is full, or they wait for their pace or their page."""
         waiting = sum(map(len, frames_of(self.outlet.waiting))) if self.outlet.waiting is not None else 0
-        return waiting + (self._lagging.backlog.bytes if self._lagging is not None else 0)
+        lagging = self._lagging
+        return waiting + (lagging.backlog.bytes + lagging.held_elsewhere if lagging is not None else 0)
 
     def stalled(self, now: float) -> bool:
         """The transport has been full for long: has the peer taken anything? (``Stalls`` asks.)"""

@@ -8,9 +8,9 @@
 Between two events lies one interval at least, whatever their keys; a late tick is not made good, so there are no
 bursts. A value that is replaced keeps its place in the line: each key has its turn, and none waits for ever.
 
-A core without I/O; time is passed in. Bounds: :data:`MAX_KEYS` values and :data:`MAX_BYTES` are held. Beyond them the
-longest held is sent at once, faster than was asked for, because the promise of the last value is worth more than the
-rate: what then goes out too fast is bounded by the link.
+A core without I/O; time is passed in. Bounds: :data:`MAX_KEYS` values are held, and as many bytes as the link has left
+for all its paces (``room``). Beyond them the longest held is sent at once, faster than was asked for, because the
+promise of the last value is worth more than the rate: what then goes out too fast is bounded by the link.
 
 Who calls: the link, for a subscription with ``max_rate``. The key is the topic, with the key of a ``latest`` one. A
 stream that is read at a pace is read with holes, so it needs no follower: its values are held like those of any topic.
@@ -18,13 +18,15 @@ stream that is read at a pace is read with holes, so it needs no follower: its v
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from math import inf
 
+from hopsack_router.routing.backlog import OVERHEAD
+
 MAX_KEYS = 1000
-MAX_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,13 @@ class Pace:
     :param rate: events per second, above 0; ``None``: as they come.
     """
 
-    def __init__(self, rate: float | None, max_keys: int = MAX_KEYS, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, rate: float | None, max_keys: int = MAX_KEYS) -> None:
         self.rate = rate
-        self._max_keys, self._max_bytes = max_keys, max_bytes
+        self._max_keys = max_keys
         # A plain dict would look at every hole that it has at its front.
         self._held: OrderedDict[Hashable, bytes] = OrderedDict()
-        self._bytes = 0
+        self.bytes = 0
+        """Of memory, that what waits takes: a value counts for its length and ``backlog.OVERHEAD``."""
         self._sent = -inf
         self._wakes_at: float | None = None
 
@@ -65,11 +68,15 @@ class Pace:
         """Values that wait."""
         return len(self._held)
 
-    def event(self, key: Hashable, frame: bytes, now: float) -> list[Effect]:
-        """The subscription's next event."""
-        self._bytes += len(frame) - len(self._held.get(key, b""))
+    def event(self, key: Hashable, frame: bytes, now: float, room: int = sys.maxsize) -> list[Effect]:
+        """The subscription's next event.
+
+        :param room: bytes that may wait here.
+        """
+        earlier = self._held.get(key)
+        self.bytes += len(frame) - len(earlier) if earlier is not None else len(frame) + OVERHEAD
         self._held[key] = frame
-        return self._go_on(now)
+        return self._go_on(now, room)
 
     def tick(self, now: float) -> list[Effect]:
         """The time of the last :class:`WakeAt` has come."""
@@ -85,12 +92,12 @@ class Pace:
     def _due(self) -> float:
         return -inf if self.rate is None else self._sent + 1 / self.rate
 
-    def _go_on(self, now: float) -> list[Effect]:
+    def _go_on(self, now: float, room: int = sys.maxsize) -> list[Effect]:
         effects: list[Effect] = []
         while self._held and now >= self._due:
             effects.append(self._send())
             self._sent = now
-        while len(self._held) > self._max_keys or self._bytes > self._max_bytes:
+        while len(self._held) > self._max_keys or (self.bytes > room and self._held):
             effects.append(self._send())
         if self._held and self._wakes_at != self._due:
             self._wakes_at = self._due
@@ -99,5 +106,5 @@ class Pace:
 
     def _send(self) -> Send:
         key, frame = self._held.popitem(last=False)
-        self._bytes -= len(frame)
+        self.bytes -= len(frame) + OVERHEAD
         return Send(key, frame)

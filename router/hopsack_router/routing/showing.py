@@ -7,7 +7,8 @@
 
 What :class:`~hopsack_router.routing.following.Following` is for a stream, for what has no positions: live events are
 held back by their keys until the snapshot is out, so no older value ever comes behind a newer one, and a snapshot has
-as many events as were announced. A core without I/O. Bound: the events are the journal's own objects, one for a key.
+as many events as were announced. A core without I/O. Bound: the events are the journal's own objects, one for a key,
+and their bytes count in the link's budget.
 
 Who calls: the link, as it does a ``Following`` (``followers.py``).
 """
@@ -16,14 +17,15 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
+from itertools import islice
 
-from hopsack_router.routing.following import Deliver, Effect, GoLive, State, part_of
+from hopsack_router.routing.following import PAGE_EVENTS, Deliver, Effect, GoLive, State, Weighed, part_of
 from hopsack_router.streams.events import Stored
 
 Slot = tuple[str, str | None]
 
 
-class Showing:
+class Showing(Weighed):
     """One snapshot for one reader.
 
     :param newest: the values, of one topic or of several, in order.
@@ -35,6 +37,7 @@ class Showing:
     def __init__(self, newest: Iterable[Stored]) -> None:
         self.state = State.WAITING_FOR_ROOM
         self._snapshot = OrderedDict(((event.topic, event.latest), event) for event in newest)
+        self._weigh(sum(event.size for event in self._snapshot.values()))
         self._changed: OrderedDict[Slot, Stored] = OrderedDict()
         self._earlier: deque[Stored] = deque()  # of a snapshot whose place this one took
 
@@ -46,7 +49,10 @@ class Showing:
     def changed(self, event: Stored) -> None:
         """A live event; it is this machine's, not for the live path."""
         slot = (event.topic, event.latest)
-        (self._snapshot if slot in self._snapshot else self._changed)[slot] = event
+        held = self._snapshot if slot in self._snapshot else self._changed
+        earlier = held.get(slot)
+        self._weigh(event.size - (earlier.size if earlier is not None else 0))
+        held[slot] = event
 
     def room(self) -> list[Effect]:
         """The transport takes a page."""
@@ -54,13 +60,14 @@ class Showing:
             return []
         effects: list[Effect] = []
         held = self._snapshot or self._changed
+        part: list[Stored] = []
         if self._earlier:
-            effects.append(Deliver(part_of(self._earlier), newest=True))
+            part = part_of(self._earlier)
+            effects.append(Deliver(part, newest=True))
         elif held:
-            part = part_of(deque(held.values()))
-            for _ in part:
-                held.popitem(last=False)
+            part = _first_of(held)
             effects.append(Deliver(part, newest=held is self._snapshot))
+        self._weigh(-sum(event.size for event in part))
         if not self._earlier and not self._snapshot and not self._changed:
             self.state = State.LIVE
             effects.append(GoLive())
@@ -68,10 +75,11 @@ class Showing:
 
     def take_over(self, other: Showing) -> None:
         """Show for two subscriptions of one link, in the place of who showed for the other: each gets its number."""
-        self._earlier.extend((*other._earlier, *other._snapshot.values()))
-        for slot, event in other._changed.items():
-            if slot not in self._snapshot:
-                self._changed[slot] = event
+        earlier = (*other._earlier, *other._snapshot.values())
+        changed = {slot: event for slot, event in other._changed.items() if slot not in self._snapshot}
+        self._earlier.extend(earlier)
+        self._changed.update(changed)
+        self._weigh(sum(event.size for event in (*earlier, *changed.values())))
 
     def full(self) -> list[Effect]:
         return []
@@ -81,3 +89,12 @@ class Showing:
         self._earlier.clear()
         self._snapshot.clear()
         self._changed.clear()
+        self._weigh(-self.shown)
+
+
+def _first_of(held: OrderedDict[Slot, Stored]) -> list[Stored]:
+    """Take a part out, without looking at all that is behind it."""
+    part = part_of(deque(islice(held.values(), PAGE_EVENTS)))
+    for _ in part:
+        held.popitem(last=False)
+    return part

@@ -8,10 +8,15 @@
     Rate                          -> Rated
 
 The meta events say what happened, with the session it happened to.
+
+Bounds: a session has :data:`MAX_SUBSCRIPTIONS` subscriptions, and is refused more (``hopsack.too_many``). While the
+newest values that its earlier ones begin with take their share of its link's budget, it waits with the next.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from autobahn.wamp import message
@@ -19,11 +24,12 @@ from crossbar.router import NotAttached
 from crossbar.router.broker import Broker as CrossbarBroker
 from crossbar.router.broker import SubscriptionExtra
 
-from hopsack.errors import RemoteError
+from hopsack.errors import RemoteError, TooMany
 from hopsack_router.routing import asked, uris
 from hopsack_router.routing.asked import Granted, Subscribed
 from hopsack_router.routing.backlog import Channel
 from hopsack_router.routing.fanout import Audience
+from hopsack_router.routing.followers import Follower
 from hopsack_router.routing.lagging import Lagging
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.resuming import Beginning, begin
@@ -40,6 +46,9 @@ NOTHING_MORE = Beginning(Granted())
 """What most subscriptions begin with: what comes now."""
 
 NO_SUBSCRIPTION = "hopsack.no_such_subscription"
+
+MAX_SUBSCRIPTIONS = 1000
+"""Of one session. The node's own components have no bound."""
 
 
 class Readers(SubscriptionExtra):  # type: ignore[misc]
@@ -82,7 +91,12 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
             )
 
     def _subscribe(self, session: NodeSession, subscribe: message.Subscribe) -> None:
+        link = session._transport
+        if isinstance(link, Link) and link.is_showing_much:
+            self._wait(session, link, lambda: self._subscribe(session, subscribe), lambda: not link.is_showing_much)
+            return
         try:
+            self._check_room(session, subscribe)
             beginning = self._beginning(session, subscribe)
         except RemoteError as refusal:
             self._router.refuse(session, subscribe, refusal)
@@ -100,12 +114,44 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
             if self._attending is not None:
                 self._attending.entered(subscription, session)
         self._set_pace(session, subscription, getattr(subscribe, "max_rate", None))
-        link = session._transport
         if isinstance(link, Link):
             for topics, follower in beginning.followers:
-                link.begin([_channel(link, subscription, topic) for topic in topics], follower, subscribe.get_retained)
+                link.begin([_channel(link, subscription, topic) for topic in topics], follower)
         if subscribe.get_retained:
-            self.show_retained(session, subscription)
+            self._show(session, subscription, [follower for _, follower in beginning.followers])
+
+    def _show(self, session: NodeSession, subscription: Any, followers: list[Follower]) -> None:
+        """Give a WAMP client what it asks for with ``get_retained``.
+
+        To a stock client the newest values are what comes before the answer to its next request, so that one waits.
+        """
+        self.show_retained(session, subscription)
+        link = session._transport
+        if isinstance(link, Link):
+            link.write_now()
+            if any(one.shows_newest for one in followers):
+                until = partial(_are_shown, followers)
+                self._wait(session, link, lambda: None, until)
+
+    def _wait(self, session: NodeSession, link: Link, step: Callable[[], object], until: Callable[[], bool]) -> None:
+        """Go on with a session later. What it sends meanwhile waits too."""
+        turns = self._router.turns
+        turns.wait(session)
+        link.put_off(lambda: turns.resume(session, step), until)
+
+    def _check_room(self, session: NodeSession, subscribe: message.Subscribe) -> None:
+        """:raises TooMany: this would be one more subscription than a session may have."""
+        held = self._session_to_subscriptions[session]
+        if len(held) < MAX_SUBSCRIPTIONS or not isinstance(session._transport, Link):
+            return
+        known = self._subscription_map.get_observation(subscribe.topic, subscribe.match or "exact")
+        if known not in held:
+            raise TooMany(
+                f"this session has {len(held)} subscriptions, and may have no more",
+                where=subscribe.topic,
+                advice="unsubscribe from something, or subscribe to a pattern",
+                data={"most": MAX_SUBSCRIPTIONS},
+            )
 
     def _beginning(self, session: NodeSession, subscribe: message.Subscribe) -> Beginning:
         """What the subscription begins with; a component of the node's begins with what comes now."""
@@ -169,7 +215,10 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
     def _stop_reading(self, session: NodeSession, subscription: Any, lagging: Lagging) -> None:
         """Leave the channels that no other subscription of this session reads."""
         lagging.drop_pace(subscription.id)
-        for channel in lagging.channels():
+        channels = lagging.channels()
+        if subscription.match == "exact":
+            channels &= {Channel(subscription.uri), Channel(subscription.uri, subscription.id)}
+        for channel in channels:
             if channel.subscription == subscription.id or not (
                 channel.subscription or self._covering(session, channel.topic)
             ):
@@ -207,6 +256,10 @@ def _answer(subscribe: message.Subscribe, subscription: Any, beginning: Beginnin
 def _channel(link: Link, subscription: Any, topic: str) -> Channel:
     """How a link knows a topic under a subscription."""
     return Channel(topic, subscription.id, subscription.match) if link.format.per_subscription else Channel(topic)
+
+
+def _are_shown(followers: list[Follower]) -> bool:
+    return not any(one.shows_newest for one in followers)
 
 
 def _covers(subscription: Any, topic: str) -> bool:

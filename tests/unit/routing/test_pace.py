@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hopsack_router.routing.backlog import OVERHEAD
 from hopsack_router.routing.pace import Effect, Pace, Send, WakeAt
 
 
@@ -98,13 +99,15 @@ def test_more_keys_than_are_held_go_out_too_fast_rather_than_never() -> None:
 
 
 def test_so_do_more_bytes() -> None:
-    pace = Pace(1.0, max_bytes=10)
+    pace, room = Pace(1.0), 2 * OVERHEAD + 10
 
     pace.event(0, b"0", 0.0)
-    pace.event(1, b"1" * 6, 0.0)
-    assert pace.event(2, b"2" * 4, 0.0) == []
-    assert pace.event(2, b"3" * 5, 0.0) == [Send(1, b"1" * 6)]
-    assert pace.event(3, b"4" * 11, 0.0) == [Send(2, b"3" * 5), Send(3, b"4" * 11)]
+    pace.event(1, b"1" * 6, 0.0, room)
+    assert pace.event(2, b"2" * 4, 0.0, room) == []
+    assert pace.bytes == room
+    assert pace.event(2, b"3" * 5, 0.0, room) == [Send(1, b"1" * 6)]
+    assert pace.event(3, b"4" * (room + 1), 0.0, room) == [Send(2, b"3" * 5), Send(3, b"4" * (room + 1))]
+    assert pace.bytes == 0
 
 
 RATES = st.none() | st.sampled_from([0.5, 1.0, 3.0, 8.0])
