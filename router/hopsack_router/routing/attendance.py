@@ -6,6 +6,7 @@
                 the last one                          -> WakeAt the end of its grace
     tick        the grace is over                     -> Announce(left), Announce(joined) of who waits for the place;
                                                          WakeAt the next one's end
+    known       it was a member before the restart    -> WakeAt the end of its grace, as if it had just left
     snapshot    -> everybody whose coming was announced and whose going was not, in the order they came
 
 Announcements are numbered without a gap. A snapshot carries the number of the last one before it, and is exactly what
@@ -27,8 +28,12 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hopsack import backoff
+
 GRACE = 5.0
 """Seconds within which who comes back has never been away."""
+GRACE_AT_START = GRACE + backoff.CAP
+"""The same for who was there before the node was started: until then it may be waiting for its next attempt."""
 MAX_MEMBERS = 10_000
 
 
@@ -125,7 +130,16 @@ class Attendance:
         if not listed:
             del self._unlisted[authid]
             return []
-        self._leaving[authid] = now + self._grace
+        self._expect(authid, now + self._grace)
+        return self._go_on(now)
+
+    def known(self, authid: str, metadata: Any, since: float, now: float, grace: float) -> list[Effect]:
+        """Somebody was a member when the node ended, and everybody has been told so: it has not left yet.
+
+        To be called before anybody enters.
+        """
+        self._members[authid] = Member(authid, metadata, since, sessions=0)
+        self._expect(authid, now + grace)
         return self._go_on(now)
 
     def tick(self, now: float) -> list[Effect]:
@@ -144,6 +158,11 @@ class Attendance:
             return []
         self._members[member.authid] = member
         return [self._announce(Change.JOINED, member)]
+
+    def _expect(self, authid: str, end: float) -> None:
+        """Nobody's grace ends before that of who left earlier, though after a start that one's is longer."""
+        latest = next(reversed(self._leaving.values()), end)
+        self._leaving[authid] = max(end, latest)
 
     def _go_on(self, now: float) -> list[Effect]:
         effects: list[Effect] = []

@@ -2,7 +2,8 @@
 
     SUBSCRIBE, exact          -> Attendance.entered: a newest value of the members, if somebody has come
     the subscription ends     -> Attendance.left; when the grace is over, the value is deleted
-    open                      -> the members of an earlier run of the node are deleted
+    open                      -> the members of the run before are members still; who is not back when its grace is
+                                 over has left
 
 A snapshot of the members and then their changes, without a race and on every door, is what a topic with newest values
 gives anyway. The shell of :mod:`~hopsack_router.routing.attendance`, one machine for each topic that is read.
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import msgspec
 
 from hopsack.contracts import TopicContract
-from hopsack_router.routing.attendance import Announce, Attendance, Change, Effect, Member, WakeAt
+from hopsack_router.routing.attendance import GRACE_AT_START, Announce, Attendance, Change, Effect, Member, WakeAt
 from hopsack_router.routing.keeping import Keeping
 
 if TYPE_CHECKING:
@@ -50,11 +51,17 @@ class Attending:
         :param clock: ``IReactorTime``.
         """
         self._tell, self._clock = tell, clock
-        for topic in self._keeping.topics():
-            contract = self._keeping.contract(topic)
-            if contract is not None and contract.members_of is not None:
-                for event in self._keeping.newest(topic):
-                    tell(topic, msgspec.json.decode(event.data), True)
+        now = clock.seconds()
+        for told in self._keeping.topics():
+            contract = self._keeping.contract(told)
+            if contract is None or contract.members_of is None:
+                continue
+            topic = told.removesuffix(SUFFIX)
+            for event in self._keeping.newest(told):
+                facts = msgspec.json.decode(event.data)
+                authid, since = facts.pop("authid"), facts.pop("since")
+                attendance = self._attendances.setdefault(topic, Attendance())
+                self._obey(topic, attendance, attendance.known(authid, facts, since, now, GRACE_AT_START))
 
     def entered(self, subscription: Any, session: NodeSession) -> None:
         contract = self._contract(subscription)

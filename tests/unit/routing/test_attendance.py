@@ -64,6 +64,26 @@ def test_a_second_drop_has_its_own_grace() -> None:
     assert attendance.tick(28.0) == [left(2, "ann", 10.0)]
 
 
+def test_who_was_known_before_the_start_is_a_member_until_its_grace_is_over() -> None:
+    attendance = Attendance(grace=5.0)
+
+    assert attendance.known("ann", ANN, 10.0, now=100.0, grace=13.0) == [WakeAt(113.0)]
+    assert attendance.known("bob", ANN, 11.0, now=100.0, grace=13.0) == []
+    assert attendance.snapshot().members == (Member("ann", ANN, 10.0, 0), Member("bob", ANN, 11.0, 0))
+    assert attendance.entered(1, "ann", ANN, 112.0) == []
+    assert attendance.tick(113.0) == [left(1, "bob", 11.0)]
+    assert attendance.snapshot().members == (Member("ann", ANN, 10.0, sessions=1),)
+
+
+def test_who_leaves_soon_after_the_start_has_the_grace_of_the_others() -> None:
+    attendance = Attendance(grace=5.0)
+
+    attendance.known("ann", ANN, 10.0, now=100.0, grace=13.0)
+    attendance.entered(1, "eve", ANN, 101.0)
+    assert attendance.left(1, 102.0) == []
+    assert attendance.tick(113.0) == [left(2, "ann", 10.0), left(3, "eve", 101.0)]
+
+
 def test_other_metadata_is_announced_and_stays() -> None:
     attendance = Attendance()
     away = {"name": "Ann", "away": True}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import json
 
 from hopsack.contracts import ContractsInvalid, Source, build
 from hopsack_router.embed import EmbeddedNode
-from hopsack_router.routing.attendance import GRACE
+from hopsack_router.routing.attendance import GRACE, GRACE_AT_START
 
 from .conftest import Realm
 from .kept import World
@@ -80,15 +81,44 @@ def test_who_unsubscribes_is_gone_and_a_pattern_makes_no_member(world: World) ->
     assert told(watcher) == [("ann", "deleted")]
 
 
-def test_members_of_an_earlier_run_are_forgotten(world: World) -> None:
+def restarted(world: World) -> None:
+    """The node is killed, and another one goes on with its journal."""
+    world.node = EmbeddedNode(world.catalogue, world.clock, world.journal)
+    world.realm = Realm(world.clock, world.node)
+    world.settle()
+
+
+def test_who_comes_back_after_a_restart_has_never_been_away(world: World) -> None:
+    world.clock.advance(100)
+    for name in ("ann", "bob"):
+        world.reader(authid=name).subscribe(ROOM)
+    world.settle()
+
+    restarted(world)
+    watcher = world.reader(authid="watcher")
+    watcher.subscribe(MEMBERS)
+    world.settle()
+    answer, *members = watcher.take()
+    world.clock.advance(GRACE_AT_START - 1)
+    world.reader(authid="ann").subscribe(ROOM)
+    back = told(watcher)
+    world.clock.advance(GRACE)
+
+    assert answer["granted"]["snapshot"] == 2
+    assert [(data["authid"], data["since"]) for _, data, _ in members] == [("ann", 100.0), ("bob", 100.0)]
+    assert (back, told(watcher)) == ([], [("bob", "deleted")])
+    assert [json.decode(one.data)["since"] for one in world.journal.newest(MEMBERS)] == [100.0]
+
+
+def test_who_does_not_come_back_after_a_restart_has_left(world: World) -> None:
     world.reader(authid="ann").subscribe(ROOM)
     world.settle()
-    assert len(world.journal.newest(MEMBERS)) == 1
 
-    again = Realm(world.clock, EmbeddedNode(world.catalogue, world.clock, world.journal))
+    restarted(world)
+    world.clock.advance(GRACE_AT_START)
 
     assert world.journal.newest(MEMBERS) == ()
-    assert again.node.router is not world.node.router
+    assert not world.node.router.attending._attendances
 
 
 def test_nobody_but_the_node_says_who_is_there(world: World) -> None:
