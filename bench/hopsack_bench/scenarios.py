@@ -51,7 +51,10 @@ FULL = Size(
     rate=2000,
     crowd=costs.CROWD,
     recovery=recovery.Plan(kills=20, readers=2, rate=60, quiet=2.0),
-    storms=(storm.Storm(2000, 100, 1.0), storm.Storm(5000, 100, 1.0), storm.Storm(5000, 100, 0.0)),
+    storms=(
+        *(storm.Storm(2000, 100, how) for how in ("reset", "SIGTERM", "SIGKILL")),
+        *(storm.Storm(5000, 100, how) for how in ("reset", "at once")),
+    ),
     stall=slow.Stall(50_000),
     slow=slow.Slow(Load(500, 20), stalled=50, flood=6000),
     counts=True,
@@ -69,7 +72,7 @@ QUICK = Size(
     rate=200,
     crowd=Crowd(10, 10, 10),
     recovery=recovery.Plan(kills=2, readers=1, rate=30, quiet=0.5),
-    storms=(storm.Storm(50, 20, 0.2),),
+    storms=(storm.Storm(50, 20, "at once"), storm.Storm(50, 20, "SIGTERM")),
     stall=slow.Stall(5000),
     slow=slow.Slow(Load(20, 20), stalled=5, flood=6000),
     counts=False,
@@ -145,9 +148,11 @@ _RECOVERY = (
     Figure("level_max_s", "s to level, max", "time"),
 )
 _STORM = (
+    Figure("ready_s", "s until it is ready", "time"),
     Figure("level_s", "s to level, p50", "time"),
     Figure("level_p99_s", "p99", "time"),
     Figure("level_max_s", "all", "time"),
+    Figure("busiest", "busiest 100 ms", "part"),
     Figure("lost", "lost", "count"),
     Figure("wrong", "otherwise wrong", "count"),
     Figure("before_mib", "node MiB, empty", "plain"),

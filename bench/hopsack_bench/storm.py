@@ -1,27 +1,39 @@
 """Everybody comes back at once: readers of the raw door lose their connections, miss some events, and resume.
 
-All connections are reset, events are published, and all readers return, each after a random part of the spread that our
-clients keep (full jitter of their first attempt), or all at once. A reader is *level* when it has the last event that
-was published before the storm. Meanwhile a few events more are published, so reading back meets what is live.
+    reset      all connections are reset, events are published, and all readers return
+    at once    the same, and nobody waits before it returns
+    SIGTERM    the node is stopped, tells everybody when to come back, and is started again
+    SIGKILL    the node is killed, and started again
+
+They wait as our libraries do (:mod:`hopsack.backoff`): full jitter, and the node's hint where it gives one. The moments
+at which those attempts begin that succeed are looked at: which share of them falls into the busiest tenth of a second,
+wherever that begins. A reader is *level* when it has the last event that was published before the storm; the seconds
+count from the moment at which the readers may return, or at which the new node is ready. Meanwhile a few events more
+are published, so reading back meets what is live.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import resource
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from signal import SIGKILL, SIGTERM
 from statistics import quantiles
+from typing import Literal
 
-from hopsack.tokens import mint
+from hopsack import backoff
 from hopsack_bench import machine, talk, wire
 from hopsack_bench.checker import History, event, parse
+from hopsack_bench.recovery import Nodes
 from hopsack_bench.samples import Sample
-from hopsack_bench.servers import Broken, Place
+from hopsack_bench.servers import Broken
 from hopsack_bench.stage import Stage
 from hopsack_bench.talk import Came, Granted
 from hopsack_bench.visitors import Where
@@ -36,19 +48,28 @@ LOOK_SECONDS = 0.02
 OPENING = 200
 """Connections that are opened at once when nothing is measured: the listener's queue is bounded."""
 
+RESTARTS = ("SIGTERM", "SIGKILL")
+How = Literal["reset", "at once", "SIGTERM", "SIGKILL"]
+
+_WORDS: Mapping[How, str] = {
+    "reset": "connections reset",
+    "at once": "connections reset, all back in one instant",
+    "SIGTERM": "node stopped and started",
+    "SIGKILL": "node killed and started",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """:ivar missed: events that each reader missed. :ivar spread: seconds within which the readers come back."""
+    """:ivar missed: events that each reader missed. :ivar how: it comes about."""
 
     readers: int
     missed: int
-    spread: float
+    how: How
 
     @property
     def words(self) -> str:
-        how = f"within {self.spread:g} s" if self.spread else "at once"
-        return f"{self.readers:,} readers, {self.missed:,} events missed, back {how}"
+        return f"{self.readers:,} readers, {self.missed:,} events missed, {_WORDS[self.how]}"
 
 
 class Wrong(Exception):
@@ -60,11 +81,14 @@ class Crowd:
     """What the readers have in common. An event's bytes are the same for all, so they are read once.
 
     :ivar goal: the offset that makes a reader level.
+    :ivar back: when the attempts began that succeeded.
+    :ivar refused: attempts that the node did not let in.
     """
 
     where: Where
     goal: int = 0
     level: list[float] = field(default_factory=list)
+    back: list[float] = field(default_factory=list)
     refused: int = 0
     wrong: list[str] = field(default_factory=list)
     _known: dict[bytes, tuple[int, str]] = field(default_factory=dict)
@@ -91,11 +115,15 @@ class Page(asyncio.Protocol):
 
     :param place: where it resumes; empty: with what is live.
     :ivar last: the newest offset it has; :ivar place: its position.
+    :ivar granted: the position at which its subscription began; empty: it has none.
+    :ivar hint: seconds after which the node told it to come back.
     """
 
     def __init__(self, crowd: Crowd, place: str = "") -> None:
         self.crowd, self.place = crowd, place
         self.last = parse(place).offset if place else -1
+        self.granted = ""
+        self.hint: float | None = None
         self.is_granted = asyncio.Event()
         self.is_closed = asyncio.Event()
         self._frames: talk.Frames | None = None
@@ -136,11 +164,13 @@ class Page(asyncio.Protocol):
             assert self._transport is not None
             self._transport.write(b"\x8a" + wire.frame(payload)[1:])
         elif code == talk.CLOSE:
+            self.hint = backoff.hint_in(payload[2:].decode())
             self.end()
         elif self.is_granted.is_set():
             self._came(*self.crowd.offset_of(payload))
         else:
-            self._opens(talk.read_raw(payload, TOPIC))
+            with suppress(talk.Refused):  # by a node that is stopping, which closes then
+                self._opens(talk.read_raw(payload, TOPIC))
 
     def _opens(self, told: talk.Told | None) -> None:
         if not isinstance(told, Granted):
@@ -150,6 +180,7 @@ class Page(asyncio.Protocol):
         if not self.place:
             self.place = told.positions[TOPIC]
             self.last = parse(self.place).offset
+        self.granted = self.place
         self.is_granted.set()
 
     def _came(self, offset: int, position: str) -> None:
@@ -192,12 +223,23 @@ async def _all_open(crowd: Crowd, readers: int) -> list[Page]:
     return pages
 
 
-async def _back(crowd: Crowd, places: list[str], spread: float, chance: random.Random) -> list[Page]:
-    async def one(place: str) -> Page:
-        await asyncio.sleep(chance.uniform(0, spread))
-        return await _open(crowd, place)
-
-    return list(await asyncio.gather(*map(one, places)))
+async def _back(crowd: Crowd, page: Page, storm: Storm, chance: random.Random) -> Page:
+    """One reader's way back, as our libraries go it."""
+    hint = page.hint
+    for attempt in itertools.count():
+        if storm.how != "at once":
+            await asyncio.sleep(backoff.delay(attempt, chance.random(), hint))
+        began, hint = time.monotonic(), None
+        try:
+            again = await _open(crowd, page.granted)
+        except OSError:
+            continue
+        await again.is_granted.wait()
+        if again.granted:
+            crowd.back.append(began)
+            return again
+        hint = again.hint
+    raise AssertionError
 
 
 @dataclass(slots=True)
@@ -225,42 +267,88 @@ async def until(deadline: float, is_done: Callable[[], bool]) -> bool:
     return True
 
 
-async def _storm(place: Place, storm: Storm, chance: random.Random) -> dict[str, float]:
-    where = Where(place.ports["http"], mint(place.secret, sub=WRITER, role="service"))
-    before = machine.resident_bytes(place.pid)
-    crowd = Crowd(where)
-    writer = RawWriter(WRITER, where, chance, History(EVENT_BYTES), TOPIC, LIVE_RATE, size=EVENT_BYTES)
-    writing = [asyncio.create_task(writer.keep())]
-    try:
-        await _said(writer, 1)
-        pages = await _all_open(crowd, storm.readers)
-        there = machine.resident_bytes(place.pid)
+class Weather:
+    """One storm over one node's folder."""
+
+    def __init__(self, nodes: Nodes, storm: Storm, chance: random.Random) -> None:
+        self.nodes, self.storm, self._chance = nodes, storm, chance
+        where = nodes.door("service")
+        self.crowd = Crowd(where)
+        self.writer = RawWriter(WRITER, where, chance, History(EVENT_BYTES), TOPIC, LIVE_RATE, size=EVENT_BYTES)
+        self.sizes: dict[str, int] = {}
+        self.ready = self._began = 0.0
+        self._memory = Memory(0)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> dict[str, float]:
+        self._measure("before")
+        self._tasks.append(asyncio.create_task(self.writer.keep()))
+        try:
+            await _said(self.writer, 1)
+            pages = await _all_open(self.crowd, self.storm.readers)
+            self._measure("there")
+            self.crowd.goal = 1 + self.storm.missed
+            returning = await (self._restart if self.storm.how in RESTARTS else self._reset)(pages)
+            return await self._level(await asyncio.wait_for(returning, LIMIT_SECONDS))
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _reset(self, pages: list[Page]) -> Awaitable[list[Page]]:
         for page in pages:
             page.reset()
         await asyncio.gather(*(page.is_closed.wait() for page in pages))
-        await _said(writer, storm.missed)
-        crowd.goal = 1 + storm.missed
+        await _said(self.writer, self.storm.missed)
         await asyncio.sleep(1)  # the node has the farewell of thousands to see to
-        memory = Memory(place.pid)
-        writing += [asyncio.create_task(memory.watch()), asyncio.create_task(writer.think())]
+        self._begins()
+        return asyncio.gather(*(_back(self.crowd, page, self.storm, self._chance) for page in pages))
+
+    async def _restart(self, pages: list[Page]) -> Awaitable[list[Page]]:
+        """Each has seen the events, and gives back the position before them: where no node is, nobody publishes."""
+        await _said(self.writer, self.storm.missed)
+        if not await until(time.monotonic() + LIMIT_SECONDS, lambda: len(self.crowd.level) == len(pages)):
+            raise Broken(f"only {len(self.crowd.level):,} readers have read what was published")
+        self.crowd.level.clear()
+        returning = asyncio.gather(*(self._comes_back(page) for page in pages))
         began = time.monotonic()
-        pages = await _back(crowd, [page.place for page in pages], storm.spread, chance)
-        deadline = began + LIMIT_SECONDS
+        await self.nodes.end(SIGTERM if self.storm.how == "SIGTERM" else SIGKILL)
+        await self.nodes.start()
+        self.ready = time.monotonic() - began
+        self._begins()
+        return returning
+
+    async def _comes_back(self, page: Page) -> Page:
+        await page.is_closed.wait()
+        return await _back(self.crowd, page, self.storm, self._chance)
+
+    def _begins(self) -> None:
+        self._began = time.monotonic()
+        self._memory = Memory(self._pid)
+        self._tasks += [asyncio.create_task(self._memory.watch()), asyncio.create_task(self.writer.think())]
+
+    async def _level(self, pages: list[Page]) -> dict[str, float]:
+        crowd, storm, writer = self.crowd, self.storm, self.writer
+        deadline = self._began + LIMIT_SECONDS
         await until(deadline, lambda: len(crowd.level) + len(crowd.wrong) >= storm.readers)
         writer.end()
         await asyncio.wait_for(writer.is_over.wait(), LIMIT_SECONDS)
         head = writer.history.head(TOPIC)
         await until(time.monotonic() + 5, lambda: all(page.last >= head for page in pages))
-        figures = _figures(crowd, pages, storm, began, head)
-        after = machine.resident_bytes(place.pid)
+        self.sizes["peak"] = self._memory.peak
+        self._measure("after")
         for page in pages:
             page.end()
-    finally:
-        for task in writing:
-            task.cancel()
-        await asyncio.gather(*writing, return_exceptions=True)
-    sizes = {"before": before, "there": there, "peak": memory.peak, "after": after}
-    return figures | {f"{name}_mib": size / 1048576 for name, size in sizes.items()}
+        sizes = {f"{name}_mib": size / 1048576 for name, size in self.sizes.items()}
+        return _figures(crowd, pages, storm, self._began, head) | sizes | {"ready_s": self.ready}
+
+    @property
+    def _pid(self) -> int:
+        assert self.nodes.place is not None
+        return self.nodes.place.pid
+
+    def _measure(self, name: str) -> None:
+        self.sizes[name] = machine.resident_bytes(self._pid)
 
 
 async def _said(writer: RawWriter, count: int) -> None:
@@ -278,9 +366,17 @@ def _figures(crowd: Crowd, pages: list[Page], storm: Storm, began: float, head: 
         "level_s": cuts[49],
         "level_p99_s": cuts[98],
         "level_max_s": took[-1] if len(took) >= storm.readers else LIMIT_SECONDS,
+        "busiest": busiest(crowd.back),
         "lost": sum(max(0, head - page.last) for page in pages),
-        "wrong": len(crowd.wrong) + crowd.refused,
+        "wrong": len(crowd.wrong) + (0 if storm.how in RESTARTS else crowd.refused),
     }
+
+
+def busiest(moments: Iterable[float]) -> float:
+    """Which share of them falls into the busiest tenth of a second, wherever that begins."""
+    ordered = sorted(moments)
+    most = max((bisect_right(ordered, at + 0.1) - first for first, at in enumerate(ordered)), default=0)
+    return most / max(1, len(ordered))
 
 
 @contextmanager
@@ -303,8 +399,17 @@ def measure(stage: Stage, name: str, number: int, storms: tuple[Storm, ...]) -> 
     :raises Broken: the node or a reader failed.
     """
     for storm in storms:
-        with stage.fresh("hopsack") as place, on_core(stage.cores.load):
-            figures = asyncio.run(_storm(place, storm, random.Random(number)))
+        nodes = Nodes(stage.folder("storm"), os.urandom(20).hex(), stage.cores.server)
+        try:
+            with on_core(stage.cores.load):
+                figures = asyncio.run(_storm(nodes, storm, random.Random(number)))
+        finally:
+            nodes.close()
         yield Sample(storm.words, name, number, figures)
         if figures["lost"] or figures["wrong"]:
             raise Broken(f"{storm.words}: {figures['lost']:,.0f} lost, {figures['wrong']:,.0f} wrong")
+
+
+async def _storm(nodes: Nodes, storm: Storm, chance: random.Random) -> dict[str, float]:
+    await nodes.start()
+    return await Weather(nodes, storm, chance).run()
