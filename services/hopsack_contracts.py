@@ -188,6 +188,41 @@ class LagInfo(msgspec.Struct, frozen=True, kw_only=True):
     following: tuple[BehindInfo, ...]
 
 
+class LockHolder(msgspec.Struct, frozen=True, kw_only=True):
+    session: int
+    authid: str
+    token: int
+    since: float
+
+
+class LockInfo(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    slots: int
+    waiting: int
+    holders: tuple[LockHolder, ...]
+
+
+class LockReleased(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    name: str
+    token: int | None = None
+    attempt: str | None = None
+
+
+class LockToken(msgspec.Struct, frozen=True, kw_only=True):
+    token: int | None
+    """The fencing token: greater than that of every grant before."""
+
+
+class LockWanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    name: str
+    slots: int | None = None
+    """So many may hold it at once; 1 where it is left out."""
+    attempt: str | None = None
+    """A name of your own: the same asks for the same grant, and gives it back."""
+    wait: bool | None = None
+    """false: the token is null at once where there is no room."""
+
+
 class PresenceCount(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     """All sessions."""
@@ -451,6 +486,8 @@ DEMO_LISTING: Topic[tuple[str, ...]] = Topic("demo.listing", tuple[str, ...], la
 """The names in a folder."""
 DEMO_TEXT: Topic[str] = Topic("demo.text", str)
 """Any text."""
+HOPSACK_LOCKS_CHANGED: Topic[LockInfo] = Topic("hopsack.locks.changed", LockInfo)
+"""A lock was taken, given back or asked for."""
 HOST_METRICS: Topic[HostSample] = Topic("host.metrics", HostSample, latest=("host",))
 """One sample of a host's load."""
 PRESENCE_COUNT: Topic[PresenceCount] = Topic("presence.count", PresenceCount, latest=())
@@ -475,6 +512,14 @@ DEMO_GREET: Procedure[DemoName, str] = Procedure("demo.greet", DemoName, str, (D
 """A greeting."""
 DEMO_PAGE_PAGE_GREET: Procedure[DemoName, str] = Procedure("demo.page.{page}.greet", DemoName, str, (DemoNoManners,))
 """A greeting, by one page of many."""
+HOPSACK_LOCKS_ACQUIRE: Procedure[LockWanted, LockToken] = Procedure("hopsack.locks.acquire", LockWanted, LockToken)
+"""Take a lock of the whole fabric, or wait for it. Waiting ends with the call."""
+HOPSACK_LOCKS_LIST: Procedure[None, tuple[LockInfo, ...]] = (
+    Procedure("hopsack.locks.list", None, tuple[LockInfo, ...], idempotent=True)
+)
+"""The locks that are held or awaited."""
+HOPSACK_LOCKS_RELEASE: Procedure[LockReleased, None] = Procedure("hopsack.locks.release", LockReleased, None)
+"""Give a lock back, by the token of its grant or by the name of the attempt."""
 HOPSACK_PROCEDURES_LIST: Procedure[None, tuple[ProcedureInfo, ...]] = (
     Procedure("hopsack.procedures.list", None, tuple[ProcedureInfo, ...], idempotent=True)
 )
@@ -558,6 +603,10 @@ __all__ = [
     "DemoNoManners",
     "Door",
     "ERRORS",
+    "HOPSACK_LOCKS_ACQUIRE",
+    "HOPSACK_LOCKS_CHANGED",
+    "HOPSACK_LOCKS_LIST",
+    "HOPSACK_LOCKS_RELEASE",
     "HOPSACK_PROCEDURES_LIST",
     "HOPSACK_SERVICES_LIST",
     "HOPSACK_SESSIONS_LIST",
@@ -576,6 +625,11 @@ __all__ = [
     "HostUnknown",
     "KeptInfo",
     "LagInfo",
+    "LockHolder",
+    "LockInfo",
+    "LockReleased",
+    "LockToken",
+    "LockWanted",
     "OPERATOR_NAME_ASK",
     "OperatorBusy",
     "OperatorDeclined",

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from autobahn.twisted.wamp import ApplicationSession
+from autobahn.wamp.role import RoleCalleeFeatures
 from autobahn.wamp.types import ComponentConfig, RegisterOptions
 from twisted.internet.defer import DeferredList
 from twisted.internet.interfaces import IReactorTime
 
 from hopsack.contracts import TopicContract
+from hopsack_router.locking import Locking
 from hopsack_router.reading_back import ReadingBack
 from hopsack_router.routing.asked import Publish
 from hopsack_router.routing.lagging import Lagging
@@ -36,8 +38,11 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
     :param clock: schedules what presence settles.
     """
 
+    _session_roles: dict[str, Any]
+
     def __init__(self, router: Router, clock: IReactorTime) -> None:
         super().__init__(ComponentConfig(router.realm))
+        self._session_roles = {"callee": RoleCalleeFeatures(call_canceling=True)}
         self._router = router
         self._clock = clock
 
@@ -55,6 +60,10 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         registered = [self.register(function, uri) for uri, function in served.items()]
         past, options = ReadingBack(self._router), RegisterOptions(details_arg="details")
         registered.append(self.register(past.read, "hopsack.stream.read", options))
+        locking = self._router.locking = Locking(self._router, self._router.new_locks(self._clock), self.tell)
+        registered.append(self.register(locking.acquire, "hopsack.locks.acquire", options))
+        registered.append(self.register(locking.release, "hopsack.locks.release", options))
+        registered.append(self.register(locking.listed, "hopsack.locks.list"))
         registered.append(self.register(past.behind, "hopsack.stream.behind", options))
         return DeferredList(registered, fireOnOneErrback=True)
 

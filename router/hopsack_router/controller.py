@@ -33,6 +33,7 @@ from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.configuration import REALM
 from hopsack_router.doors.sockets import send_all
 from hopsack_router.drain import LOOK, Drain, Effect, EndCalls, Part, State, TurnAway, spread
+from hopsack_router.fences import Fences
 from hopsack_router.nesting import bound_nesting
 from hopsack_router.routing.departure import Departure, Hint, turn_away
 from hopsack_router.routing.fanout import Outbox
@@ -82,6 +83,7 @@ class NodeController(RouterController):  # type: ignore[misc]
     @inlineCallbacks
     def start_router_realm(self, realm_id: str, realm_config: dict[str, Any], details: Any = None) -> Any:
         catalogue = self._router_factory.catalogue = load(self.settings.schemas)
+        self._router_factory.fences = self._fences_of(realm_config["name"])
         self._router_factory.journal = yield self._journal_of(realm_config["name"], catalogue)
         started = yield super().start_router_realm(realm_id, realm_config, details)
         router = self.realms[realm_id].router
@@ -89,6 +91,13 @@ class NodeController(RouterController):  # type: ignore[misc]
         self._router_session_factory.add(component, router, authid=AUTHID, authrole="trusted")
         self.ready = True
         return started
+
+    def _folder_of(self, realm: str) -> Path:
+        folder = Path(self.settings.data)
+        return folder if realm == REALM else folder / quote(realm, safe="")
+
+    def _fences_of(self, realm: str) -> Fences:
+        return Fences(self._folder_of(realm) / "fences", self._reactor.seconds)
 
     @inlineCallbacks
     def _journal_of(self, realm: str, catalogue: Catalogue) -> Any:
@@ -98,10 +107,7 @@ class NodeController(RouterController):  # type: ignore[misc]
         """
         journal = self._journals.get(realm)
         if journal is None and keeps_events(catalogue):
-            folder = Path(self.settings.data)
-            journal = node_journal(
-                catalogue, folder if realm == REALM else folder / quote(realm, safe=""), self._reactor
-            )
+            journal = node_journal(catalogue, self._folder_of(realm), self._reactor)
             yield journal.start()
             self._journals[realm] = journal
             self.closers.append(journal.close)

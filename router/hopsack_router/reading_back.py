@@ -13,8 +13,8 @@ It is how stock WAMP clients resume, and how history is read for its own sake. B
     {positions}           of the topics that are named there
     {…, patterns}         and of all that these cover and nobody has named
 
-So a reader whose last event was lost on the way learns of it, though none comes after it. A caller that still has events
-waiting for it here is not told: they are on their way. Nothing is read for an answer; it holds
+So a reader whose last event was lost on the way learns of it, though none comes after it. A caller that still has
+events waiting for it here is not told: they are on their way. Nothing is read for an answer; it holds
 :data:`~hopsack_router.routing.asked.MAX_POSITIONS` topics at most.
 """
 
@@ -59,7 +59,7 @@ class ReadingBack:
             journal = self._checked(request, details)
             page, reason = yield self._page(journal, request)
         except RemoteError as error:
-            raise _refused(error) from error
+            raise refused(error) from error
         return _told(page, reason, recovered="after" in request and reason is None)
 
     def behind(self, request: Request, details: CallDetails) -> dict[str, str]:
@@ -70,7 +70,7 @@ class ReadingBack:
         try:
             return self._behind(request, self._caller(details))
         except RemoteError as error:
-            raise _refused(error) from error
+            raise refused(error) from error
 
     def _behind(self, request: Request, caller: Any) -> dict[str, str]:
         positions, patterns, keeping = request["positions"], request.get("patterns", []), self._router.keeping
@@ -149,7 +149,7 @@ class ReadingBack:
         return position
 
 
-def _refused(error: RemoteError) -> ApplicationError:
+def refused(error: RemoteError) -> ApplicationError:
     uri, args, kwargs = to_wamp(error)
     return ApplicationError(uri, *args, **kwargs)
 

@@ -23,9 +23,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from hopsack.contracts import PERMISSIVE, Catalogue, Violation
-from hopsack.errors import BrokenResult, Denied, Overloaded, RemoteError, to_wamp
+from hopsack.errors import BadRequest, BrokenResult, Denied, Overloaded, RemoteError, to_wamp
 from hopsack.wamp.codec import Malformed
 from hopsack_router import metrics
+from hopsack_router.fences import in_memory
+from hopsack_router.locking import Locking
+from hopsack_router.locks import Locks
 from hopsack_router.presence import Member, Presence
 from hopsack_router.routing import asked, joining, unread
 from hopsack_router.routing.admission import Admission
@@ -72,6 +75,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self.keeping = Keeping(factory.catalogue, factory.journal) if factory.catalogue and factory.journal else None
         self.attending = Attending.of(self.keeping)
         self.presence = Presence()
+        self.locking: Locking | None = None
         self.turns = Turns()
         self._announcements: list[tuple[Any, ...]] = []
         super().__init__(factory, *args, **kwargs)
@@ -102,6 +106,10 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self._authrole_to_sessions[member.role].discard(session)
         if self._store:
             self._store.store_session_left(session, details)
+
+    def new_locks(self, clock: Any) -> Locks:
+        """Where fencing tokens are reserved on disk, they grow over restarts too."""
+        return Locks(self._factory.fences or in_memory(clock.seconds), clock.seconds)
 
     def budget_of(self, role: str) -> int:
         """Bytes that may wait unsent for one connection of this role."""
@@ -221,8 +229,11 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
     def send(self, session: NodeSession, msg: message.Message) -> None:
         transport = session._transport
-        if transport is None or (type(msg) is message.Interrupt and isinstance(transport, RouterApplicationSession)):
-            return  # gone, or a component of the node: Crossbar's cannot be interrupted
+        if transport is None:
+            return  # gone
+        if type(msg) is message.Interrupt and isinstance(transport, RouterApplicationSession):
+            session.onMessage(msg)  # a component of the node; Crossbar's way to it does not know INTERRUPT
+            return
         with suppress(TransportLost):  # going
             transport.send(msg)
 
@@ -285,7 +296,13 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         )
         by_kind: dict[type, _Route] = {route.kind: route for route in routes}
         keyed = _Route(message.Publish, self._admit_keyed_publish, broker.processPublish)
-        ours = {asked.Subscribe: by_kind[message.Subscribe], asked.Publish: keyed, unread.KeyedPublish: keyed}
+        ours = {
+            asked.Subscribe: by_kind[message.Subscribe],
+            asked.Publish: keyed,
+            unread.KeyedPublish: keyed,
+            asked.Call: by_kind[message.Call],
+        }
+        ours[asked.Call] = by_kind[message.Call]
         return by_kind | {kind: by_kind[read] for kind, read in unread.KINDS.items()} | ours
 
     def _admit_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:
@@ -300,6 +317,9 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         return self._judged(session, msg, self.admission.delete(session, msg.topic, msg.args, msg.kwargs))
 
     def _admit_call(self, session: NodeSession, msg: message.Call) -> message.Message | None:
+        terms = getattr(msg, "terms", None)
+        if type(terms) is BadRequest:
+            return self._judged(session, msg, terms)
         if msg.payload is None:
             args, kwargs = unread.carried_by(msg).values()
             return self._judged(session, msg, self.admission.call(session, msg.procedure, args, kwargs))
@@ -492,5 +512,7 @@ class RouterFactory(CrossbarRouterFactory):  # type: ignore[misc]
     """The contracts; ``None`` leaves the decisions to Crossbar's own roles, as its own tests want."""
     journal: Journal | None = None
     """The next realm's; it has been started. ``None``: no event is kept, whatever contracts say."""
+    fences: Callable[[], int] | None = None
+    """Gives fencing tokens; ``None``: they are counted in memory."""
     budgets: Mapping[str, int] = {**BUDGETS, "": DEFAULT_BUDGET}
     """Bytes that may wait unsent for one connection, by role; ``""`` is every other."""

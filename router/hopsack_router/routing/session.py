@@ -241,6 +241,8 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             router.tell("wamp.session.on_leave", lambda: member.session)
         metrics.sessions.tally(self.door).n -= 1
         router.presence.left(member.session)
+        if router.locking is not None:
+            router.locking.left(member.session)
 
     def onClose(self, wasClean: bool) -> None:
         """The connection is gone: leave the realm, keep nothing (``ITransportHandler.onClose``)."""

@@ -177,6 +177,41 @@ export interface LagInfo {
   readonly following: readonly BehindInfo[];
 }
 
+export interface LockHolder {
+  readonly session: number;
+  readonly authid: string;
+  readonly token: number;
+  readonly since: number;
+}
+
+export interface LockInfo {
+  readonly name: string;
+  readonly slots: number;
+  readonly waiting: number;
+  readonly holders: readonly LockHolder[];
+}
+
+export interface LockReleased {
+  readonly name: string;
+  readonly token?: number;
+  readonly attempt?: string;
+}
+
+export interface LockToken {
+  /** The fencing token: greater than that of every grant before. */
+  readonly token: number | null;
+}
+
+export interface LockWanted {
+  readonly name: string;
+  /** So many may hold it at once; 1 where it is left out. */
+  readonly slots?: number;
+  /** A name of your own: the same asks for the same grant, and gives it back. */
+  readonly attempt?: string;
+  /** false: the token is null at once where there is no room. */
+  readonly wait?: boolean;
+}
+
 export interface PresenceCount {
   /** All sessions. */
   readonly count: number;
@@ -389,6 +424,8 @@ export interface Topics {
   readonly "demo.listing": readonly string[];
   /** Any text. */
   readonly "demo.text": string;
+  /** A lock was taken, given back or asked for. */
+  readonly "hopsack.locks.changed": LockInfo;
   /** One sample of a host's load. */
   readonly "host.metrics": HostSample;
   /** How many sessions there are. */
@@ -415,6 +452,12 @@ export interface Procedures {
   readonly "demo.greet": { input: DemoName; output: string; errors: "demo.no_manners" };
   /** A greeting, by one page of many. */
   readonly [procedure: `demo.page.${string}.greet`]: { input: DemoName; output: string; errors: "demo.no_manners" };
+  /** Take a lock of the whole fabric, or wait for it. Waiting ends with the call. */
+  readonly "hopsack.locks.acquire": { input: LockWanted; output: LockToken; errors: never };
+  /** The locks that are held or awaited. */
+  readonly "hopsack.locks.list": { input: null; output: readonly LockInfo[]; errors: never };
+  /** Give a lock back, by the token of its grant or by the name of the attempt. */
+  readonly "hopsack.locks.release": { input: LockReleased; output: null; errors: never };
   /** The declared procedures, and how many sessions serve each. */
   readonly "hopsack.procedures.list": { input: null; output: readonly ProcedureInfo[]; errors: never };
   /** The services that serve procedures. */
