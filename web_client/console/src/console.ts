@@ -2,9 +2,11 @@
 
 import { computed, type ReadonlySignal } from "@preact/signals";
 import { type AlertsFeed, alertsFeed } from "./feeds/alerts";
+import { type HereFeed, hereFeed } from "./feeds/here";
 import { type HostsFeed, hostsFeed } from "./feeds/hosts";
 import { type OperatorFeed, type OperatorMemory, operatorFeed } from "./feeds/operator";
 import { type PresenceFeed, presenceFeed } from "./feeds/presence";
+import { type SessionsFeed, sessionsFeed } from "./feeds/sessions";
 import { type ViewerFeed, viewerFeed } from "./feeds/viewer";
 import { type WatchFeed, watchFeed } from "./feeds/watch";
 import type { Link } from "./link";
@@ -19,6 +21,8 @@ export interface Console {
   readonly watch: WatchFeed;
   readonly alerts: AlertsFeed;
   readonly presence: PresenceFeed;
+  readonly here: HereFeed;
+  readonly sessions: SessionsFeed;
   readonly operator: OperatorFeed;
   readonly viewer: ViewerFeed;
 }
@@ -37,6 +41,8 @@ export function createConsole(link: Link, page: Page, memory: OperatorMemory): C
     watch,
     alerts,
     presence,
+    here: hereFeed(link),
+    sessions: sessionsFeed(link, page),
     hosts: hostsFeed(link, page),
     operator: operatorFeed(link, page, memory),
     viewer: viewerFeed(link, page),

@@ -1,13 +1,36 @@
 /** The console's one door to the SDK: everything else of the page knows `link.ts` only. */
-import { connect, DeclaredError, type Fabric, type FabricState, HopsackError, type LatestMap } from "@hopsack/client";
+import {
+  connect,
+  DeclaredError,
+  type Fabric,
+  type FabricState,
+  type Gap,
+  type History,
+  HopsackError,
+  type LatestMap,
+  type Recovery,
+} from "@hopsack/client";
 import { type ReadonlySignal, signal } from "@preact/signals";
 import { LATEST, type Procedures, type Topics } from "./contracts";
-import { asRefusal, type Link, type Match, type Newest, Refusal } from "./link";
+import {
+  asRefusal,
+  type Continuity,
+  type Hearing,
+  type Link,
+  type Match,
+  type Newest,
+  type Past,
+  type PastQuery,
+  Refusal,
+} from "./link";
 import type { Connection } from "./state/connection";
 import type { Remembered } from "./storage";
 
 /** Longer than any contract's own deadline: the node is to end the calls that a person makes by hand. */
 const PATIENCE_MS = 180_000;
+
+/** Events, at most, that are asked for at once. */
+const PAGE = 1_000;
 
 type Handler = (event: { readonly topic: string; readonly data: unknown }) => void;
 
@@ -15,6 +38,7 @@ type Handler = (event: { readonly topic: string; readonly data: unknown }) => vo
 interface Untyped {
   subscribe(topic: string, heard: Handler, options: object): { close(): Promise<void> };
   map(topic: string, options: object): LatestMap;
+  history(topic: string, options: object): Promise<History>;
   call(procedure: string, input: unknown, options: object): Promise<unknown>;
   register(
     procedure: string,
@@ -31,8 +55,8 @@ interface Untyped {
 export function openLink(token: Remembered, reload: () => void): Link {
   const fabric = connect<Topics, Procedures>({ latest: LATEST, token: token.get() });
   const untyped = fabric as unknown as Untyped;
-  const listen = (topic: string, match: Match, heard: Handler, refused: (why: Refusal) => void = complain) =>
-    closing(untyped.subscribe(topic, heard, { match, onError: (error: unknown) => refused(toRefusal(error)) }));
+  const listen = (topic: string, match: Match, heard: Handler, hearing: Hearing = {}) =>
+    closing(untyped.subscribe(topic, heard, { match, ...optionsOf(hearing) }));
 
   return {
     connection: connectionOf(fabric),
@@ -42,8 +66,9 @@ export function openLink(token: Remembered, reload: () => void): Link {
       reload();
     },
     listen,
-    subscribe: (topic, heard, refused) => listen(topic, "exact", heard as Handler, refused),
+    subscribe: (topic, heard, hearing) => listen(topic, "exact", heard as Handler, hearing),
     latest: (topic) => newestOf(untyped.map(topic, { onError: () => {} })) as never,
+    past: (topic, query) => untyped.history(topic, { ...toOptions(query), limit: PAGE }).then(toPast, refuse) as never,
     call: (procedure, input) => untyped.call(procedure, input, {}).catch(refuse) as never,
     invoke: (procedure, input, signal) =>
       untyped.call(procedure, input, { signal, timeout: PATIENCE_MS }).catch(refuse),
@@ -59,6 +84,31 @@ export function openLink(token: Remembered, reload: () => void): Link {
       return closing(registration);
     },
   };
+}
+
+function optionsOf({ refused = complain, went, after }: Hearing): object {
+  return {
+    after,
+    onError: (error: unknown) => refused(toRefusal(error)),
+    ...(went && { onRecovery: (how: Recovery) => went(toContinuity(how)), onGap: (gap: Gap) => went(ofGap(gap)) }),
+  };
+}
+
+function toContinuity({ recovered, missed, reason = "" }: Recovery): Continuity {
+  return recovered ? { kind: "resumed" } : { kind: "gap", missed, reason };
+}
+
+/** What the node dropped because this page read too slowly. */
+function ofGap({ dropped }: Gap): Continuity {
+  return { kind: "gap", missed: dropped ?? undefined, reason: "slow" };
+}
+
+function toOptions(query: PastQuery): object {
+  return "since" in query ? { since: query.since * 1000 } : query;
+}
+
+function toPast({ events, position, end }: History): Past {
+  return { events: events.map(({ data, time }) => ({ data, time: time / 1000 })), position, end };
 }
 
 function newestOf(map: LatestMap): ReadonlySignal<Newest> {

@@ -22,6 +22,39 @@ export interface Newest<Data = unknown> {
   readonly values: ReadonlyMap<string | number | boolean, Data>;
 }
 
+/** Events of a stream, read back: oldest first. */
+export interface Past<Data = unknown> {
+  readonly events: readonly PastEvent<Data>[];
+  /** Hand it back as `after`, to read on or to go on live. */
+  readonly position: string | undefined;
+  /** There is nothing after these now. */
+  readonly end: boolean;
+}
+
+export interface PastEvent<Data = unknown> {
+  readonly data: Data;
+  /** When the node accepted it, epoch seconds. */
+  readonly time: number;
+}
+
+/** So many of the newest, those since a time (epoch seconds), or those after a position. */
+export type PastQuery = { readonly last: number } | { readonly since: number } | { readonly after: string };
+
+/** How a subscription went on after a reconnection, or that events were lost on a connection that stands. */
+export type Continuity =
+  | { readonly kind: "resumed" }
+  /** `missed`: how many are gone; `undefined` where nobody can know. */
+  | { readonly kind: "gap"; readonly missed: number | undefined; readonly reason: string };
+
+export interface Hearing {
+  /** A refusal is told once. */
+  readonly refused?: ((why: Refusal) => void) | undefined;
+  /** Told before the events that follow. Of a stream only. */
+  readonly went?: ((on: Continuity) => void) | undefined;
+  /** Goes on behind this position. */
+  readonly after?: string | undefined;
+}
+
 export type Match = "exact" | "prefix" | "wildcard";
 
 export type Topic = keyof Topics & string;
@@ -38,16 +71,14 @@ export interface Link {
   reconnect(): void;
   /** Come back with another identity; without a token as a guest. */
   signIn(token: string | undefined): void;
-  /** Lives until closed, through every reconnection. A refusal is told once. */
-  subscribe<T extends Topic>(
-    topic: T,
-    heard: (arrival: Arrival<Topics[T]>) => void,
-    refused?: (why: Refusal) => void,
-  ): Closable;
+  /** Lives until closed, through every reconnection. */
+  subscribe<T extends Topic>(topic: T, heard: (arrival: Arrival<Topics[T]>) => void, hearing?: Hearing): Closable;
   /** The same for a topic or pattern that is known at run time only. */
-  listen(topic: string, match: Match, heard: (arrival: Arrival) => void, refused?: (why: Refusal) => void): Closable;
+  listen(topic: string, match: Match, heard: (arrival: Arrival) => void, hearing?: Hearing): Closable;
   /** What each key of a topic holds now. A refusal is not told: a subscription to the same topic is. */
   latest<T extends Topic>(topic: T): ReadonlySignal<Newest<Topics[T]>>;
+  /** What a stream keeps; a page of it. Rejects with a {@link Refusal}. */
+  past<T extends Topic>(topic: T, query: PastQuery): Promise<Past<Topics[T]>>;
   /** Rejects with a {@link Refusal}. */
   call<P extends Procedure>(procedure: P, input: Input<P>): Promise<Output<P>>;
   /** The same for a procedure that is known at run time only; as patient as its contract. */

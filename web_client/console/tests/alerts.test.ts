@@ -1,59 +1,38 @@
 import { describe, expect, test } from "vitest";
-import {
-  type Alerts,
-  draftProblem,
-  heard,
-  listed,
-  NO_ALERTS,
-  reopened,
-  severity,
-  thresholdSet,
-} from "../src/state/alerts";
+import { type Alerts, draftProblem, ended, NO_ALERTS, severity, standing, thresholdSet } from "../src/state/alerts";
 import { alert, THRESHOLD } from "./samples";
 
-const ready: Alerts = listed(NO_ALERTS, { thresholds: [THRESHOLD], active: [alert("a", 1), alert("b", 2)] });
+const ready: Alerts = { ...standing(NO_ALERTS, true, [alert("a", 1), alert("b", 2)]), thresholds: [THRESHOLD] };
 
 function ids(alerts: readonly { readonly id: string }[]): readonly string[] {
   return alerts.map(({ id }) => id);
 }
 
 describe("alerts", () => {
-  test("stand newest first; one that is raised again replaces itself", () => {
-    const after = heard(ready, [
-      { kind: "raised", alert: alert("c", 3) },
-      { kind: "raised", alert: { ...alert("a", 1), acknowledged_by: "ops" } },
-    ]);
+  test("stand newest first, as the node has them", () => {
+    const after = standing(ready, true, [{ ...alert("a", 1), acknowledged_by: "ops" }, alert("c", 3)]);
 
-    expect(ids(after.active)).toEqual(["c", "b", "a"]);
-    expect(after.active[2]?.acknowledged_by).toBe("ops");
+    expect(ids(after.active)).toEqual(["c", "a"]);
+    expect(after.active[1]?.acknowledged_by).toBe("ops");
   });
 
-  test("that cleared are listed as ended, and a late repetition does not raise them again", () => {
-    const after = heard(ready, [
-      { kind: "cleared", alert: { ...alert("a"), cleared_at: 9 } },
-      { kind: "raised", alert: alert("a") },
-    ]);
-
-    expect(ids(after.active)).toEqual(["b"]);
-    expect(ids(after.ended)).toEqual(["a"]);
+  test("are known once all are there, and stay known over a reconnection", () => {
+    expect(standing(NO_ALERTS, false, []).phase).toBe("loading");
+    expect(standing(NO_ALERTS, true, []).phase).toBe("ready");
+    expect(standing(ready, false, [alert("a")]).phase).toBe("ready");
   });
 
-  test("heard while the snapshot was on its way are newer than it", () => {
-    const waiting = heard(reopened(ready), [
-      { kind: "cleared", alert: { ...alert("b"), cleared_at: 9 } },
-      { kind: "raised", alert: alert("d", 8) },
-    ]);
+  test("that ended are told newest first, each once", () => {
+    const after = ended(ended(ready, [alert("a"), alert("b")]), [alert("a"), alert("c")]);
 
-    const after = listed(waiting, { thresholds: [THRESHOLD], active: [alert("a", 1), alert("b", 2)] });
-
-    expect(ids(after.active)).toEqual(["d", "a"]);
-    expect(ids(after.ended)).toEqual(["b"]);
+    expect(ids(after.ended)).toEqual(["c", "a", "b"]);
   });
 
   test("are bounded", () => {
-    const flood = Array.from({ length: 300 }, (_, at) => ({ kind: "raised", alert: alert(`n${at}`, at) }) as const);
+    const flood = Array.from({ length: 300 }, (_, at) => alert(`n${at}`, at));
 
-    expect(heard(ready, flood).active.length).toBe(200);
+    expect(standing(ready, true, flood).active.length).toBe(200);
+    expect(ended(ready, flood).ended.length).toBe(50);
   });
 });
 

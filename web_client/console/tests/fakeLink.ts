@@ -4,11 +4,14 @@ import type { Topics } from "../src/contracts";
 import {
   type Arrival,
   type Closable,
+  type Hearing,
   type Input,
   type Link,
   type Match,
   type Newest,
   type Output,
+  type Past,
+  type PastQuery,
   type Procedure,
   Refusal,
   type Serve,
@@ -22,6 +25,7 @@ interface Heard {
   readonly topic: string;
   readonly match: Match;
   readonly heard: (arrival: Arrival) => void;
+  readonly hearing: Hearing;
 }
 
 type Served = (input: unknown, signal: AbortSignal) => Promise<unknown>;
@@ -35,6 +39,8 @@ export class FakeLink implements Link {
   readonly subscriptions = new Set<Heard>();
   readonly newest = new Map<string, Signal<Newest>>();
   readonly served = new Map<string, Served>();
+  /** What streams keep: a topic's events, or how to answer a query. */
+  readonly kept = new Map<string, (query: PastQuery) => Past | Promise<Past>>();
   reconnects = 0;
   token: string | undefined;
 
@@ -67,8 +73,13 @@ export class FakeLink implements Link {
     this.token = token;
   }
 
-  subscribe<T extends Topic>(topic: T, heard: (arrival: Arrival<Topics[T]>) => void): Closable {
-    return this.listen(topic, "exact", heard as (arrival: Arrival) => void);
+  subscribe<T extends Topic>(topic: T, heard: (arrival: Arrival<Topics[T]>) => void, hearing?: Hearing): Closable {
+    return this.listen(topic, "exact", heard as (arrival: Arrival) => void, hearing);
+  }
+
+  async past<T extends Topic>(topic: T, query: PastQuery): Promise<Past<Topics[T]>> {
+    const past = await this.kept.get(topic)?.(query);
+    return (past ?? { events: [], position: "fake:0", end: true }) as Past<Topics[T]>;
   }
 
   latest<T extends Topic>(topic: T): Signal<Newest<Topics[T]>> {
@@ -77,8 +88,8 @@ export class FakeLink implements Link {
     return newest as Signal<Newest<Topics[T]>>;
   }
 
-  listen(topic: string, match: Match, heard: (arrival: Arrival) => void): Closable {
-    const subscription = { topic, match, heard };
+  listen(topic: string, match: Match, heard: (arrival: Arrival) => void, hearing: Hearing = {}): Closable {
+    const subscription = { topic, match, heard, hearing };
     this.subscriptions.add(subscription);
     return { close: () => this.subscriptions.delete(subscription) };
   }

@@ -1,15 +1,19 @@
-/** The alerts that stand and their thresholds. Both topics are subscribed to before the snapshot is asked for. */
-import { type ReadonlySignal, signal } from "@preact/signals";
-import type { AlertList, AlertThreshold } from "../contracts";
+/**
+ * The alerts that stand: the newest value of each key of `alerts.raised`, whose key the service deletes when an alert
+ * clears. Beside it the ends, which are a stream, and the thresholds, which the service is asked for.
+ */
+import { effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
+import type { Alert, AlertThreshold } from "../contracts";
 import type { Link, Refusal } from "../link";
 import type { Page } from "../page";
-import { type AlertEvent, type Alerts, heard, listed, NO_ALERTS, reopened, thresholdSet } from "../state/alerts";
+import { type Alerts, ENDED_KEPT, ended, NO_ALERTS, standing, thresholdSet } from "../state/alerts";
 import { batch } from "../state/batches";
 import { snapshot } from "./snapshot";
+import { streamed } from "./stream";
 
 export interface AlertsFeed {
   readonly alerts: ReadonlySignal<Alerts>;
-  /** Why there is no snapshot; `undefined` once there is one. */
+  /** Why the service does not tell its thresholds; `undefined` once it has. */
   readonly refusal: ReadonlySignal<Refusal | undefined>;
   /** Settles once the service accepted the threshold; rejects with its Refusal. */
   set(threshold: AlertThreshold): Promise<void>;
@@ -20,21 +24,34 @@ export function alertsFeed(link: Link, page: Page): AlertsFeed {
   const alerts = signal<Alerts>(NO_ALERTS);
   const refusal = signal<Refusal | undefined>(undefined);
 
-  const arrivals = batch<AlertEvent>(page.frame, (events) => {
-    alerts.value = heard(alerts.peek(), events);
+  const raised = link.latest("alerts.raised");
+  effect(() => {
+    const { complete, values } = raised.value;
+    untracked(() => {
+      alerts.value = standing(alerts.peek(), complete, values.values());
+    });
   });
-  link.subscribe("alerts.raised", ({ data }) => arrivals.add({ kind: "raised", alert: data }));
-  link.subscribe("alerts.cleared", ({ data }) => arrivals.add({ kind: "cleared", alert: data }));
 
-  const asking = snapshot<AlertList>(link, page, {
-    opening: () => {
-      alerts.value = reopened(alerts.peek());
+  const ends = batch<Alert>(page.frame, (fresh) => {
+    alerts.value = ended(alerts.peek(), fresh);
+  });
+  streamed(link, page, "alerts.cleared", {
+    read: () => link.past("alerts.cleared", { last: ENDED_KEPT }),
+    was(events) {
+      alerts.value = ended(
+        alerts.peek(),
+        events.map(({ data }) => data),
+      );
     },
-    ask: () => link.call("alerts.list", null),
-    answered: (list) => {
-      arrivals.flush();
+    heard: ends.add,
+  });
+
+  const asking = snapshot<readonly AlertThreshold[]>(link, page, {
+    opening: () => {},
+    ask: async () => (await link.call("alerts.list", null)).thresholds,
+    answered: (thresholds) => {
       refusal.value = undefined;
-      alerts.value = listed(alerts.peek(), list);
+      alerts.value = { ...alerts.peek(), thresholds };
     },
     refused: (why) => {
       refusal.value = why;

@@ -1,12 +1,13 @@
 /**
- * `host.metrics` as histories, and `host.describe` of the host that is looked at. A host whose newest sample the node has
- * dropped is dropped here.
+ * `host.metrics` as histories, from the minutes before this page was opened on, and `host.describe` of the host that is
+ * looked at. A host whose newest sample the node has dropped is dropped here.
  */
 import { computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { HostDescription, HostSample } from "../contracts";
-import type { Link, Refusal } from "../link";
+import type { Continuity, Link, Refusal } from "../link";
 import type { Page } from "../page";
 import { batch } from "../state/batches";
+import { type Course, caughtUp, turned } from "../state/course";
 import {
   type Arrived,
   type Freshness,
@@ -14,11 +15,13 @@ import {
   type HostHistory,
   type Hosts,
   NO_HOSTS,
+  WINDOW_SECONDS,
   withOnly,
   withSamples,
 } from "../state/hosts";
 import { LOADING, type Remote } from "../state/remote";
 import { snapshot } from "./snapshot";
+import { readBack, streamed } from "./stream";
 
 export interface HostsFeed {
   readonly hosts: ReadonlySignal<Hosts>;
@@ -29,6 +32,8 @@ export interface HostsFeed {
   readonly freshness: ReadonlySignal<Freshness>;
   readonly description: ReadonlySignal<Remote<HostDescription>>;
   readonly refusal: ReadonlySignal<Refusal | undefined>;
+  /** How the stream went on when it last had to. */
+  readonly course: ReadonlySignal<Course | undefined>;
 }
 
 export function hostsFeed(link: Link, page: Page): HostsFeed {
@@ -50,13 +55,23 @@ export function hostsFeed(link: Link, page: Page): HostsFeed {
   const arrivals = batch<Arrived<HostSample>>(page.frame, (samples) => {
     hosts.value = present(withSamples(hosts.peek(), samples));
   });
-  link.subscribe(
-    "host.metrics",
-    ({ data }) => arrivals.add({ value: data, receivedAt: page.now() }),
-    (why) => {
+  const { course, went, notice } = courseOf(page, hosts);
+  streamed(link, page, "host.metrics", {
+    read: () => readBack(link, "host.metrics", WINDOW_SECONDS),
+    was(events) {
+      // Its own time, for it is no sign of life now.
+      const samples = events.map(({ data, time }) => ({ value: data, receivedAt: Math.min(time, page.now()) }));
+      hosts.value = present(withSamples(hosts.peek(), samples));
+    },
+    heard(sample) {
+      notice(sample);
+      arrivals.add({ value: sample, receivedAt: page.now() });
+    },
+    refused(why) {
       refusal.value = why;
     },
-  );
+    went,
+  });
 
   const description = descriptionOf(
     link,
@@ -64,7 +79,28 @@ export function hostsFeed(link: Link, page: Page): HostsFeed {
     computed(() => shown.value?.host),
   );
   const fresh = computed(() => freshness(shown.value, page.clock.value, link.connection.value.phase === "open"));
-  return { hosts, names, chosen, shown, freshness: fresh, description, refusal };
+  return { hosts, names, chosen, shown, freshness: fresh, description, refusal, course };
+}
+
+/** Samples from before the page was back are what it has caught up on; hosts' clocks are as they were when it left. */
+function courseOf(page: Page, hosts: ReadonlySignal<Hosts>) {
+  const course = signal<Course | undefined>(undefined);
+  let before = NO_HOSTS;
+  let began = false;
+  return {
+    course: course as ReadonlySignal<Course | undefined>,
+    went(how: Continuity) {
+      // That reading back and going live meet is no news.
+      if (began || how.kind === "gap") course.value = turned(how, page.now());
+      before = hosts.peek();
+      began = true;
+    },
+    notice({ host, at }: HostSample) {
+      const known = course.peek();
+      const skew = before.get(host)?.skew;
+      if (known !== undefined && skew !== undefined && at + skew < known.at) course.value = caughtUp(known, 1);
+    },
+  };
 }
 
 function descriptionOf(link: Link, page: Page, host: ReadonlySignal<string | undefined>) {

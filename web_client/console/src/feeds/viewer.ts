@@ -47,10 +47,11 @@ export function viewerFeed(link: Link, page: Page): ViewerFeed {
       viewer.value = NOTHING_SEEN;
       watched.value = wanted;
       const add = ({ topic, data }: Arrival) => arrivals.add({ topic, data, at: page.now() });
-      subscription = link.listen(wanted.topic, wanted.match, add, (why) => {
+      const refused = (why: Refusal) => {
         refusal.value = why;
         stop();
-      });
+      };
+      subscription = link.listen(wanted.topic, wanted.match, add, { refused });
     },
     pause: () => {
       arrivals.flush();

@@ -1,12 +1,12 @@
 /**
- * The alerts that stand, those that ended while this page was open, and the thresholds.
+ * The alerts that stand, as the node keeps them, those that ended, and the thresholds.
  *
  * Bounds: 200 active, 50 ended; the oldest makes room.
  */
-import type { Alert, AlertList, AlertMetric, AlertThreshold } from "../contracts";
+import type { Alert, AlertMetric, AlertThreshold } from "../contracts";
 
 const ACTIVE_KEPT = 200;
-const ENDED_KEPT = 50;
+export const ENDED_KEPT = 50;
 
 export interface Alerts {
   readonly phase: "loading" | "ready";
@@ -15,46 +15,21 @@ export interface Alerts {
   /** Newest first. */
   readonly ended: readonly Alert[];
   readonly thresholds: readonly AlertThreshold[];
-  /** What was heard since the snapshot was asked for: it is newer than the snapshot. */
-  readonly since: readonly AlertEvent[];
 }
 
-export type AlertEvent = { readonly kind: "raised" | "cleared"; readonly alert: Alert };
+export const NO_ALERTS: Alerts = { phase: "loading", active: [], ended: [], thresholds: [] };
 
-export const NO_ALERTS: Alerts = { phase: "loading", active: [], ended: [], thresholds: [], since: [] };
-
-/** After a (re)connection, before the snapshot: what is shown stays. */
-export function reopened(alerts: Alerts): Alerts {
-  return { ...alerts, phase: "loading", since: [] };
+/** `values`: the newest of each alert that stands. Until all are there, `complete` is false. */
+export function standing(alerts: Alerts, complete: boolean, values: Iterable<Alert>): Alerts {
+  const active = newestFirst([...values]).slice(0, ACTIVE_KEPT);
+  return { ...alerts, active, phase: complete ? "ready" : alerts.phase };
 }
 
-export function listed(alerts: Alerts, list: AlertList): Alerts {
-  const fresh: Alerts = {
-    ...alerts,
-    phase: "ready",
-    active: newestFirst(list.active).slice(0, ACTIVE_KEPT),
-    thresholds: list.thresholds,
-    since: [],
-  };
-  return heard(fresh, alerts.since);
-}
-
-export function heard(alerts: Alerts, events: readonly AlertEvent[]): Alerts {
-  const next = events.reduce(one, alerts);
-  return next.phase === "loading" ? { ...next, since: [...next.since, ...events].slice(-ACTIVE_KEPT) } : next;
-}
-
-function one(alerts: Alerts, { kind, alert }: AlertEvent): Alerts {
-  const others = alerts.active.filter(({ id }) => id !== alert.id);
-  switch (kind) {
-    case "raised":
-      if (alerts.ended.some(({ id }) => id === alert.id)) return alerts;
-      return { ...alerts, active: newestFirst([alert, ...others]).slice(0, ACTIVE_KEPT) };
-    case "cleared": {
-      const ended = [alert, ...alerts.ended.filter(({ id }) => id !== alert.id)].slice(0, ENDED_KEPT);
-      return { ...alerts, active: others, ended };
-    }
-  }
+/** `fresh` are in the order in which they ended. */
+export function ended(alerts: Alerts, fresh: readonly Alert[]): Alerts {
+  const ids = new Set(fresh.map(({ id }) => id));
+  const others = alerts.ended.filter(({ id }) => !ids.has(id));
+  return { ...alerts, ended: [...[...fresh].reverse(), ...others].slice(0, ENDED_KEPT) };
 }
 
 export function thresholdSet(alerts: Alerts, threshold: AlertThreshold): Alerts {

@@ -10,6 +10,9 @@ import { Thresholds } from "./Thresholds";
 
 const ENDED_SHOWN = 5;
 
+/** The code of "nobody serves this". */
+const NOBODY = "hopsack.no_callee";
+
 export function AlertsPanel({ model }: { readonly model: Console }) {
   const { alerts: feed, link } = model;
   const { active, ended, thresholds } = feed.alerts.value;
@@ -42,27 +45,31 @@ export function AlertsPanel({ model }: { readonly model: Console }) {
 }
 
 function Standing({ model }: { readonly model: Console }) {
-  const alerts = model.alerts.alerts.value;
+  const { active, phase, thresholds } = model.alerts.alerts.value;
   const refusal = model.alerts.refusal.value;
-  const loading = alerts.phase === "loading";
-  if (alerts.active.length > 0) {
+  if (active.length > 0) {
     return (
-      <ul class="alerts" data-testid="alerts-active">
-        {alerts.active.map((alert) => (
-          <ActiveAlert key={alert.id} alert={alert} page={model.page} />
-        ))}
-      </ul>
+      <>
+        <ul class="alerts" data-testid="alerts-active">
+          {active.map((alert) => (
+            <ActiveAlert key={alert.id} alert={alert} page={model.page} />
+          ))}
+        </ul>
+        {refusal?.code === NOBODY && (
+          <p class="quiet">The alerts service is not running: these are the last that it told.</p>
+        )}
+      </>
     );
   }
-  if (refusal !== undefined && loading) {
-    if (refusal.code !== "hopsack.no_callee") return <RefusalNote why={refusal} />;
+  if (refusal !== undefined) {
+    if (refusal.code !== NOBODY) return <RefusalNote why={refusal} />;
     return (
       <Notice icon={<PlugIcon />} title="The alerts service is not running">
         Start it with <code>./hopsack run services/alerts</code>.
       </Notice>
     );
   }
-  if (loading && alerts.thresholds.length === 0) return <Skeleton rows={2} label="Asking for alerts" />;
+  if (phase === "loading" || thresholds.length === 0) return <Skeleton rows={2} label="Asking for alerts" />;
   return (
     <Notice icon={<CheckIcon />} title="All quiet">
       No value is above its threshold.

@@ -5,8 +5,10 @@ import { AlertsPanel } from "./AlertsPanel";
 import { AskDialog } from "./AskDialog";
 import { ClosedView } from "./ClosedView";
 import { ConnectedPanel } from "./ConnectedPanel";
+import { ConnectionsView } from "./ConnectionsView";
 import { Header, type Route } from "./Header";
 import { HostPanel } from "./HostPanel";
+import { NoticeLine } from "./NoticeLine";
 import { OperatorPanel } from "./OperatorPanel";
 import { ToolsView } from "./ToolsView";
 import { WatchPanel } from "./WatchPanel";
@@ -15,6 +17,7 @@ export function App({ model, route }: { readonly model: Console; readonly route:
   return (
     <>
       <Header model={model} route={route} />
+      <NoticeLine model={model} />
       <View model={model} route={route.value} />
       <AskDialog model={model} />
     </>
@@ -24,7 +27,14 @@ export function App({ model, route }: { readonly model: Console; readonly route:
 function View({ model, route }: { readonly model: Console; readonly route: Route }) {
   const connection = model.link.connection.value;
   if (connection.phase === "closed") return <ClosedView link={model.link} reason={connection.reason} />;
-  return route === "tools" ? <ToolsView model={model} /> : <Dashboard model={model} />;
+  switch (route) {
+    case "dashboard":
+      return <Dashboard model={model} />;
+    case "connections":
+      return <ConnectionsView model={model} />;
+    case "tools":
+      return <ToolsView model={model} />;
+  }
 }
 
 function Dashboard({ model }: { readonly model: Console }) {

@@ -1,21 +1,15 @@
-/** Who is connected, by role, with the door each came through. */
+/** Who has the console open, and all who are connected, by role, with the door each came through. */
 import type { Console } from "../console";
 import type { PresenceMember } from "../contracts";
 import type { Page } from "../page";
 import { ago, clockTime } from "../state/format";
+import type { Person } from "../state/here";
 import { byRole, type Move } from "../state/presence";
+import { DOORS } from "./doors";
 import { Panel, RefusalNote, Skeleton } from "./Panel";
 
 const MOVES_SHOWN = 4;
-
-const DOORS: Readonly<Record<PresenceMember["door"], string>> = {
-  "wamp-websocket": "WAMP WebSocket",
-  "wamp-rawsocket": "WAMP RawSocket",
-  raw: "raw WebSocket",
-  sse: "SSE",
-  http: "HTTP",
-  node: "node",
-};
+const PEOPLE_SHOWN = 12;
 
 export function ConnectedPanel({ model }: { readonly model: Console }) {
   const { presence: feed, page, link } = model;
@@ -31,6 +25,7 @@ export function ConnectedPanel({ model }: { readonly model: Console }) {
       stale={model.stale.value}
       meta={!empty && <span class="muted number">{presence.count}</span>}
     >
+      <Here people={model.here.people.value} />
       {refusal !== undefined && empty && <RefusalNote why={refusal} />}
       {refusal === undefined && empty && <Skeleton rows={4} label="Asking who is connected" />}
       <div class="members" data-testid="members">
@@ -50,6 +45,27 @@ export function ConnectedPanel({ model }: { readonly model: Console }) {
       </div>
       {presence.moves.length > 0 && <Moves moves={presence.moves} page={page} />}
     </Panel>
+  );
+}
+
+/** Several pages of one person are one. */
+function Here({ people }: { readonly people: readonly Person[] }) {
+  if (people.length === 0) return null;
+  return (
+    <section class="here">
+      <h3>
+        At the console <span class="number">{people.length}</span>
+      </h3>
+      <ul data-testid="here">
+        {people.slice(0, PEOPLE_SHOWN).map(({ authid, role, own }) => (
+          <li key={authid} class="arriving" title={role}>
+            <bdi class="member-name">{authid}</bdi>
+            {own && <span class="tag">you</span>}
+          </li>
+        ))}
+        {people.length > PEOPLE_SHOWN && <li class="muted">{people.length - PEOPLE_SHOWN} more</li>}
+      </ul>
+    </section>
   );
 }
 

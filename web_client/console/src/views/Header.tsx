@@ -7,10 +7,11 @@ import { THEMES, type Theme, theme } from "../theme";
 import { IdentityButton } from "./Identity";
 import { AgainIcon, AutoIcon, BellIcon, Logo, MoonIcon, PersonIcon, SunIcon } from "./icons";
 
-export type Route = "dashboard" | "tools";
+export type Route = "dashboard" | "connections" | "tools";
 
 const ROUTES: readonly (readonly [Route, string, string])[] = [
   ["dashboard", "#/", "Dashboard"],
+  ["connections", "#/connections", "Connections"],
   ["tools", "#/tools", "Tools"],
 ];
 
@@ -145,5 +146,5 @@ export function routeOf(location: Location, target: Pick<Window, "addEventListen
     // "#/alerts" and its like name a panel of the dashboard.
     document.getElementById(location.hash.slice(2))?.scrollIntoView({ behavior: "smooth" });
   });
-  return computed(() => (hash.value.startsWith("#/tools") ? "tools" : "dashboard"));
+  return computed(() => ROUTES.find(([name]) => hash.value.startsWith(`#/${name}`))?.[0] ?? "dashboard");
 }

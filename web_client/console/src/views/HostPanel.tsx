@@ -5,6 +5,7 @@ import { chartSource } from "../charts/source";
 import type { Console } from "../console";
 import type { HostsFeed } from "../feeds/hosts";
 import type { Page } from "../page";
+import { wordsOf } from "../state/course";
 import { ago, asText, bytes, duration } from "../state/format";
 import { CpuCard } from "./CpuCard";
 import { PulseIcon } from "./icons";
@@ -40,12 +41,29 @@ function Freshness({ feed, page }: FeedProps) {
   const words = useMemo(() => freshnessWords(feed, page), [feed, page]);
   return (
     <>
+      <CourseBadge feed={feed} page={page} />
       {feed.names.value.length > 1 && <HostSelect feed={feed} />}
       <span class={`live live-${state}`} data-testid="freshness">
         <span key={shown?.revision} class="live-dot" aria-hidden="true" />
         {words}
       </span>
     </>
+  );
+}
+
+/** How the stream went on after it was interrupted. */
+function CourseBadge({ feed, page }: FeedProps) {
+  const words = wordsOf(feed.course.value, page.clock.value);
+  if (words === undefined) return null;
+  return (
+    <span
+      class={words.kind === "gap" ? "badge badge-warn course" : "badge badge-good course"}
+      title={words.detail}
+      role="status"
+      data-testid="course"
+    >
+      {words.label}
+    </span>
   );
 }
 

@@ -74,6 +74,18 @@ export const PlugIcon = () => (
   </Icon>
 );
 
+export const LockIcon = () => (
+  <Icon>
+    <path d="M3.5 7.2h9v6.3h-9zM5.3 7.2V5a2.7 2.7 0 0 1 5.4 0v2.2M8 9.6v1.6" />
+  </Icon>
+);
+
+export const CloseIcon = () => (
+  <Icon>
+    <path d="m4 4 8 8M12 4l-8 8" />
+  </Icon>
+);
+
 export const BellIcon = () => (
   <Icon>
     <path d="M8 1.8a4 4 0 0 0-4 4c0 4-1.5 5-1.5 5.7h11c0-.7-1.5-1.7-1.5-5.7a4 4 0 0 0-4-4zM6.5 13.8h3" />
