@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hopsack.contracts.refs import Procedure as Procedure
     from hopsack.contracts.refs import Progressive as Progressive
     from hopsack.contracts.refs import Topic as Topic
+    from hopsack.due import no_deadline as no_deadline
+    from hopsack.due import remaining as remaining
     from hopsack.errors import BreakerOpen as BreakerOpen
     from hopsack.errors import Canceled as Canceled
     from hopsack.errors import Deadline as Deadline
@@ -75,7 +77,9 @@ _HOMES = {
     "Unavailable": "errors",
     "connect": "connection",
     "every": "service",
+    "no_deadline": "due",
     "procedure": "service",
+    "remaining": "due",
     "subscribe": "service",
 }
 

@@ -36,6 +36,7 @@ from hopsack.address import Address
 from hopsack.binding import Binding, Pattern
 from hopsack.contracts.refs import Procedure, Topic
 from hopsack.deadlines import Deadlines
+from hopsack.due import bounded
 from hopsack.errors import Deadline, Disconnected, HopsackError, OutcomeUnknown, Overloaded, UsageError
 from hopsack.history import READ, page_of
 from hopsack.keeper import Closed, Connected, Dial, Keeper, State, Waiting, settle, settle_error
@@ -44,7 +45,7 @@ from hopsack.link import Carrier, dial
 from hopsack.options import Options
 from hopsack.position import places_of
 from hopsack.raw import RawSession
-from hopsack.requests import Requests, concrete, partly
+from hopsack.requests import Make, Requests, concrete, partly
 from hopsack.resuming import Page, Read, Recovery
 from hopsack.serving import Serving
 from hopsack.standing import Feed, Registration, Standing, Wanted
@@ -157,14 +158,16 @@ class Connection(Requests):
         carrier.take(event)
 
     async def _request(
-        self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None, *, is_repeatable: bool = False
+        self, make: Make, where: str, timeout: float | None, *, is_repeatable: bool = False, is_call: bool = False
     ) -> Any:
         seconds = self.options.timeout if timeout is None else timeout
+        if is_call:
+            seconds = bounded(seconds, where)
         if is_repeatable:
             return await self._request_again(make, where, seconds)
         return await self._request_once(make, where, seconds)
 
-    async def _request_again(self, make: Callable[[on.Ticket], on.Input], where: str, seconds: float) -> Any:
+    async def _request_again(self, make: Make, where: str, seconds: float) -> Any:
         """Send it on every new link until it is answered, as long as the node knows what it has seen before."""
         begun = self._loop.time()
         ends, repeatable = begun + seconds, begun + REPEATABLE
@@ -181,7 +184,7 @@ class Connection(Requests):
             if self._loop.time() >= min(ends, repeatable):
                 raise unknown
 
-    async def _request_once(self, make: Callable[[on.Ticket], on.Input], where: str, seconds: float) -> Any:
+    async def _request_once(self, make: Make, where: str, seconds: float) -> Any:
         if self._requests >= self.options.in_flight:
             raise Overloaded(
                 f"{self._requests} requests are under way, and the limit is {self.options.in_flight}",
@@ -200,12 +203,10 @@ class Connection(Requests):
         finally:
             self._requests -= 1
 
-    async def _outcome(
-        self, carrier: Carrier, make: Callable[[on.Ticket], on.Input], where: str, left: float, seconds: float
-    ) -> Any:
+    async def _outcome(self, carrier: Carrier, make: Make, where: str, left: float, seconds: float) -> Any:
         """Send, and wait; ``left`` of the ``seconds`` that the request was given remain."""
         ticket: asyncio.Future[Any] = self._loop.create_future()
-        carrier.take(make(ticket))
+        carrier.take(make(ticket, left))
         alarm = partial(_expire, ticket, carrier, where, seconds)
         lane = self._deadlines.begin(alarm, left)
         try:
@@ -444,7 +445,7 @@ class Connection(Requests):
         ticket: asyncio.Future[Any] = self._loop.create_future()
         query = {"topic": wanted.topic, "after": str(wanted.after), "limit": wanted.limit}
         try:
-            carrier.take(on.CallRequested(ticket, READ, query))
+            carrier.take(on.CallRequested(ticket, READ, query, seconds))
         except UsageError:
             return  # what came right behind the event has ended the session: the next link reads
         alarm = partial(_expire, ticket, carrier, READ, seconds)
@@ -567,11 +568,11 @@ def _paged(reader: Subscription[Any], wanted: Read, ticket: asyncio.Future[Any])
     reader.paged(wanted, page)
 
 
-def _limiting(number: int, rate: float | None, ticket: on.Ticket) -> on.Input:
+def _limiting(number: int, rate: float | None, ticket: on.Ticket, _seconds: float) -> on.Input:
     return on.RateRequested(ticket, number, rate)
 
 
-def _undoing(wanted: Wanted, number: int, ticket: on.Ticket) -> on.Input:
+def _undoing(wanted: Wanted, number: int, ticket: on.Ticket, _seconds: float = 0.0) -> on.Input:
     kind = on.UnsubscribeRequested if isinstance(wanted, Feed) else on.UnregisterRequested
     return kind(ticket, number)
 

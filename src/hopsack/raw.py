@@ -1,7 +1,7 @@
 """The client's side of the raw door, as a machine without I/O: JSON-RPC 2.0, one message per WebSocket frame.
 
     -> hopsack.hello {token?}                <- {session, authid, role, realm, server} | error, then close 4401
-    -> <procedure> input                     <- result | error
+    -> <procedure> input                     <- result | error          (beside it: hopsack {timeout})
     -> hopsack.cancel {id}                      (notification; the call is then answered with hopsack.canceled)
     -> hopsack.publish {topic, data, key?,   <- {position?} | error, unless it is a notification
            delete?}
@@ -11,7 +11,7 @@
     <- gap {topic, dropped}                     (notification; this session reads too slowly)
     -> hopsack.rate {subscription, max_rate} <- {}
     -> hopsack.register {procedure}          <- {registration}
-    <- <procedure> input                     -> result | error
+    <- <procedure> input                     -> result | error          (beside it: hopsack {timeout})
     <- hopsack.cancel {id}                      (notification; nobody waits for the answer any more)
 
 It takes and gives the vocabulary of :mod:`hopsack.session`, as the WAMP machine does. What the raw door does not have
@@ -34,6 +34,7 @@ from msgspec import Raw
 
 from hopsack import backoff
 from hopsack import session as on
+from hopsack.due import milliseconds, seconds_of
 from hopsack.errors import (
     HopsackError,
     Invalid,
@@ -66,6 +67,12 @@ class _ErrorObject(msgspec.Struct, frozen=True):
     data: dict[str, Any] = {}
 
 
+class _Extra(msgspec.Struct, frozen=True):
+    """What a request says beside JSON-RPC. ``timeout``: milliseconds that are left for it."""
+
+    timeout: int | None = None
+
+
 class _Frame(msgspec.Struct, frozen=True):
     """Anything the node may send; which of its three kinds it is shows in what is there (JSON-RPC 2.0, section 4)."""
 
@@ -74,6 +81,7 @@ class _Frame(msgspec.Struct, frozen=True):
     params: Raw = ABSENT
     result: Raw = ABSENT
     error: _ErrorObject | None = None
+    hopsack: _Extra | None = None
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -216,7 +224,10 @@ class RawSession:
             self._calls.pop(event.ticket, None)
             return [on.Resolve(event.ticket, _Json(result))]
 
-        sent = self._ask(event.procedure, event.value, event.ticket, grant, where=event.procedure, may_have_run=True)
+        extra = None if event.timeout is None else {"timeout": milliseconds(event.timeout)}
+        sent = self._ask(
+            event.procedure, event.value, event.ticket, grant, where=event.procedure, may_have_run=True, extra=extra
+        )
         self._calls[event.ticket] = self._last_id
         return sent
 
@@ -299,9 +310,11 @@ class RawSession:
         *,
         where: str | None = None,
         may_have_run: bool = False,
+        extra: dict[str, Any] | None = None,
     ) -> list[on.Effect]:
         number = self._last_id + 1
-        sent = self._send({"id": number, "method": method} | _params(params))
+        members = {"id": number, "method": method} | _params(params)
+        sent = self._send(members | {"hopsack": extra} if extra else members)
         self._last_id = number
         self._pending[number] = _Pending(ticket, where, may_have_run, grant)
         return [sent]
@@ -318,7 +331,7 @@ class RawSession:
                 return self._response(frame)
             if frame.id is None:
                 return self._notification(frame.method, frame.params)
-            return self._request(frame.id, frame.method, frame.params)
+            return self._request(frame.id, frame.method, frame)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             reason = f"the node sent what is no message of this protocol: {error}"
             return [*self._end(reason), on.Close(reason)]
@@ -371,12 +384,13 @@ class RawSession:
                 return number
         return None
 
-    def _request(self, number: int | str, procedure: str, params: Raw) -> list[on.Effect]:
+    def _request(self, number: int | str, procedure: str, frame: _Frame) -> list[on.Effect]:
         registration = self._registrations.get(procedure)
         if registration is None or not isinstance(number, int):
             return [self._send_error(number, RemoteError("this session does not serve that", where=procedure))]
         self._in_hand.add(number)
-        return [on.Serve(number, registration, on.Caller(None, None, None, procedure), _Json(params))]
+        timeout = seconds_of(frame.hopsack.timeout) if frame.hopsack is not None else None
+        return [on.Serve(number, registration, on.Caller(None, None, None, procedure), _Json(frame.params), timeout)]
 
     # ---- answers of ours ---------------------------------------------------------------------------------------------
 

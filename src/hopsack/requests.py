@@ -17,12 +17,15 @@ from hopsack.errors import BrokenResult, DeclaredError, UsageError
 from hopsack.history import AT_ONCE, READ, History, events_of, page_of, question
 from hopsack.values import read
 
-__all__ = ["LONGEST_KEY", "Requests", "concrete", "partly"]
+__all__ = ["LONGEST_KEY", "Make", "Requests", "concrete", "partly"]
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
+
+Make = Callable[[on.Ticket, float], on.Input]
+"""Makes a request of its ticket and of the seconds that are left for it."""
 
 LONGEST_KEY = 64
 """Characters of a publication's key."""
@@ -33,11 +36,12 @@ class Requests(ABC):
 
     @abstractmethod
     async def _request(
-        self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None, *, is_repeatable: bool = False
+        self, make: Make, where: str, timeout: float | None, *, is_repeatable: bool = False, is_call: bool = False
     ) -> Any:
         """Send what ``make`` makes of a ticket, and wait for its outcome.
 
         :param is_repeatable: the node does it once however often it is sent: send it again where its outcome is open.
+        :param is_call: it may take no longer than what is left for the call that is being served (:mod:`hopsack.due`).
         """
 
     @abstractmethod
@@ -115,7 +119,7 @@ class Requests(ABC):
             self._tell(on.PublishRequested(None, uri, data, key, delete))
             return None
         told = await self._request(
-            lambda ticket: on.PublishRequested(ticket, uri, data, key, delete),
+            lambda ticket, _: on.PublishRequested(ticket, uri, data, key, delete),
             uri,
             timeout,
             is_repeatable=key is not None,
@@ -150,7 +154,8 @@ class Requests(ABC):
         events: list[on.Event[Any]] = []
         position, reason = after, None
         while True:
-            payload = await self._request(partial(_asking, query | {"limit": min(left, AT_ONCE)}), READ, timeout)
+            ask = partial(_asking, query | {"limit": min(left, AT_ONCE)})
+            payload = await self._request(ask, READ, timeout, is_call=True)
             page = page_of(uri, payload)
             events += events_of(page, type_)
             left -= len(page.events)
@@ -192,7 +197,8 @@ class Requests(ABC):
 
         :param returns: type of the result; a :class:`~hopsack.contracts.refs.Procedure` knows it by itself, and the
             classes of the errors that its contract declares.
-        :param timeout: seconds, waiting for a connection included; then the call is cancelled.
+        :param timeout: seconds, waiting for a connection included; then the call is cancelled. In a handler it is no
+            longer than what is left for the call that is being served: :func:`hopsack.remaining`.
         :param params: the components that are open in the procedure's URI.
         :raises RemoteError: refused, failed, or :exc:`~hopsack.errors.Deadline`.
         :raises Disconnected: not sent. :raises OutcomeUnknown: sent, and the connection was lost before the answer.
@@ -200,14 +206,16 @@ class Requests(ABC):
         uri = concrete(procedure, params)
         type_ = procedure.output if isinstance(procedure, Procedure) and returns is None else returns
         try:
-            payload = await self._request(lambda ticket: on.CallRequested(ticket, uri, input), uri, timeout)
+            payload = await self._request(
+                lambda ticket, left: on.CallRequested(ticket, uri, input, left), uri, timeout, is_call=True
+            )
         except DeclaredError as error:
             raise _as_declared(error, procedure) from None
         return read(payload, type_, where=uri, error=BrokenResult)
 
 
-def _asking(query: dict[str, Any], ticket: on.Ticket) -> on.Input:
-    return on.CallRequested(ticket, READ, query)
+def _asking(query: dict[str, Any], ticket: on.Ticket, left: float) -> on.Input:
+    return on.CallRequested(ticket, READ, query, left)
 
 
 def concrete(uri: str | Topic[Any] | Procedure[Any, Any], params: dict[str, str]) -> str:

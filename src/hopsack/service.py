@@ -33,7 +33,7 @@ from hopsack.connection import Connection
 from hopsack.contracts.refs import Procedure, Topic
 from hopsack.errors import HopsackError, UsageError
 from hopsack.keeper import Closed, Connected
-from hopsack.requests import Requests
+from hopsack.requests import Make, Requests
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -166,9 +166,9 @@ class Service(Requests):
         return logger(self.name)
 
     def _request(
-        self, make: Callable[[on.Ticket], on.Input], where: str, timeout: float | None, *, is_repeatable: bool = False
+        self, make: Make, where: str, timeout: float | None, *, is_repeatable: bool = False, is_call: bool = False
     ) -> Coroutine[Any, Any, Any]:
-        return self.connection._request(make, where, timeout, is_repeatable=is_repeatable)
+        return self.connection._request(make, where, timeout, is_repeatable=is_repeatable, is_call=is_call)
 
     def _tell(self, event: on.PublishRequested) -> None:
         self.connection._tell(event)

@@ -5,6 +5,7 @@
     raised an undeclared one -> as anything else, where a typed procedure says what is declared
     raised anything else     -> hopsack.internal with an incident's name; the traceback stands only in the log here
     was cancelled            -> hopsack.canceled
+    was late before it began -> hopsack.deadline, and it never begins
 
 Calls that come together begin in one task, one after the other, each in a context of its own. Most are answered without
 waiting for anything, and a task for each would cost more than all else. The first that has to wait keeps the task, for
@@ -26,6 +27,7 @@ from functools import partial
 from typing import Any
 
 from hopsack import session as on
+from hopsack.due import DUE, GIVEN_UP, Due, late
 from hopsack.errors import ERRORS, Canceled, DeclaredError, Internal, Overloaded, RemoteError, UsageError
 from hopsack.link import Carrier
 from hopsack.options import Options
@@ -40,12 +42,13 @@ log = logging.getLogger("hopsack")
 class _Job:
     """One invocation in hand. ``task`` runs it, once it has begun."""
 
-    __slots__ = ("carrier", "registration", "serve", "task")
+    __slots__ = ("carrier", "due", "registration", "serve", "task")
 
-    def __init__(self, serve: on.Serve, registration: Registration, carrier: Carrier) -> None:
+    def __init__(self, serve: on.Serve, registration: Registration, carrier: Carrier, due: Due) -> None:
         self.serve = serve
         self.registration = registration
         self.carrier = carrier
+        self.due = due
         self.task: asyncio.Task[None] | None = None
 
 
@@ -64,6 +67,7 @@ class Serving:
         self._by_number: dict[int, _Job] = {}
         self._is_begun = False
         self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
 
     def begin(self, serve: on.Serve, registration: Registration | None, carrier: Carrier) -> None:
         if registration is None:
@@ -77,7 +81,8 @@ class Serving:
             )
             carrier.take(on.Failed(serve.invocation, refusal))
         else:
-            job = _Job(serve, registration, carrier)
+            due = Due(None if serve.timeout is None else self._now() + serve.timeout, self._now)
+            job = _Job(serve, registration, carrier, due)
             self._in_hand += 1
             self._by_number[serve.invocation] = job
             self._queue.append(job)
@@ -88,6 +93,7 @@ class Serving:
         job = self._by_number.get(invocation)
         if job is None:
             return
+        job.due.at = GIVEN_UP
         if job.task is not None:
             job.task.cancel()
         else:
@@ -162,7 +168,14 @@ class Serving:
     # ---- one job -----------------------------------------------------------------------------------------------------
 
     async def _serve(self, job: _Job) -> None:
+        due = job.due
+        DUE.set(due)
+        if due.at is not None and due.at <= self._now():
+            self._answer(job, on.Failed(job.serve.invocation, late(job.serve.caller.procedure)))
+            return
         self._answer(job, await self._outcome(job.registration, job.serve))
+        if due.at != GIVEN_UP or job.registration.binding.runs != "thread":
+            due.at = None  # A thread that nobody waits for runs on, and may ask.
 
     def _answer(self, job: _Job, outcome: on.Answered | on.Failed) -> None:
         where = job.serve.caller.procedure

@@ -405,16 +405,6 @@ Effect = (
 )
 
 
-def milliseconds(seconds: float) -> int:
-    """A time as it travels: whole milliseconds, never none of them."""
-    return max(1, int(seconds * 1000 + 0.999))
-
-
-def seconds_of(timeout: Any) -> float | None:
-    """The time that is left for an invocation, in milliseconds as it came."""
-    return timeout / 1000 if type(timeout) is int and timeout > 0 else None
-
-
 def unanswered(where: str | None, reason: str) -> HopsackError:
     """What became of a request whose connection was lost.
 

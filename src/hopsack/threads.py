@@ -2,6 +2,7 @@
 
 Bound: ``workers`` run, ``backlog`` wait; the next is refused with :exc:`~hopsack.errors.Overloaded` and the numbers.
 A call that is cancelled is no longer waited for, but a thread cannot be stopped: it keeps its place until it returns.
+It may ask :func:`hopsack.remaining` whether anybody waits. What has no time left when a thread is free is not begun.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import Any, Protocol
 
+from hopsack.due import late, remaining
 from hopsack.errors import Overloaded
 
 __all__ = ["Threads", "ThreadsLike"]
@@ -41,7 +45,8 @@ class Threads:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix="hopsack")
         self._taken += 1
-        future = asyncio.get_running_loop().run_in_executor(self._executor, function)
+        begin = partial(copy_context().run, _in_time, function)
+        future = asyncio.get_running_loop().run_in_executor(self._executor, begin)
         future.add_done_callback(self._freed)
         # The shield keeps the place taken while an abandoned function still runs.
         return await asyncio.shield(future)
@@ -55,3 +60,9 @@ class Threads:
         """Take no more; functions that run are not waited for."""
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_time(function: Callable[[], Any]) -> Any:
+    if remaining() == 0:
+        raise late(None)
+    return function()

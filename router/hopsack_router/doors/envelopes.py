@@ -38,11 +38,15 @@ ABSENT: Final = Absent()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, or a notification when ``id`` is :data:`ABSENT`."""
+    """A request, or a notification when ``id`` is :data:`ABSENT`.
+
+    :ivar extra: the member ``hopsack``, which says what JSON-RPC has no word for.
+    """
 
     id: Id | Absent
     method: str
     params: Any | Absent
+    extra: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def read(value: Any) -> Request | Response | Malformed:
     method = value.get("method", ABSENT)
     if not isinstance(method, str) or not method:
         return Malformed(known, BadRequest("the member method is missing or not a name", path="/method", advice=_SHAPE))
-    return Request(identity, method, value.get("params", ABSENT))
+    return Request(identity, method, value.get("params", ABSENT), value.get("hopsack"))
 
 
 _SHAPE = '{"jsonrpc": "2.0", "id": 1, "method": "…", "params": {…}}'
@@ -101,10 +105,17 @@ def _error_of(response: Mapping[str, Any]) -> RemoteError | None:
     return from_details({"code": NAMELESS, "message": message})
 
 
-def request(identity: Id, method: str, params: Any | Absent) -> dict[str, Any]:
-    """A request of the node to its peer; no ``params`` where there is no input."""
-    body = {"jsonrpc": VERSION, "id": identity, "method": method}
-    return body if params is ABSENT else body | {"params": params}
+def request(identity: Id, method: str, params: Any | Absent, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A request of the node to its peer; no ``params`` where there is no input.
+
+    :param extra: the member ``hopsack``, if there is something to say.
+    """
+    body: dict[str, Any] = {"jsonrpc": VERSION, "id": identity, "method": method}
+    if params is not ABSENT:
+        body["params"] = params
+    if extra:
+        body["hopsack"] = extra
+    return body
 
 
 def notification(method: str, params: Any) -> dict[str, Any]:

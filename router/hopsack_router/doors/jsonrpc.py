@@ -162,6 +162,18 @@ class Cancel(_Params, frozen=True):
     id: str | int | float | None
 
 
+class Extra(msgspec.Struct, frozen=True):
+    """The member ``hopsack`` of a call. Members of later versions are not refused.
+
+    :ivar timeout: milliseconds until the caller gives up.
+    """
+
+    timeout: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+_NO_EXTRA = Extra()
+
+
 # ---- where answers go -------------------------------------------------------------------------------------------
 
 
@@ -424,9 +436,10 @@ class Connection:
 
     def _call(self, slot: _Slot, request: Request) -> list[Effect]:
         _check(uris.check(request.method, restricted=False, where="procedure"))
+        extra = _NO_EXTRA if request.extra is None else _extra(request)
         number = self._ask(slot, request.method, _payload)
         args = None if request.params is ABSENT or request.params is None else [request.params]
-        return [Route(message.Call(number, request.method, args=args))]
+        return [Route(message.Call(number, request.method, args=args, timeout=extra.timeout))]
 
     def _number(self) -> int:
         """The next request id of this session (WAMP, section 2.1.2: session scope ids count from 1)."""
@@ -504,7 +517,8 @@ class Connection:
         except Invalid as error:
             return [_error(msg.request, error)]
         self._asked.add(msg.request)
-        return [Send(envelopes.request(msg.request, procedure, value))]
+        extra = {"timeout": msg.timeout} if msg.timeout else None
+        return [Send(envelopes.request(msg.request, procedure, value, extra))]
 
     def _interrupted(self, msg: message.Interrupt) -> list[Effect]:
         if msg.request not in self._asked:
@@ -544,6 +558,16 @@ def _params(kind: type[P], request: Request) -> P:
         path = place.rstrip("`").replace(".", "/")
         advice = f"{request.method} takes {', '.join(kind.__struct_fields__)}"
         raise Invalid(text, where=request.method, path=path, advice=advice) from error
+
+
+def _extra(request: Request) -> Extra:
+    """:raises BadRequest: the member is not what it should be; it is no part of the input, which contracts judge."""
+    try:
+        return msgspec.convert(request.extra, Extra)
+    except msgspec.ValidationError as error:
+        text, _, place = str(error).partition(" - at `$")
+        path = "/hopsack" + place.rstrip("`").replace(".", "/")
+        raise BadRequest(text, where=request.method, path=path) from error
 
 
 def _check(refusal: RemoteError | None) -> None:

@@ -32,6 +32,7 @@ from msgspec import Raw
 from hopsack import backoff
 from hopsack import session as on
 from hopsack.contracts.payload import payload_of
+from hopsack.due import milliseconds, seconds_of
 from hopsack.errors import (
     BadRequest,
     HopsackError,
@@ -300,7 +301,8 @@ class WampSession:
 
     def _call(self, event: on.CallRequested) -> list[on.Effect]:
         request = self._last_request + 1
-        sent = self._send_value((_CALL, request, {}, event.procedure), event.value)
+        options = {} if event.timeout is None else {"timeout": milliseconds(event.timeout)}
+        sent = self._send_value((_CALL, request, options, event.procedure), event.value)
         self._calls[event.ticket] = request
         return self._asked(request, _CALL, event.ticket, event.procedure, sent)
 
@@ -500,7 +502,8 @@ class WampSession:
         )
         self._in_hand[message.request] = caller.procedure
         payload = _Arguments(self._codec, message.args, message.kwargs)
-        return [on.Serve(message.request, message.registration, caller, payload)]
+        timeout = seconds_of(details.get("timeout"))
+        return [on.Serve(message.request, message.registration, caller, payload, timeout)]
 
     def _interrupt(self, message: wamp.Interrupt) -> list[on.Effect]:
         return [on.Interrupt(message.request)] if message.request in self._in_hand else []

@@ -195,6 +195,30 @@ def test_any_json_value_may_be_an_input(value: Any) -> None:
     assert routed(say(connection(), "demo.any", value, id=1)) == [[48, 1, {}, "demo.any", [value]]]
 
 
+def test_a_call_says_how_long_it_may_take_and_a_page_is_told_what_is_left() -> None:
+    machine = connection()
+    machine.routed(message.Registered(1, 7))
+
+    call = say(machine, "demo.add", {"a": 1}, id=1, hopsack={"timeout": 1500, "colour": "later versions say more"})
+    ask = machine.routed(message.Invocation(51, 7, procedure="demo.ann.ask", args=["?"], timeout=1400))
+
+    assert routed(call) == [[48, 1, {"timeout": 1500}, "demo.add", [{"a": 1}]]]
+    assert ask == [
+        Send({"jsonrpc": "2.0", "id": 51, "method": "demo.ann.ask", "params": "?", "hopsack": {"timeout": 1400}})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("extra", "path"),
+    [("soon", "/hopsack"), ({"timeout": 0}, "/hopsack/timeout"), ({"timeout": "2s"}, "/hopsack/timeout")],
+)
+def test_a_call_whose_time_is_none_is_refused(extra: Any, path: str) -> None:
+    [answer] = say(connection(), "demo.add", {"a": 1}, id=1, hopsack=extra)
+
+    assert answer.body["error"]["data"]["code"] == "hopsack.bad_request"
+    assert answer.body["error"]["data"]["path"] == path
+
+
 def test_cancelling_looks_at_the_type_of_the_id() -> None:
     machine = connection()
     say(machine, "demo.add", id=1)

@@ -80,7 +80,10 @@ class Play:
                 self.peer.vanishes(close["reason"])
             case {"from": "client", "frame": frame}:
                 self.sent += self.peer.heard()
-                self.bindings.expect(frame, self.sent.pop(0))
+                sent = self.sent.pop(0)
+                if "hopsack" not in frame:
+                    sent.pop("hopsack", None)  # a call of this library always says its time
+                self.bindings.expect(frame, sent)
             case {"to": "app"}:
                 self.loop.settle()
                 self.expect(line)

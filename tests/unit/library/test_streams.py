@@ -106,9 +106,9 @@ def test_after_a_reconnect_what_was_missed_is_read_and_then_what_is_live(peer: P
     assert peer.heard() == [[32, 1, {}, "t"]]
 
     peer.says([33, 1, 8])
-    assert peer.heard() == [[48, 2, {}, READ, [{"topic": "t", "after": "e:4", "limit": 500}]]]
+    assert peer.heard() == [[48, 2, {"timeout": 10_000}, READ, [{"topic": "t", "after": "e:4", "limit": 500}]]]
     peer.says(event(7, 8), page(2, 5, 6, end=False))
-    assert peer.heard() == [[48, 3, {}, READ, [{"topic": "t", "after": "e:6", "limit": 500}]]]
+    assert peer.heard() == [[48, 3, {"timeout": 10_000}, READ, [{"topic": "t", "after": "e:6", "limit": 500}]]]
     peer.says(event(8, 8), page(3, 7), event(9, 8))
 
     assert taken(loop, subscription) == [4, 5, 6, 7, 8, 9]
@@ -435,9 +435,9 @@ def test_a_deletion_is_a_publication_of_the_key_s_fields(peer: Peer, loop: HandT
 def test_history_is_read_page_by_page(peer: Peer, loop: HandTurnedLoop) -> None:
     connection = peer.connect()
     reading = loop.create_task(connection.history("t", last=3, type=int))
-    assert peer.heard() == [[48, 1, {}, READ, [{"topic": "t", "last": 3, "limit": 3}]]]
+    assert peer.heard() == [[48, 1, {"timeout": 10_000}, READ, [{"topic": "t", "last": 3, "limit": 3}]]]
     peer.says(page(1, 4, 5, end=False))
-    assert peer.heard() == [[48, 2, {}, READ, [{"topic": "t", "after": "e:5", "limit": 1}]]]
+    assert peer.heard() == [[48, 2, {"timeout": 10_000}, READ, [{"topic": "t", "after": "e:5", "limit": 1}]]]
     peer.says(page(2, 6))
 
     history = reading.result()
