@@ -1,8 +1,11 @@
 """Nothing acknowledged is lost, nothing comes twice: writers and readers on every door, disturbed, and the node killed.
 
-Readers stall, vanish and leave at random, by a seed that is told. The node is killed with SIGKILL, every fourth time
-with SIGTERM, at a random moment, and started again on the same folder and ports. From then on nobody is disturbed until
+Readers stall, vanish and leave at random, by a seed that is told. The node is killed with SIGKILL, now and then with
+SIGTERM, at a random moment, and started again on the same folder and ports. From then on nobody is disturbed until
 everybody is *level*: has the first event that the new node acknowledged on each of its topics. Then the next begins.
+
+What goes wrong is told with what the nodes wrote in their logs, and with what visitors were refused: whoever is refused
+tries again, so a refusal is no fault, but it may be what led to one.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -33,7 +37,7 @@ PREFIX = "bench.stream."
 TOPICS = tuple(f"{PREFIX}{name}" for name in ("one", "two", "three"))
 LEVEL_SECONDS = 60.0
 LOOK_SECONDS = 0.01
-SIGTERM_EVERY = 4
+LOG_LINES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +45,19 @@ class Plan:
     """:ivar readers: of each kind and topic. :ivar rate: events a second of each writer.
 
     :ivar quiet: seconds between the moment when all are level and the next kill, at most.
+    :ivar gentle: every so many kills one is a SIGTERM.
     """
 
     kills: int
     readers: int
     rate: float
     quiet: float
+    gentle: int = 4
     seed: int | None = None
 
     @property
     def words(self) -> str:
-        gentle = self.kills // SIGTERM_EVERY
+        gentle = self.kills // self.gentle
         return f"{self.kills - gentle} × SIGKILL, {gentle} × SIGTERM"
 
 
@@ -107,6 +113,13 @@ class Nodes:
     def close(self) -> None:
         self._thread.submit(self._held.close).result()
         self._thread.shutdown()
+
+    def said(self) -> Iterator[str]:
+        """The end of each node's log."""
+        for life in range(1, self._count + 1):
+            log = self.folder / f"life-{life}" / "log"
+            lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+            yield from (f"node {life}: {line}" for line in lines[-LOG_LINES:])
 
 
 class Trial:
@@ -165,6 +178,16 @@ class Trial:
     def visitors(self) -> Sequence[Visitor]:
         return [*self.writers, *self.readers]
 
+    @property
+    def refusals(self) -> Counter[str]:
+        """What its visitors were refused."""
+        return sum((one.refusals for one in self.visitors), Counter())
+
+    @property
+    def kinds(self) -> set[str]:
+        """Classes and programs of which at least one reader read something."""
+        return {one.name.partition(" ")[0] for one in self.readers if one.visits}
+
     # ---- the course of it --------------------------------------------------------------------------------------------
 
     async def run(self) -> Verdict:
@@ -175,7 +198,7 @@ class Trial:
             await self._level(time.monotonic())
             for number in range(1, self.plan.kills + 1):
                 await self._disturb(self.chance.uniform(0.3, 1) * self.plan.quiet)
-                await self._kill(signal.SIGKILL if number % SIGTERM_EVERY else signal.SIGTERM)
+                await self._kill(signal.SIGKILL if number % self.plan.gentle else signal.SIGTERM)
                 self._not_ended(tasks)
             await self._disturb(self.plan.quiet)
             await self._end()
@@ -285,25 +308,38 @@ def measure(stage: Stage, name: str, number: int, plan: Plan) -> Iterator[Sample
             stage.say(f"without {program.name}: {missing}")
     nodes = Nodes(stage.folder("recovery"), os.urandom(20).hex(), stage.cores.server)
     try:
-        trial, verdict = asyncio.run(_run(nodes, plan, random.Random(seed), stage.cores.load))
+        trial, verdict = asyncio.run(_run(nodes, plan, random.Random(seed), stage))
     finally:
         nodes.close()
-    for fault in verdict.faults[:SHOWN]:
-        stage.say(f"{fault.kind}: {fault.who}: {fault.words}")
     confusions = [f"{one.name}: {words}" for one in trial.visitors for words in one.confusions]
-    for words in confusions[:SHOWN]:
-        stage.say(f"not understood: {words}")
     yield Sample(plan.words, name, number, figures(trial, verdict, len(confusions)))
     if confusions or not verdict.is_clean:
+        for fault in verdict.faults[:SHOWN]:
+            stage.say(f"{fault.kind}: {fault.who}: {fault.words}")
+        for words in confusions[:SHOWN]:
+            stage.say(f"not understood: {words}")
+        _tell(stage, trial)
         raise Broken(
             f"promises were broken, with the seed {seed}: {dict(verdict.counts)}, {len(confusions)} not understood"
         )
 
 
-async def _run(nodes: Nodes, plan: Plan, chance: random.Random, core: int) -> tuple[Trial, Verdict]:
+async def _run(nodes: Nodes, plan: Plan, chance: random.Random, stage: Stage) -> tuple[Trial, Verdict]:
     await nodes.start()
-    trial = Trial(nodes, plan, chance, core)
-    return trial, await trial.run()
+    trial = Trial(nodes, plan, chance, stage.cores.load)
+    try:
+        return trial, await trial.run()
+    except BaseException:
+        _tell(stage, trial)
+        raise
+
+
+def _tell(stage: Stage, trial: Trial) -> None:
+    """What may have led to it."""
+    for words, count in trial.refusals.most_common(SHOWN):
+        stage.say(f"refused {count} times: {words}")
+    for line in trial.nodes.said():
+        stage.say(line)
 
 
 def figures(trial: Trial, verdict: Verdict, confusions: int) -> dict[str, float]:
@@ -313,6 +349,7 @@ def figures(trial: Trial, verdict: Verdict, confusions: int) -> dict[str, float]
         "acknowledged": verdict.acknowledged,
         "deliveries": verdict.deliveries,
         "visits": sum(one.visits for one in trial.visitors),
+        "kinds": len(trial.kinds),
         "disturbances": life.disturbances,
         "lost": verdict.counts.get("lost", 0),
         "doubled": verdict.counts.get("doubled", 0),

@@ -71,7 +71,7 @@ QUICK = Size(
     idle=100,
     rate=200,
     crowd=Crowd(10, 10, 10),
-    recovery=recovery.Plan(kills=2, readers=1, rate=30, quiet=0.5),
+    recovery=recovery.Plan(kills=3, readers=1, rate=30, quiet=0.5, gentle=2),
     storms=(storm.Storm(50, 20, "at once"), storm.Storm(50, 20, "SIGTERM")),
     stall=slow.Stall(5000),
     slow=slow.Slow(Load(20, 20), stalled=5, flood=6000),
@@ -138,6 +138,7 @@ _JOURNAL = (Figure("cpu_us", "CPU µs per event", "us"), Figure("per_second", "e
 _RECOVERY = (
     Figure("acknowledged", "events acknowledged", "count"),
     Figure("deliveries", "deliveries", "count"),
+    Figure("kinds", "kinds of readers", "count"),
     Figure("visits", "connections", "count"),
     Figure("disturbances", "disturbances", "count"),
     Figure("lost", "lost", "count"),

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ from hopsack_bench.talk import Answered, Came, Confused, Granted, Refused, Step,
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds that it waits at most until it comes back: full jitter, doubled each time that it is in vain."""
+
+_REQUEST = re.compile(r"^request \d+: ")
 
 PAGE = 500
 OPENING_SECONDS = 10.0
@@ -131,7 +135,8 @@ class Visitor(ABC):
 
     :ivar confusions: what it was told and did not understand: none of it may be.
     :ivar visits: connections that stood.
-    :ivar refusal: why the last one ended.
+    :ivar refusal: why the last one ended, if none has stood since.
+    :ivar refusals: how often it was told what, and tried again.
     """
 
     def __init__(self, name: str, where: Where, chance: random.Random) -> None:
@@ -140,6 +145,7 @@ class Visitor(ABC):
         self.confusions: list[str] = []
         self.visits = 0
         self.refusal = ""
+        self.refusals: Counter[str] = Counter()
         self._chance = chance
         self._vain = 0
         self._stands = False
@@ -149,8 +155,11 @@ class Visitor(ABC):
         while True:
             try:
                 await self.come()
-            except (OSError, EOFError, Refused, TimeoutError) as error:
+            except (OSError, EOFError, TimeoutError) as error:
                 self.refusal = repr(error)
+            except Refused as error:
+                self.refusal = str(error)
+                self.refusals[_REQUEST.sub("", self.refusal)] += 1
             except Confused as error:
                 self.confusions.append(str(error))
             self._stands = False
@@ -162,6 +171,7 @@ class Visitor(ABC):
         """The connection does what it is for."""
         self.visits += not self._stands
         self._stands = True
+        self.refusal = ""
         self._vain = 0
 
     @abstractmethod

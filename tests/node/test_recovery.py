@@ -1,4 +1,4 @@
-"""The short form of ``hopsack bench recovery``: writers and readers on every door, and the node killed twice."""
+"""The short form of ``hopsack bench recovery``: writers and readers on every door, and the node killed and stopped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from hopsack_bench.programs import PROGRAMS, Program
+from hopsack_bench.scenarios import QUICK
+
 from .test_bench_smoke import bench
+
+PLAIN = 4
+"""Kinds of readers that need no program of their own: raw, raw read-only, SSE, WAMP over WebSocket."""
 
 
 @pytest.mark.node
@@ -22,3 +28,15 @@ def test_nothing_acknowledged_is_lost_and_nothing_comes_twice(tmp_path: Path) ->
     assert figures["acknowledged"] > 100
     assert figures["deliveries"] > figures["acknowledged"]
     assert figures["disturbances"] > 0
+    assert figures["kinds"] == PLAIN + sum(program.missing() is None for program in PROGRAMS)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_every_kind_of_reader_takes_part(program: Program) -> None:
+    """Else the test above proves less than it says: that is not to be overlooked."""
+    if missing := program.missing():
+        pytest.skip(missing)
+
+
+def test_the_short_form_has_both_ways_to_end_a_node() -> None:
+    assert QUICK.recovery.words == "2 × SIGKILL, 1 × SIGTERM"
