@@ -3,6 +3,8 @@
     Subscribe   WAMP's, and where to resume, and how fast       -> Subscribed, then snapshot, missed events, live
     Publish     WAMP's, and an idempotency key, or a tombstone  -> Published, with a position where the topic has one
     Rate        another pace for a subscription                 -> Rated
+    Call        WAMP's, and its Terms                           -> Invocation, with a window and whether inputs follow
+    More        a consumer of progressive results, or of progressive inputs, takes so many more
 
 Their subclassing keeps one path: whoever knows WAMP's message alone takes them for that. A Subscribe of ours that
 says nothing more still differs from WAMP's in one point: it is shown the snapshot of a ``latest`` topic, for which
@@ -13,9 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 from autobahn.wamp import message
+from autobahn.wamp.exception import ProtocolError
+
+from hopsack.errors import BadRequest
 
 MAX_POSITIONS = 1000
 """Topics that one subscription resumes at once."""
@@ -135,3 +141,105 @@ class Rated(message.Message):  # type: ignore[misc]
     def __init__(self, request: int) -> None:
         super().__init__()
         self.request = request
+
+
+# ---- calls ----------------------------------------------------------------------------------------------------------
+
+
+_OURS = "x_hopsack_"
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
+
+
+class Terms(msgspec.Struct, frozen=True, rename=lambda name: name if name == "progress" else _OURS + name):
+    """What the options of a CALL say that Autobahn's does not know. Nothing is ``None``.
+
+    :ivar progress: another CALL with the same request id follows: progressive input (WAMP advanced profile).
+    :ivar window: progressive results that the caller takes before it says MORE.
+    :ivar key: idempotency key.
+    :ivar wait: milliseconds to wait for a callee.
+    :ivar retry: further tries. :ivar queue: whether to wait in a queue. :ivar breaker: whether breakers count.
+    """
+
+    progress: bool = False
+    window: _Count | None = None
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+    wait: _Count | None = None
+    retry: _Count | None = None
+    queue: bool | None = None
+    breaker: bool | None = None
+
+
+TERMS = frozenset(Terms.__struct_encode_fields__)
+
+
+def terms_of(options: Mapping[str, Any]) -> Terms | BadRequest | None:
+    """The terms in the options of a CALL; ``None``: there are none. Or what is wrong with them."""
+    if options.keys().isdisjoint(TERMS):
+        return None
+    try:
+        return msgspec.convert({name: options[name] for name in TERMS & options.keys()}, Terms)
+    except msgspec.ValidationError as error:
+        return BadRequest(str(error).replace("`$.", "`Options."))
+
+
+class Call(message.Call):  # type: ignore[misc]
+    """A CALL with terms."""
+
+    __slots__ = ("terms",)
+
+    def __init__(self, *args: Any, terms: Terms | BadRequest | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.terms = terms
+
+
+class Invocation(message.Invocation):  # type: ignore[misc]
+    """An INVOCATION, with what Autobahn's does not know.
+
+    :ivar progress: inputs follow, under the same request id. :ivar x_hopsack_window: progressive results that may be
+        sent before MORE comes.
+    """
+
+    __slots__ = ("progress", "x_hopsack_window")
+
+    def __init__(
+        self, *args: Any, progress: bool | None = None, x_hopsack_window: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.progress = progress
+        self.x_hopsack_window = x_hopsack_window
+
+    def marshal(self) -> list[Any]:
+        marshalled: list[Any] = super().marshal()
+        details = {"progress": self.progress, "x_hopsack_window": self.x_hopsack_window}
+        marshalled[3] = {**marshalled[3], **{name: value for name, value in details.items() if value is not None}}
+        return marshalled
+
+
+class More(message.Message):  # type: ignore[misc]
+    """``[MORE, REQUEST.Type|int, REQUEST.Request|id, n]``: its sender takes ``n`` more, about this CALL or INVOCATION.
+
+    WAMP has no such message; it leaves the numbers from 256 to 1023 to implementations. The type of the request stands
+    in it as in ERROR: one session may be caller and callee, and its calls and invocations are numbered apart.
+    """
+
+    MESSAGE_TYPE = 513
+
+    __slots__ = ("items", "kind", "request")
+
+    def __init__(self, kind: int, request: int, items: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.request = request
+        self.items = items
+
+    @staticmethod
+    def parse(raw: list[Any]) -> More:
+        """:raises ProtocolError: this is none."""
+        kinds = message.Call.MESSAGE_TYPE, message.Invocation.MESSAGE_TYPE
+        numbers = raw[1:4]
+        if len(raw) < 4 or any(type(one) is not int for one in numbers) or numbers[0] not in kinds or numbers[2] < 1:
+            raise ProtocolError("MORE is [513, the type of the request, its id, a number above 0]")
+        return More(*numbers)
+
+    def marshal(self) -> list[Any]:
+        return [More.MESSAGE_TYPE, self.kind, self.request, self.items]

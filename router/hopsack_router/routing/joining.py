@@ -221,6 +221,28 @@ bounded in bytes, not only in number."""
 @lru_cache(maxsize=256)
 def _shared_roles(realm: str, written: bytes) -> dict[str, Any]:
     """Roles as Autobahn reads them; the realm's name is checked on the way."""
-    hello = message.Hello.parse([message.Hello.MESSAGE_TYPE, realm, {"roles": msgspec.msgpack.decode(written)}])
+    details = {"roles": msgspec.msgpack.decode(written)}
+    hello = with_flow(message.Hello.parse([message.Hello.MESSAGE_TYPE, realm, details]), details)
     roles: dict[str, Any] = hello.roles
     return roles
+
+
+FLOW = ("x_hopsack_flow", "progressive_call_invocations")
+"""Features of callers, callees and dealers that Autobahn does not know: MORE is understood; one call takes several
+inputs (WAMP advanced profile, progressive call invocations)."""
+
+
+def with_flow(hello: message.Hello, details: dict[str, Any]) -> message.Hello:
+    """A HELLO with the features of callers and callees that Autobahn passes over."""
+    for name in ("caller", "callee"):
+        role = details["roles"].get(name)
+        announced: dict[str, Any] = (role.get("features") if type(role) is dict else None) or {}
+        for feature in FLOW:
+            if announced.get(feature) is True:
+                setattr(hello.roles[name], feature, True)
+    return hello
+
+
+def has_feature(session: Any, role: str, feature: str) -> bool:
+    """Whether a session has announced this in its HELLO."""
+    return getattr((session._session_roles or {}).get(role), feature, None) is True

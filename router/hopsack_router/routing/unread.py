@@ -14,10 +14,11 @@ from typing import Any
 from autobahn.wamp import message
 from msgspec import Raw
 
+from hopsack.errors import BadRequest
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import Codec
 from hopsack.wamp.messages import ABSENT
-from hopsack_router.routing import binary
+from hopsack_router.routing import asked, binary
 from hopsack_router.routing.joining import read_hello
 
 Values = tuple[list[Any] | None, dict[str, Any] | None]
@@ -119,6 +120,7 @@ class KeyedPublish(Publish):
 class Call(_Unread, message.Call):  # type: ignore[misc]
     __slots__ = ("carried", "procedure", "receive_progress", "request", "timeout")
     caller = caller_authid = caller_authrole = None
+    terms: asked.Terms | BadRequest | None = None
 
     def __init__(
         self, request: int, procedure: str, timeout: int | None, receive_progress: bool | None, carried: Carried
@@ -128,6 +130,12 @@ class Call(_Unread, message.Call):  # type: ignore[misc]
         self.timeout = timeout
         self.receive_progress = receive_progress
         self.carried = carried
+
+
+class TermedCall(Call):
+    """With what :class:`hopsack_router.routing.asked.Call` has beside WAMP's."""
+
+    __slots__ = ("terms",)
 
 
 class Yield(_Unread, message.Yield):  # type: ignore[misc]
@@ -144,6 +152,7 @@ KINDS: dict[type, type] = {
     Publish: message.Publish,
     KeyedPublish: message.Publish,
     Call: message.Call,
+    TermedCall: message.Call,
     Yield: message.Yield,
 }
 """What they are for who wants to know Autobahn's class."""
@@ -153,6 +162,7 @@ KINDS: dict[type, type] = {
 _ACKNOWLEDGE = frozenset(("acknowledge", "exclude_me"))
 _KEYED = _ACKNOWLEDGE | {"x_hopsack_key", "x_hopsack_delete"}
 _CALL_OPTIONS = frozenset(("timeout", "receive_progress"))
+_CALL_TERMS = _CALL_OPTIONS | asked.TERMS
 _YIELD_OPTIONS = frozenset(("progress",))
 _BOOL = (bool, type(None))
 
@@ -172,6 +182,8 @@ def read(codec: Codec, data: bytes) -> message.Message | None:
         return _read_yield(codec, msg)
     if kind is lean.Publish:
         return _read_publish(codec, msg)
+    if kind is lean.More:
+        return asked.More.parse([asked.More.MESSAGE_TYPE, msg.kind, msg.request, msg.items])
     if kind is lean.Hello:
         return None if rb"\u0000" in data else read_hello(msg.realm, msg.details)  # which JSON writes bytes with
     if kind is lean.Authenticate:
@@ -182,11 +194,15 @@ def read(codec: Codec, data: bytes) -> message.Message | None:
 def _read_call(codec: Codec, msg: Any) -> Call | None:
     options, timeout, progress = msg.options, None, None
     if options:
-        if not options.keys() <= _CALL_OPTIONS:
+        if not options.keys() <= _CALL_TERMS:
             return None
         timeout, progress = options.get("timeout"), options.get("receive_progress")
         if type(progress) not in _BOOL or not (timeout is None or (type(timeout) is int and timeout >= 0)):
             return None
+        if not options.keys() <= _CALL_OPTIONS:
+            call = TermedCall(msg.request, msg.procedure, timeout, progress, Carried(codec, msg.args, msg.kwargs))
+            call.terms = asked.terms_of(options)
+            return call
     return Call(msg.request, msg.procedure, timeout, progress, Carried(codec, msg.args, msg.kwargs))
 
 
@@ -218,14 +234,17 @@ def _read_publish(codec: Codec, msg: Any) -> Publish | None:
     return Publish(msg.request, msg.topic, bool(acknowledge), exclude_me, Carried(codec, msg.args, msg.kwargs))
 
 
-_FREQUENT = (lean.Publish, lean.Call, lean.Yield, lean.Hello, lean.Authenticate)
+_FREQUENT = (lean.Publish, lean.Call, lean.Yield, lean.Hello, lean.Authenticate, lean.More)
 _FREQUENT_NUMBERS = frozenset(kind.number() for kind in _FREQUENT)
 _FREQUENT_JSON = frozenset((b'[%d,"' % number)[:4] for number in _FREQUENT_NUMBERS)
 _NIL = 0xC0  # a HELLO may leave it open which realm; Autobahn reads those
+_MORE = b"\xcd\x02\x01"  # its number, in msgpack
 
 
 def is_frequent(codec: Codec, data: bytes) -> bool:
     """Whether :func:`read` may know this message: a look at its first bytes, which may err towards no."""
     if codec.is_binary:
-        return len(data) > 2 and data[0] & 0xF0 == 0x90 and data[1] in _FREQUENT_NUMBERS and data[2] != _NIL
+        if len(data) < 3 or data[0] & 0xF0 != 0x90:
+            return False
+        return data[2] != _NIL if data[1] in _FREQUENT_NUMBERS else data[1:4] == _MORE
     return data[:4] in _FREQUENT_JSON

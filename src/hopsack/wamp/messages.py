@@ -29,6 +29,7 @@ __all__ = [
     "Interrupt",
     "Invocation",
     "Message",
+    "More",
     "Publish",
     "Published",
     "Register",
@@ -228,6 +229,19 @@ class Yield(_Message, frozen=True, array_like=True, tag=70):
     kwargs: Raw = ABSENT
 
 
+class More(_Message, frozen=True, array_like=True, tag=513):
+    """Ours: the consumer of progressive results, or of progressive inputs, takes ``items`` more.
+
+    WAMP leaves the numbers from 256 to 1023 to implementations. Sent only to peers that announce ``x_hopsack_flow``.
+
+    :ivar kind: of the request that it is about, CALL or INVOCATION.
+    """
+
+    kind: int
+    request: int
+    items: int
+
+
 Message = (
     Hello
     | Welcome
@@ -253,6 +267,7 @@ Message = (
     | Invocation
     | Interrupt
     | Yield
+    | More
 )
 """Any message. EVENT_RECEIVED and the extension points of the specification are not among them: nobody sends them."""
 
