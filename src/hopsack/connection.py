@@ -24,7 +24,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -42,6 +42,7 @@ from hopsack.history import READ, page_of
 from hopsack.keeper import Closed, Connected, Dial, Keeper, State, Waiting, settle, settle_error
 from hopsack.latest import LatestMap, Sink
 from hopsack.link import Carrier, dial
+from hopsack.locks import Held, Lock, lead
 from hopsack.options import Options
 from hopsack.position import places_of
 from hopsack.raw import RawSession
@@ -452,6 +453,24 @@ class Connection(Requests):
         lane = self._deadlines.begin(alarm, seconds)
         ticket.add_done_callback(lambda _: lane.end(alarm))
         ticket.add_done_callback(partial(_paged, reader, wanted))
+
+    # ---- locks -------------------------------------------------------------------------------------------------------
+
+    def lock(self, name: str, *, slots: int = 1, wait: float | None = None) -> Lock:
+        """A lock of the whole fabric, for ``async with``: see :mod:`hopsack.locks`.
+
+        :param slots: how many may hold it at once; all its users say the same.
+        :param wait: seconds; 0: do not wait; ``None``: as long as it takes.
+        """
+        return Lock(self, name, slots, wait)
+
+    async def lead(self, name: str, run: Callable[[Held], Awaitable[T]]) -> T:
+        """Run as the only one of all who do this by this name, again whenever it is our turn again.
+
+        :param run: is cancelled when leadership is lost.
+        :returns: what ``run`` returns, when it returns.
+        """
+        return await lead(self, name, run)
 
     # ---- register ----------------------------------------------------------------------------------------------------
 
