@@ -137,16 +137,21 @@ def report(identity: Id, error: RemoteError) -> dict[str, Any]:
     return notification("hopsack.report", {"id": identity, "error": failure(identity, error)["error"]})
 
 
-def event(topic: str, data: Any, position: str | None = None, deleted: bool = False) -> dict[str, Any]:
+def event(
+    topic: str, data: Any, position: str | None = None, deleted: bool = False, retained: bool = False
+) -> dict[str, Any]:
     """The notification that carries an event.
 
     :param deleted: ``data`` names a key that has no value any more.
+    :param retained: it is one of the newest values with which a subscription begins.
     """
     params = {"topic": topic, "data": data}
     if position is not None:
         params["position"] = position
     if deleted:
         params["deleted"] = True
+    if retained:
+        params["retained"] = True
     return notification("event", params)
 
 

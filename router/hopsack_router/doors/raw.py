@@ -59,7 +59,8 @@ class RawFormat(Format):
         self._framing = framing
 
     def event(self, delivery: Delivery) -> bytes:
-        body = envelopes.event(delivery.topic, value_of(delivery), delivery.position, delivery.deleted)
+        value, retained = value_of(delivery), delivery.retained
+        body = envelopes.event(delivery.topic, value, delivery.position, delivery.deleted, retained)
         return self._framing(envelopes.encode(body), False)
 
     def gap(self, channel: Channel, dropped: int | None) -> bytes:

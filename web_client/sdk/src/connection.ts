@@ -15,11 +15,15 @@
  * Bounds: 1,000 operations wait for a connection, 10,000 are in flight, 16 MiB wait in the socket, 1,000 invocations run
  * here at a time. What exceeds a bound fails at once with `hopsack.overloaded` and the numbers; nothing is dropped.
  *
+ * What was lost with nothing after it shows when the node is asked, in one question for all streams that are silent, where
+ * they stand. A page without streams asks nothing.
+ *
  * Liveness: a page cannot send WebSocket pings. Every tick in which nothing came is counted; the first one sends a
  * probe, the third gives the connection up: a dead peer is known in less than 10 s.
  */
 import { backoff, hintIn } from "./backoff.js";
 import { type HopsackError, LocalError, RemoteError } from "./errors.js";
+import { positionsIn } from "./position.js";
 import { Reading, type Told } from "./reading.js";
 import { apply, type Rules } from "./rules.js";
 import {
@@ -43,6 +47,14 @@ export const RUNNING = 1_000;
 export const TICK = 2_400;
 export const JOIN = 10_000;
 export const STABLE = 10_000;
+
+/** Milliseconds after which an event that was lost with none behind it is asked for. */
+export const CHECK = 4_000;
+
+/** The node's procedure that is asked, and how many positions it takes at once. */
+const BEHIND = "hopsack.stream.behind";
+const POSITIONS = 1_000;
+const PATTERNS = 100;
 
 /** How long a node knows the key of a publication: 120 s, less what the way there may take. */
 export const REPEATABLE = 110_000;
@@ -72,7 +84,7 @@ export type FabricState = { readonly attempt: number; readonly reason: string } 
 );
 
 /** A number is the deadline of that operation, or the next try of the interest with that ticket. */
-export type Timer = number | "join" | "retry" | "tick" | "stable";
+export type Timer = number | "join" | "retry" | "tick" | "stable" | "check";
 
 /** `id`s are tickets of the program's own operations; `backlog` is what the socket has not sent yet, in bytes. */
 export type Input =
@@ -187,6 +199,15 @@ export interface Surroundings {
   readonly now: () => number;
   /** Events a second of what may lose some, while the page is hidden; `undefined`: as many as ever. */
   readonly hiddenRate?: number | undefined;
+  /** Milliseconds of silence after which the node is asked whether a stream has gone on; 0: it never is. */
+  readonly checkEvery?: number;
+}
+
+/** A question on its way: what was asked for whom. `age`: for how many rounds. */
+interface Check {
+  readonly ticket: number;
+  readonly asked: Map<Interest, ReturnType<Reading["quiet"]>>;
+  age: number;
 }
 
 interface Core extends Surroundings {
@@ -214,6 +235,9 @@ interface Core extends Surroundings {
   limits: boolean;
   /** Rate limits on their way. */
   readonly limiting: Map<number, Interest>;
+  check: Check | undefined;
+  /** This node does not answer such questions. */
+  mute: boolean;
 }
 
 export interface Connection {
@@ -222,13 +246,11 @@ export interface Connection {
   ticket(): number;
 }
 
-export function connection(newSession: NewSession, { random, now, hiddenRate }: Surroundings): Connection {
+export function connection(newSession: NewSession, surroundings: Surroundings): Connection {
   let last = 0;
   const tickets = (): number => ++last;
   const core: Core = {
-    random,
-    now,
-    hiddenRate,
+    ...surroundings,
     phase: "idle",
     newSession,
     tickets,
@@ -248,6 +270,8 @@ export function connection(newSession: NewSession, { random, now, hiddenRate }: 
     hidden: false,
     limits: false,
     limiting: new Map(),
+    check: undefined,
+    mute: false,
   };
   return { take: (input) => take(core, input), ticket: tickets };
 }
@@ -288,10 +312,12 @@ function joined(core: Core, session: Identity): Effect[] {
   core.heard = true;
   core.quiet = 0;
   core.limits = core.session?.rates ?? false;
+  core.mute = !core.checkEvery;
   return [
     { kind: "sleep", timer: "join" },
     { kind: "wake", timer: "tick", after: TICK },
     { kind: "wake", timer: "stable", after: STABLE },
+    ...(core.mute ? [] : [lookLater(core)]),
     tell(core, { name: "open", session }),
     ...[...core.interests.values()].flatMap((interest) => pursue(core, interest)),
     ...[...core.waiting.values()].flatMap((request) => {
@@ -332,7 +358,7 @@ function stayAway(core: Core, reason: string, retryAfter: number): Effect[] {
 function letGo(core: Core): Effect[] {
   core.socket = 0;
   core.session = undefined;
-  const effects: Effect[] = (["join", "tick", "stable"] as const).map((timer) => ({ kind: "sleep", timer }));
+  const effects: Effect[] = (["join", "tick", "stable", "check"] as const).map((timer) => ({ kind: "sleep", timer }));
   for (const request of core.flying.values()) effects.push(...unanswered(core, request));
   for (const invocation of core.running) effects.push({ kind: "interrupt", invocation });
   for (const interest of core.interests.values()) effects.push(...ground(core, interest));
@@ -340,6 +366,7 @@ function letGo(core: Core): Effect[] {
   core.running.clear();
   core.asked.clear();
   core.limiting.clear();
+  core.check = undefined;
   return effects;
 }
 
@@ -420,6 +447,8 @@ function fired(core: Core, { timer }: Extract<Input, { kind: "fired" }>): Effect
       return connect(core);
     case "tick":
       return tick(core);
+    case "check":
+      return core.mute ? [] : [...check(core), lookLater(core)];
     case "stable":
       core.attempt = 0;
       core.reason = "";
@@ -607,6 +636,13 @@ function askAgain(core: Core, interest: Interest): Effect[] {
   return [...given, ...(attempts > 1 ? pause(core, interest, attempts - 2) : pursue(core, interest))];
 }
 
+/** The node cannot read now what it resumes from. */
+function stalled(core: Core, interest: Interest): Effect[] {
+  const given = forward(core, { kind: "unsubscribe", ticket: core.tickets(), of: interest.ticket });
+  interest.tries += 1;
+  return [...given, ...pause(core, interest, interest.tries - 1)];
+}
+
 /** Told to its listeners; and asked for again where that left somebody behind. */
 function told(core: Core, interest: Interest, effects: readonly Effect[]): Effect[] {
   return interest.reading?.behind ? [...effects, ...askAgain(core, interest)] : [...effects];
@@ -659,6 +695,55 @@ function seen(core: Core, { hidden }: Extract<Input, { kind: "seen" }>): Effect[
   return [...core.interests.values()].flatMap((interest) => relimit(core, interest));
 }
 
+// ---- events that were lost, and none came after them ---------------------------------------------------------------
+
+/** A topic is asked about in every other round, so that two of them are the time that it may be silent. */
+function lookLater({ checkEvery = 0, random }: Core): Effect {
+  return { kind: "wake", timer: "check", after: (checkEvery / 2) * (0.8 + 0.2 * random()) };
+}
+
+/** Asks the node where the streams stand of which nothing was heard for a while, in one question at a time. */
+function check(core: Core): Effect[] {
+  const { check: open, mute } = core;
+  if (mute) return [];
+  if (open && ++open.age < 3) return [];
+  const positions: Record<string, string> = {};
+  const patterns: object[] = [];
+  const asked: Check["asked"] = new Map();
+  for (const interest of core.interests.values()) {
+    const { phase, reading, request } = interest;
+    if (phase !== "granted" || !reading || request.kind !== "subscribe" || asked.size >= POSITIONS) continue;
+    const { places, others } = reading.quiet(positions, POSITIONS - Object.keys(positions).length);
+    if (others && patterns.length < PATTERNS) patterns.push({ topic: request.topic, match: request.match });
+    if (places.size > 0 || others) asked.set(interest, { places, others });
+    for (const [topic, { epoch, offset }] of places) positions[topic] = `${epoch}:${offset}`;
+  }
+  core.check = undefined;
+  if (asked.size === 0) return [];
+  const ticket = core.tickets();
+  core.check = { ticket, asked, age: 0 };
+  const input = patterns.length > 0 ? { positions, patterns } : { positions };
+  return forward(core, { kind: "call", ticket, procedure: BEHIND, input });
+}
+
+function checked(
+  core: Core,
+  { asked }: Check,
+  effect: Extract<SessionEffect, { kind: "settle" | "reject" }>,
+): Effect[] {
+  core.check = undefined;
+  if (effect.kind === "reject") {
+    core.mute = effect.error.retry !== "later" || effect.error.code === "hopsack.no_callee";
+    return [];
+  }
+  const heads = positionsIn("", { positions: effect.value });
+  return [...asked].flatMap(([interest, { places, others }]) => {
+    if (interest.phase !== "granted") return [];
+    interest.reading?.checked(places, others, heads);
+    return told(core, interest, []);
+  });
+}
+
 // ---- interests are granted, refused, given back ------------------------------------------------------------------
 
 function leave(core: Core, { id, of }: Extract<Input, { kind: "leave" }>): Effect[] {
@@ -692,8 +777,9 @@ function granted(core: Core, interest: Interest, answer: unknown): Effect[] {
   interest.tries = 0;
   if (interest.listeners.size === 0) return giveBack(core, interest, core.tickets());
   const settled = [...interest.listeners].map((id): Effect => ({ kind: "settle", id, value: null }));
-  const after = told(core, interest, interest.reading?.granted(answer) ?? []);
-  return [...settled, ...after, ...relimit(core, interest)];
+  const after = told(core, interest, interest.reading?.granted(answer, core.session?.heads) ?? []);
+  const asks = core.session?.heads ? [] : check(core);
+  return [...settled, ...after, ...relimit(core, interest), ...asks];
 }
 
 /**
@@ -774,6 +860,10 @@ function obey(core: Core, effect: SessionEffect): Effect[] {
       interest.reading?.skipped(effect.gap.topic);
       return told(core, interest, [{ kind: "skip", ids: [...interest.listeners], gap: effect.gap }]);
     }
+    case "stall": {
+      const interest = core.asked.get(effect.ticket);
+      return interest ? stalled(core, interest) : [];
+    }
     case "serve":
       return serve(core, effect);
     case "interrupt":
@@ -799,6 +889,7 @@ function outcome(core: Core, effect: Extract<SessionEffect, { kind: "settle" | "
   if (interest) {
     return effect.kind === "settle" ? granted(core, interest, effect.value) : denied(core, interest, effect.error);
   }
+  if (core.check?.ticket === id) return checked(core, core.check, effect);
   const limited = core.limiting.get(id);
   if (limited) return relimited(core, id, limited, effect.kind === "reject");
   const request = core.flying.get(id);

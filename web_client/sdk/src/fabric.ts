@@ -16,7 +16,15 @@ import {
   type SocketFactory,
   type WebSocketLike,
 } from "./browser.js";
-import { type Connection, connection, type Effect, type FabricState, type Input, type Timer } from "./connection.js";
+import {
+  CHECK,
+  type Connection,
+  connection,
+  type Effect,
+  type FabricState,
+  type Input,
+  type Timer,
+} from "./connection.js";
 import type {
   AnyProcedures,
   AnyTopics,
@@ -70,6 +78,11 @@ export interface ConnectOptions {
    * them as they are.
    */
   readonly hiddenRate?: number;
+  /**
+   * Milliseconds after which the node is asked about a stream of which nothing was heard, in case its last event was lost
+   * on the way; 4,000 by default, 0 for never.
+   */
+  readonly checkEvery?: number;
   /** For tests. */
   readonly document?: DocumentLike;
   /** A number in [0, 1); for tests. */
@@ -132,6 +145,7 @@ class Shell {
       random = Math.random,
       clock: given = clock,
       hiddenRate = 1,
+      checkEvery = CHECK,
     } = options;
     this.#address = resolve(url);
     this.#latest = options.latest ?? {};
@@ -140,7 +154,7 @@ class Shell {
     this.#random = random;
     const newSession =
       this.#address.door === "raw" ? raw(token || null) : wamp(token || null, REALM, `hopsack-web/${VERSION}`);
-    this.#connection = connection(newSession, { random, now: () => given.now(), hiddenRate });
+    this.#connection = connection(newSession, { random, now: () => given.now(), hiddenRate, checkEvery });
     this.#feed({ kind: "started" });
     const online = (): void => this.reconnect();
     this.#leavePage = onPage(options.document, online, (hidden) => this.#seen(hidden));

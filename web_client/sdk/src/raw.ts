@@ -3,8 +3,8 @@
  *
  *     -> hopsack.hello {token?}                  <- {session, authid, role, realm, server} | error, then close 4401
  *     -> hopsack.subscribe {topic, match?,       <- {subscription, recovered, position?, reason?, snapshot?} | error,
- *            after?, max_rate?}                     then notifications "event" {topic, data, position?, deleted?}
- *                                                   and "gap" {topic, dropped}
+ *            after?, max_rate?}                     then notifications "event" {topic, data, position?, deleted?,
+ *                                                   retained?} and "gap" {topic, dropped}
  *     -> hopsack.unsubscribe {subscription}      <- {} | error
  *     -> hopsack.rate {subscription, max_rate}   <- {} | error
  *     -> hopsack.publish {topic, data, key?,     <- {position?} | error; nothing if it was a notification
@@ -18,14 +18,13 @@
  *     -> hopsack.ping {}                         <- anything: it only proves that somebody is there
  *
  * An event comes once per connection, however many subscriptions it matches: they are told apart here. The newest values
- * that the answer to a subscription announces ("snapshot") are its own alone.
+ * that the answer to a subscription announces ("snapshot") say that they are ("retained"), and are its own alone.
  * Our requests are numbered with their tickets; the node numbers its own requests, and the two never meet.
  *
  * Bound: as many requests are remembered as the connection lets be in flight.
  */
 import { codeOfNumber, fromDetails, type HopsackError, isObject, numberOf, RemoteError, toDetails } from "./errors.js";
 import { Invocations } from "./invocations.js";
-import { isBefore, type Position, parse, positionsIn } from "./position.js";
 import { advance, type Protocol, type Rules } from "./rules.js";
 import {
   type Arrival,
@@ -73,8 +72,8 @@ interface Raw {
   readonly subscriptions: Map<number, Subscribed>;
   /** Topic to ticket, for the exact ones: the common case costs one look-up. */
   readonly exact: Map<string, number>;
-  /** Subscriptions whose newest values are on their way: how many, and where what is live begins. */
-  readonly snapshots: Map<number, { left: number; readonly heads: ReadonlyMap<string, Position> }>;
+  /** Subscriptions whose newest values are on their way: how many. */
+  readonly snapshots: Map<number, number>;
   readonly registrations: Map<number, { readonly procedure: string; readonly id: unknown }>;
   readonly procedures: Map<string, number>;
   readonly invocations: Invocations<Id>;
@@ -95,7 +94,7 @@ export function raw(token: string | null): NewSession {
       procedures: new Map(),
       invocations: new Invocations(),
     };
-    return { rates: true, take: (input) => advance(PROTOCOL, machine, input) };
+    return { rates: true, heads: true, take: (input) => advance(PROTOCOL, machine, input) };
   };
 }
 
@@ -233,8 +232,7 @@ function resolved(machine: Raw, { id, result }: Extract<Message, { kind: "resolv
     const { topic, match } = request;
     machine.subscriptions.set(ticket, { ticket, topic, match, id: facts.subscription });
     if (match === "exact") machine.exact.set(topic, ticket);
-    const left = Number(facts.snapshot);
-    if (left > 0) machine.snapshots.set(ticket, { left, heads: positionsIn(topic, facts) });
+    if (Number(facts.snapshot) > 0) machine.snapshots.set(ticket, Number(facts.snapshot));
   } else if (request.kind === "register") {
     machine.registrations.set(ticket, { procedure: request.procedure, id: facts.registration });
     machine.procedures.set(request.procedure, ticket);
@@ -258,24 +256,21 @@ function readError(error: unknown, where?: string): HopsackError {
 
 function event(machine: Raw, { params }: Extract<Message, { kind: "event" }>): Effect[] {
   if (!isObject(params) || typeof params.topic !== "string") return end(machine, "an event came without a topic");
-  const arrival = params as unknown as Arrival;
-  const newest = awaiting(machine, arrival);
-  if (newest !== undefined) return [{ kind: "deliver", ticket: newest, event: arrival, newest: true }];
-  return readersOf(machine, arrival.topic).map((ticket) => ({ kind: "deliver", ticket, event: arrival }));
+  const { retained, ...event } = params as unknown as Arrival & { readonly retained?: boolean };
+  const tickets = retained ? awaiting(machine, event.topic) : readersOf(machine, event.topic);
+  return tickets.map((ticket) => ({ kind: "deliver", ticket, event, ...(retained && { newest: true }) }));
 }
 
-/** The subscription whose snapshot an event belongs to. Of one topic all newest values come before what is live. */
-function awaiting({ snapshots, subscriptions }: Raw, { topic, position }: Arrival): number | undefined {
-  for (const [ticket, snapshot] of snapshots) {
+/** The subscription whose snapshot an event belongs to; none: it was given back meanwhile. */
+function awaiting({ snapshots, subscriptions }: Raw, topic: string): number[] {
+  for (const [ticket, left] of snapshots) {
     const subscribed = subscriptions.get(ticket);
     if (!subscribed || !matches(subscribed.topic, subscribed.match, topic)) continue;
-    const [place, head] = [parse(position), snapshot.heads.get(topic)];
-    if (place && head && isBefore(head, place)) continue;
-    snapshot.left -= 1;
-    if (snapshot.left === 0) snapshots.delete(ticket);
-    return ticket;
+    if (left === 1) snapshots.delete(ticket);
+    else snapshots.set(ticket, left - 1);
+    return [ticket];
   }
-  return undefined;
+  return [];
 }
 
 function readersOf({ exact, subscriptions }: Raw, topic: string): number[] {

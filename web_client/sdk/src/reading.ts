@@ -5,6 +5,8 @@
  *     after()   -> where to resume from; nothing for whoever has read nothing yet
  *     granted() <- {recovered, reason?, position(s)?, snapshot?}     the answer; `snapshot: n` announces n newest values
  *     heard()   <- an event;  skipped() <- the node tells that some are gone
+ *     quiet()   -> what to ask the node about, because nothing has come for a while
+ *     checked() <- where the node says that those topics stand
  *     lost()    <- the connection is gone
  *
  * Every listener has its own places, because one may have come later, or from an older page, than another. What is asked
@@ -14,20 +16,28 @@
  * Offsets of a topic are contiguous within an epoch. One that jumps means that events are missing: the subscription is
  * asked for again after the last one read. After {@link ATTEMPTS} tries the gap is accepted and told.
  *
- * Bound: {@link TOPICS} places for each listener of a pattern; the topic silent for longest is forgotten.
+ * An event that is lost with none after it shows when the node is asked: the same is done then.
+ *
+ * Bound: {@link TOPICS} places for each listener of a pattern; the topic silent for longest is forgotten, and the node is
+ * told that there are more.
  */
 import type { Recovery } from "./contract.js";
 import { isObject, LocalError } from "./errors.js";
 import { isBefore, type Position, parse, positionsIn } from "./position.js";
+import { matches } from "./raw.js";
 import type { After, Arrival, Match } from "./session.js";
 
 export const TOPICS = 1_000;
+/** A name among the positions of a pattern: there are topics that are not named. */
+const FORGETFUL = "*";
 export const ATTEMPTS = 5;
 
 /** Of the last event read. */
-interface Place extends Position {
+export interface Place extends Position {
   /** What comes next may be further on: what lies between was left out, or told. */
   loose?: boolean;
+  /** It was the last one already when somebody looked. */
+  quiet?: boolean;
 }
 
 type Places = Map<string, Place>;
@@ -42,6 +52,8 @@ interface Reader {
   held: boolean;
   /** It is to be told how the next grant went. */
   waits: boolean;
+  /** It knows all topics that there were: another one is new, and read from its first event. */
+  whole: boolean;
 }
 
 /** What to do for the listeners. */
@@ -72,6 +84,12 @@ export class Reading {
   /** Newest values still to come. */
   #left = 0;
   #hole: { readonly topic: string; readonly place: Place } | undefined;
+  /** The grant names all topics that there are. */
+  #whole = false;
+  /** The grant did not say where the streams stand, and the node was not asked yet. */
+  #curious = false;
+  /** There are topics that it has no place of any more. */
+  #forgetful = false;
 
   constructor(
     readonly topic: string,
@@ -88,8 +106,9 @@ export class Reading {
       }),
     );
     const waits = places.size > 0;
-    this.#readers.set(id, { places, keen, due: !waits, held: false, waits });
     this.#latest ||= keen;
+    const due = !waits && (this.#latest || !this.#stands);
+    this.#readers.set(id, { places, keen, due, held: false, waits, whole: false });
     this.behind ||= waits || (this.#latest && this.#stands);
   }
 
@@ -102,10 +121,15 @@ export class Reading {
     this.behind = this.#stands = false;
     this.#left = 0;
     const due = [...this.#readers.values()].filter((reader) => reader.due);
-    const lowest = this.#latest && due.length > 0 ? [] : [...this.#lowest()].slice(-TOPICS);
-    this.#asked = lowest.length > 0 ? new Map(lowest) : undefined;
-    const texts = lowest.map(([topic, place]) => [topic, `${place.epoch}:${place.offset}`] as const);
+    const all = this.#latest && due.length > 0 ? [] : [...this.#lowest()];
+    this.#forgetful ||= all.length > TOPICS;
+    const lowest = all.slice(this.#forgetful ? 1 - TOPICS : -TOPICS);
+    // Whoever knows that there was nothing yet resumes from nothing.
+    const empty = lowest.length === 0 && !this.#latest && [...this.#readers.values()].some(({ whole }) => whole);
+    this.#asked = lowest.length > 0 || empty ? new Map(lowest) : undefined;
+    const texts = lowest.map(([topic, place]): [string, string] => [topic, `${place.epoch}:${place.offset}`]);
     const after = this.match === "exact" ? texts[0]?.[1] : Object.fromEntries(texts);
+    if (this.#forgetful && typeof after === "object") after[FORGETFUL] = "";
     return { after: this.#asked && after, snapshot: !this.#asked && due.some(({ keen }) => keen) };
   }
 
@@ -148,10 +172,13 @@ export class Reading {
     if (reader.keen && !this.#none) reader.due = this.behind = true;
   }
 
-  granted(answer: unknown): Told[] {
+  /** @param tells whether this door says where the streams stand. */
+  granted(answer: unknown, tells = true): Told[] {
     const facts = isObject(answer) ? answer : {};
-    const { recovered = false, reason, snapshot } = facts;
+    const { recovered = false, reason, snapshot, positions } = facts;
     this.#heads = positionsIn(this.topic, facts);
+    this.#whole = tells && isObject(positions) && this.#heads.size < TOPICS;
+    this.#curious = !tells && (this.match !== "exact" || this.#lowest().size === 0);
     this.#stands = true;
     const told = this.#tell(recovered === true, reason, typeof snapshot === "number");
     if (this.#asked && !recovered) this.#restart(typeof snapshot === "number");
@@ -165,7 +192,7 @@ export class Reading {
   #tell(recovered: boolean, reason: unknown, snapshot: boolean): Told[] {
     const told: Told[] = [];
     for (const [id, reader] of this.#readers) {
-      const reads = reader.places.size > 0;
+      const reads = reader.places.size > 0 || (reader.whole && reader.waits);
       const resumed = this.#asked && reads;
       if (!resumed && (this.#asked || !reader.waits || (reads && !reader.due))) continue;
       const missed = recovered ? 0 : resumed ? this.#missed(reader.places) : undefined;
@@ -187,6 +214,7 @@ export class Reading {
   /** How many events are gone; `undefined` where nobody can know. */
   #missed(places: Places): number | undefined {
     let missed = 0;
+    if (this.#asked?.size === 0) return undefined;
     for (const topic of this.#asked?.keys() ?? []) {
       const [head, place] = [this.#heads.get(topic), places.get(topic)];
       if (!place) continue;
@@ -234,9 +262,48 @@ export class Reading {
   #start(reader: Reader): void {
     const { due, places } = reader;
     reader.due = false;
+    reader.whole ||= this.#whole;
     for (const [topic, head] of this.#heads) {
       const known = places.get(topic);
-      if (!known || (due && !isBefore(head, known))) note(places, topic, head);
+      if (!known || (due && !isBefore(head, known))) this.#note(reader, topic, head);
+    }
+  }
+
+  // ---- an event that was lost, and none came after it --------------------------------------------------------------
+
+  /**
+   * Topics whose last event was the last already when this was asked before, and whether others are not known.
+   *
+   * @param asked topics that are asked about already. @param most so many of them.
+   */
+  quiet(asked: object = {}, most = TOPICS): { readonly places: ReadonlyMap<string, Place>; readonly others: boolean } {
+    const isStill = this.#stands && !this.behind && !this.thinned && this.#left === 0;
+    const lowest = isStill ? [...this.#lowest()] : [];
+    const places = new Map(lowest.filter(([topic, place]) => place.quiet && !(topic in asked)).slice(0, most));
+    for (const [topic, place] of lowest) place.quiet = !places.has(topic);
+    return { places, others: isStill && this.#curious };
+  }
+
+  /** Where the node says that topics stand. Who has heard something meanwhile is not meant. */
+  checked(asked: ReadonlyMap<string, Place>, others: boolean, heads: ReadonlyMap<string, Position>): void {
+    if (!this.#stands || this.behind) return;
+    for (const [topic, head] of heads) {
+      if (matches(this.topic, this.match, topic)) this.#stand(topic, head, asked.get(topic), others);
+    }
+    if (this.behind) this.attempts += this.attempts < ATTEMPTS ? 1 : 0;
+    if (!others) return;
+    this.#curious = false;
+    for (const reader of this.#readers.values()) reader.whole ||= this.match !== "exact" && heads.size < TOPICS;
+  }
+
+  #stand(topic: string, head: Position, asked: Place | undefined, others: boolean): void {
+    for (const reader of this.#readers.values()) {
+      const place = reader.places.get(topic);
+      if (!place && others && !asked) this.#note(reader, topic, reader.whole ? { ...head, offset: 0 } : head);
+      const from = reader.places.get(topic);
+      if (!from || (place && place !== asked) || (!isBefore(from, head) && from.epoch === head.epoch)) continue;
+      reader.waits = this.behind = true;
+      this.#hole = { topic, place: head };
     }
   }
 
@@ -259,11 +326,15 @@ export class Reading {
     const ids: number[] = [];
     let jumped = false;
     for (const [id, reader] of this.#readers) {
-      const verdict = place ? this.#judge(this.#placeOf(reader, event.topic), place) : "next";
-      if (verdict === "jump") jumped = reader.waits = true;
+      const known = place && this.#placeOf(reader, event.topic, place);
+      const verdict = place ? this.#judge(known, place) : "next";
+      if (verdict === "jump") {
+        jumped = reader.waits = true;
+        if (known && !reader.places.has(event.topic)) this.#note(reader, event.topic, known);
+      }
       if (verdict === "jump" || verdict === "old") continue;
       ids.push(id);
-      if (place) note(reader.places, event.topic, place);
+      if (place) this.#note(reader, event.topic, place);
       if (typeof verdict !== "object") continue;
       told.push(this.#recovery(id, verdict.reason, verdict.missed));
       this.#refill(reader);
@@ -273,9 +344,11 @@ export class Reading {
   }
 
   /** Where a snapshot comes, reading goes on behind its head. */
-  #placeOf({ due, places }: Reader, topic: string): Place | undefined {
+  #placeOf({ due, places, whole }: Reader, topic: string, { epoch }: Position): Place | undefined {
     const [place, head] = [places.get(topic), this.#heads.get(topic)];
-    return due && head && (!place || !isBefore(head, place)) ? head : place;
+    return due && head && (!place || !isBefore(head, place))
+      ? head
+      : (place ?? (whole ? { epoch, offset: 0 } : undefined));
   }
 
   #judge(known: Place | undefined, place: Place): "next" | "old" | "jump" | { reason: string; missed?: number } {
@@ -303,20 +376,28 @@ export class Reading {
   /** A newest value: for whoever waits for it, except where it was read before. Who holds them all wants it anyway. */
   #kept(event: Arrival, place: Place | undefined): Told[] {
     const ids: number[] = [];
-    for (const [id, { due, keen, places }] of this.#readers) {
+    for (const [id, reader] of this.#readers) {
+      const { due, keen, places } = reader;
       const known = places.get(event.topic);
       const read = place && known?.epoch === place.epoch && place.offset <= known.offset;
       if (due && (keen || !read)) ids.push(id);
-      if (due && place && !read) note(places, event.topic, place);
+      if (due && place && !read) this.#note(reader, event.topic, place);
     }
     this.#left -= 1;
     const told: Told[] = ids.length > 0 ? [{ kind: "deliver", ids, event }] : [];
     return this.#left === 0 ? [...told, ...this.#settled("done")] : told;
   }
-}
 
-function note(places: Places, topic: string, place: Place): void {
-  places.delete(topic);
-  places.set(topic, place);
-  if (places.size > TOPICS) for (const oldest of places.keys()) return void places.delete(oldest);
+  #note({ places }: Reader, topic: string, place: Place): void {
+    places.delete(topic);
+    places.set(topic, place);
+    if (places.size > TOPICS) this.#forget(places);
+  }
+
+  #forget(places: Places): void {
+    const [oldest] = places.keys();
+    places.delete(oldest as string);
+    this.#forgetful = true;
+    for (const reader of this.#readers.values()) reader.whole = false;
+  }
 }

@@ -94,6 +94,8 @@ export type Effect =
   | { readonly kind: "interrupt"; readonly invocation: number }
   /** The node took a subscription or registration away. */
   | { readonly kind: "revoke"; readonly ticket: number; readonly error: HopsackError }
+  /** What a subscription resumes from cannot be read now: give it back, and ask again a little later. */
+  | { readonly kind: "stall"; readonly ticket: number }
   /** An answer of ours broke its contract, and its caller did not get it. */
   | { readonly kind: "report"; readonly error: HopsackError }
   /** The session is over, or the peer does not speak the protocol: give the connection up. */
@@ -102,6 +104,8 @@ export type Effect =
 export interface Session {
   /** Whether this door takes rate limits. */
   readonly rates: boolean;
+  /** Whether a grant says where the streams stand. */
+  readonly heads: boolean;
   take(input: Input): Effect[];
 }
 

@@ -19,13 +19,12 @@
  * answer and which changes nothing.
  *
  * Bounds: as many requests are remembered as the connection lets be in flight; {@link HELD} events of a subscription are
- * held, and those beyond are left to the journal, which is read again from there.
+ * held, and those beyond are left to the journal, which is read again from there. What no journal has is told as dropped.
  */
 import { codeOfUri, fromDetails, type HopsackError, isObject, RemoteError, toDetails, uriOf } from "./errors.js";
 import { Invocations } from "./invocations.js";
 import { advance, type Protocol, type Rules } from "./rules.js";
 import {
-  type After,
   type Arrival,
   type Effect,
   type Input,
@@ -65,6 +64,9 @@ type Step = Exclude<Input, { kind: "received" }> | Message;
 export const HELD = 1_000;
 const PAGE = 500;
 
+/** A name among the positions of a pattern: there are topics that are not named. The raw door alone makes use of it. */
+const FORGETFUL = "*";
+
 /** How a request ended. */
 type Told = { readonly value: unknown; readonly error?: undefined } | { readonly error: HopsackError };
 
@@ -77,10 +79,21 @@ interface Pending {
 interface Subscribed {
   readonly ticket: number;
   readonly topic: string;
-  /** Events that wait until what comes before them is there. */
-  held?: Arrival[] | undefined;
+  /** While what comes first is on its way. */
+  holding?: Holding | undefined;
   /** The newest values that came. */
   readonly kept: Arrival[];
+}
+
+/** Live events that wait until what comes before them is there. */
+interface Holding {
+  events: Arrival[];
+  /** Topics whose pages are on their way. */
+  readonly paging: Set<string>;
+  /** Only the topics that are paged still wait. */
+  isGranted: boolean;
+  /** Topics of which more came than is held. */
+  readonly spilled: Set<string>;
 }
 
 interface Wamp {
@@ -117,7 +130,7 @@ export function wamp(token: string | null, realm: string, agent: string): NewSes
       granted: new Map(),
       invocations: new Invocations(),
     };
-    return { rates: false, take: (input) => advance(PROTOCOL, machine, input) };
+    return { rates: false, heads: false, take: (input) => advance(PROTOCOL, machine, input) };
   };
 }
 
@@ -344,16 +357,22 @@ function subscribed(machine: Wamp, { parts: [id, number] }: Message): Effect[] {
   const subscription: Subscribed = { ticket, topic, kept: [] };
   machine.subscriptions.set(number, subscription);
   machine.granted.set(ticket, number);
-  if (after !== undefined) return resume(machine, subscription, after);
+  const places = Object.entries(typeof after === "string" ? { [topic]: after } : (after ?? {}));
+  const known = places.filter(([topic]) => topic !== FORGETFUL);
+  if (known.length > 0) return resume(machine, subscription, known);
   if (!snapshot) return [{ kind: "settle", ticket, value: null }];
-  subscription.held = [];
+  subscription.holding = hold();
   return probe(machine, { kind: "probe", ticket: machine.tickets() }, () => {
     const value = { recovered: false, snapshot: subscription.kept.length };
     const newest = subscription.kept
       .splice(0)
       .map((event) => ({ kind: "deliver", ticket, event, newest: true }) as const);
-    return [{ kind: "settle", ticket, value }, ...newest, ...release(subscription)];
+    return [{ kind: "settle", ticket, value }, ...newest, ...release(subscription, () => true)];
   });
+}
+
+function hold(...paging: string[]): Holding {
+  return { events: [], paging: new Set(paging), isGranted: false, spilled: new Set() };
 }
 
 // ---- resuming ---------------------------------------------------------------------------------------------------
@@ -367,41 +386,54 @@ interface Page {
   readonly end: boolean;
 }
 
-/** Every topic's first page decides whether all was recovered; then the events follow, and the further pages. */
-function resume(machine: Wamp, subscription: Subscribed, after: After): Effect[] {
-  const { ticket, topic } = subscription;
-  const places = Object.entries(typeof after === "string" ? { [topic]: after } : after);
+/**
+ * Every topic's first page decides whether all was recovered; then the events follow, and the further pages. A node that
+ * cannot read now is asked again later, and so is one that stops in between: whatever was read by then counts.
+ */
+function resume(machine: Wamp, subscription: Subscribed, places: readonly (readonly [string, string])[]): Effect[] {
+  const { ticket } = subscription;
   const positions: Record<string, string> = {};
   let reason: string | undefined;
-  let first: (() => Effect[])[] | undefined = [];
-  let open = places.length;
-  subscription.held = [];
+  const first: (() => Effect[])[] = [];
+  const holding = hold(...places.map(([topic]) => topic));
+  subscription.holding = holding;
 
   const read = (topic: string, from: string): Effect[] => {
     const request = { kind: "call", ticket: machine.tickets(), procedure: "hopsack.stream.read", input: null } as const;
-    const then = (told: Told): Effect[] => (machine.granted.has(ticket) ? paged(topic, from, pageOf(told)) : []);
+    const then = (told: Told): Effect[] => (machine.granted.has(ticket) ? paged(topic, from, told) : []);
     return askFor(machine, { request, then }, 48, {}, request.procedure, [{ topic, after: from, limit: PAGE }]);
   };
-  const paged = (topic: string, from: string, page: Page): Effect[] => {
-    if (!first) return follow(topic, from, page);
+  const paged = (topic: string, from: string, told: Told): Effect[] => {
+    if (told.error && (holding.isGranted || mayPass(told.error))) return [{ kind: "stall", ticket }];
+    const page = pageOf(told);
+    if (holding.isGranted) return follow(topic, from, page);
     const start = page.recovered ? from : before(page);
     if (start) positions[topic] = start;
     if (!page.recovered) reason ??= page.reason ?? "unknown";
     first.push(() => follow(topic, from, page));
     if (first.length < places.length) return [];
-    const value = { positions, recovered: reason === undefined, reason };
-    const follows = first;
-    first = undefined;
-    return [{ kind: "settle", ticket, value }, ...follows.flatMap((next) => next())];
+    const value = { positions, recovered: reason === undefined, reason, partial: true };
+    holding.isGranted = true;
+    const follows = first.flatMap((next) => next());
+    return [{ kind: "settle", ticket, value }, ...follows, ...release(subscription, (one) => !holding.paging.has(one))];
   };
-  const follow = (topic: string, from: string, { events, end }: Page): Effect[] => {
+  const follow = (topic: string, from: string, { events, position, end }: Page): Effect[] => {
     const missed = events.map((event) => delivery(ticket, topic, event));
-    const last = events.at(-1)?.position ?? from;
+    const last = events.at(-1)?.position ?? position ?? from;
     if (!end && events.length > 0) return [...missed, ...read(topic, last)];
-    open -= 1;
-    return open > 0 ? missed : [...missed, ...release(subscription)];
+    if (holding.spilled.delete(topic)) {
+      holding.events = holding.events.filter((event) => event.topic !== topic);
+      return [...missed, ...read(topic, last)];
+    }
+    holding.paging.delete(topic);
+    return [...missed, ...release(subscription, (one) => one === topic)];
   };
   return places.flatMap(([topic, from]) => read(topic, from));
+}
+
+/** Without a procedure that reads streams back there are none, and waiting does not help. */
+function mayPass({ retry, code }: HopsackError): boolean {
+  return retry === "later" && code !== "hopsack.no_callee";
 }
 
 function delivery(ticket: number, topic: string, { data, position, deleted }: Omit<Arrival, "topic">): Effect {
@@ -409,7 +441,7 @@ function delivery(ticket: number, topic: string, { data, position, deleted }: Om
 }
 
 function pageOf({ error, ...told }: Told & { readonly value?: unknown }): Page {
-  const page = isObject(told.value) ? (told.value as unknown as Page) : undefined;
+  const page = isObject(told.value) && Array.isArray(told.value.events) ? (told.value as unknown as Page) : undefined;
   return page && !error ? page : { events: [], recovered: false, reason: error?.code ?? "unknown", end: true };
 }
 
@@ -418,11 +450,19 @@ function before({ events, position }: Page): string | undefined {
   return events[0]?.position?.replace(/\d+$/, (offset) => String(Number(offset) - 1)) ?? position;
 }
 
-/** What was held comes now. */
-function release(subscription: Subscribed): Effect[] {
-  const { ticket, held = [] } = subscription;
-  subscription.held = undefined;
-  return held.map((event) => ({ kind: "deliver", ticket, event }));
+/** What was held of some topics comes now. */
+function release(subscription: Subscribed, isDue: (topic: string) => boolean): Effect[] {
+  const { ticket, holding } = subscription;
+  if (!holding) return [];
+  const due = holding.events.filter(({ topic }) => isDue(topic));
+  holding.events = holding.events.filter(({ topic }) => !isDue(topic));
+  // Where some of a stream were held, the others will be missed and asked for.
+  const lost = [...holding.spilled].filter((one) => isDue(one) && !due.some((it) => it.position && it.topic === one));
+  if (holding.paging.size === 0) subscription.holding = undefined;
+  return [
+    ...due.map((event) => ({ kind: "deliver", ticket, event }) as const),
+    ...lost.map((topic) => ({ kind: "skip", ticket, gap: { topic, dropped: null } }) as const),
+  ];
 }
 
 function registered(machine: Wamp, { parts: [id, number] }: Message): Effect[] {
@@ -469,15 +509,24 @@ function event(machine: Wamp, { parts: [number, , details, args, kwargs] }: Mess
   if (!subscription) return [];
   const facts = isObject(details) ? details : {};
   const topic = typeof facts.topic === "string" ? facts.topic : subscription.topic;
-  const { ticket, held, kept } = subscription;
-  if (facts.x_hopsack_dropped)
-    return [{ kind: "skip", ticket, gap: { topic, dropped: Number(facts.x_hopsack_count) } }];
+  const { ticket, holding, kept } = subscription;
+  if (facts.x_hopsack_dropped) return [{ kind: "skip", ticket, gap: { topic, dropped: droppedIn(facts) } }];
   const { x_hopsack_position: position, x_hopsack_deleted: deleted } = facts as Record<string, never>;
   const event: Arrival = { topic, data: payloadOf(args, kwargs), position, deleted };
-  if (!held) return [{ kind: "deliver", ticket, event }];
+  if (!holding || (holding.isGranted && !holding.paging.has(topic))) return [{ kind: "deliver", ticket, event }];
   if (facts.retained) kept.push(event);
-  else if (held.length < HELD) held.push(event);
+  else if (holding.events.length < HELD) holding.events.push(event);
+  else holding.spilled.add(topic);
   return [];
+}
+
+/** Without a payload: so many events that were dropped, or one that cannot be sent. */
+function droppedIn({
+  x_hopsack_dropped: why,
+  x_hopsack_count: count,
+}: Readonly<Record<string, unknown>>): number | null {
+  if (typeof count === "number") return count;
+  return why === "slow" ? null : 1;
 }
 
 function invocation(machine: Wamp, { parts: [id, number, , args, kwargs] }: Message): Effect[] {

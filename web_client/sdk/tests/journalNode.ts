@@ -56,8 +56,14 @@ export class Topic {
     return [...byKey.values()];
   }
 
-  frame({ offset, data, deleted }: Kept): Frame {
-    const params = { topic: this.uri, position: this.position(offset), data, ...(deleted && { deleted }) };
+  frame({ offset, data, deleted }: Kept, retained?: true): Frame {
+    const params = {
+      topic: this.uri,
+      position: this.position(offset),
+      data,
+      ...(deleted && { deleted }),
+      ...(retained && { retained }),
+    };
     return { jsonrpc: "2.0", method: "event", params };
   }
 }
@@ -148,7 +154,8 @@ export class JournalNode {
       this.out.push({ id, error: { code: -32602, message: data.message, data } });
       return;
     }
-    const { events = [], ...result } = this.#result(method, params);
+    const { events = [], page, ...rest } = this.#result(method, params);
+    const result = page ?? rest;
     if (id !== undefined) this.out.push({ id, result }, ...events);
   }
 
@@ -163,9 +170,30 @@ export class JournalNode {
         return {};
       case "hopsack.publish":
         return this.#published(params);
+      case "hopsack.stream.behind":
+        return this.#ahead(params);
+      case "hopsack.stream.read":
+        return this.#page(params);
       default:
         return {};
     }
+  }
+
+  #ahead({ positions, patterns = [] }: Frame): Frame {
+    const covers = (uri: string): boolean =>
+      patterns.some(({ topic, match }: Frame) => (match === "exact" ? uri === topic : uri.startsWith(topic)));
+    const elsewhere = this.topics.filter((one) =>
+      one.uri in positions ? positions[one.uri] !== one.position() : covers(one.uri),
+    );
+    return Object.fromEntries(elsewhere.map((one) => [one.uri, one.position()]));
+  }
+
+  #page({ topic: uri, after, limit }: Frame): Frame {
+    const topic = this.topics.find((one) => one.uri === uri) as Topic;
+    const { position, reason, events } = this.#found(topic, after, false);
+    const page = events.slice(0, limit).map(({ params }: Frame) => ({ ...params, time: 1, publication: 1 }));
+    const end = page.length === events.length;
+    return { page: { events: page, position: page.at(-1)?.position ?? position, recovered: !reason, reason, end } };
   }
 
   #published({ topic: uri, data, key, delete: deleted }: Frame): Frame {
@@ -183,29 +211,33 @@ export class JournalNode {
     const subscription = ++this.#last;
     this.#link?.subscriptions.set(subscription, covered);
     const from: Record<string, string> = typeof after === "string" ? { [uri]: after } : (after ?? {});
-    const found = covered.map((topic) => this.#found(topic, from[topic.uri]));
+    const isWhole = match !== "exact" && after !== undefined && !("*" in after);
+    const found = covered
+      .filter((topic) => match === "exact" || topic.head > 0 || topic.uri in from)
+      .map((topic) => this.#found(topic, from[topic.uri] ?? (isWhole ? topic.position(0) : undefined)));
     const positions = Object.fromEntries(found.map(({ topic, position }) => [topic.uri, position]));
     const reason = found.map((one) => one.reason).find((one) => one !== undefined);
     const snapshots = found.map((one) => one.snapshot).filter((one) => one !== undefined);
     return {
       subscription,
       ...(match === "exact" ? { position: found[0]?.position } : { positions }),
-      recovered: after !== undefined && covered.length > 0 && reason === undefined,
+      recovered: after !== undefined && (match !== "exact" || covered.length > 0) && reason === undefined,
       ...(reason && { reason }),
       ...(snapshots.length > 0 && { snapshot: snapshots.reduce((sum, one) => sum + one, 0) }),
       events: found.flatMap(({ events }) => events),
     };
   }
 
-  #found(topic: Topic, after: string | undefined): Frame {
-    const all = (kept: readonly Kept[]): Frame[] => kept.map((one) => topic.frame(one));
+  #found(topic: Topic, after: string | undefined, shows = true): Frame {
+    const all = (kept: readonly Kept[], retained?: true): Frame[] => kept.map((one) => topic.frame(one, retained));
     const [epoch, offset] = after?.split(":") ?? [];
     const oldest = topic.kept[0]?.offset ?? topic.head + 1;
     if (epoch === topic.epoch && Number(offset) + 1 >= oldest && Number(offset) <= topic.head)
       return { topic, position: after, events: all(topic.kept.filter((one) => one.offset > Number(offset))) };
     const reason = after && (epoch === topic.epoch ? "trimmed" : "epoch");
     const newest = topic.newest();
-    if (topic.key) return { topic, position: topic.position(), reason, snapshot: newest.length, events: all(newest) };
+    if (topic.key && shows)
+      return { topic, position: topic.position(), reason, snapshot: newest.length, events: all(newest, true) };
     return after
       ? { topic, position: topic.position(oldest - 1), reason, events: all(topic.kept) }
       : { topic, position: topic.position(), events: [] };

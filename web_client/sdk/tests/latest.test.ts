@@ -218,20 +218,37 @@ describe("a map", () => {
     const on = stage();
     const heard: unknown[] = [];
     on.fabric.subscribe("load.", ({ position }) => heard.push(position), { match: "prefix" });
-    const event = (topic: string, position: string): void =>
-      on.wire.says({ method: "event", params: { topic, position, data: null } });
+    const event = (topic: string, position: string, retained?: true): void =>
+      on.wire.says({ method: "event", params: { topic, position, data: null, ...(retained && { retained }) } });
     on.wire.joins();
     const positions = { "load.a": "a:5", "load.b": "b:9" };
     on.wire.says({ id: on.wire.hears().id, result: { subscription: 11, positions, recovered: false, snapshot: 3 } });
-    event("load.a", "a:3");
+    event("load.a", "a:3", true);
     event("load.a", "a:6");
-    event("load.b", "b:2");
-    event("load.b", "b:9");
+    event("load.b", "b:2", true);
+    event("load.b", "b:9", true);
     event("load.b", "b:10");
     event("load.a", "a:7");
 
     expect(heard).toEqual(["a:3", "a:6", "b:2", "b:9", "b:10", "a:7"]);
     expect(on.wire.heard()).toEqual([]);
+  });
+
+  test("an event of a live topic amid a pattern's newest values is none of them", () => {
+    const on = stage();
+    const [first, late]: unknown[][] = [[], []];
+    on.fabric.subscribe("load.", ({ data }) => first?.push(data), { match: "prefix" });
+    on.wire.joins();
+    const grant = (): void =>
+      on.wire.says({ id: on.wire.heard().at(-1).id, result: { subscription: 11, positions: {}, snapshot: 1 } });
+    grant();
+    on.wire.says({ method: "event", params: { topic: "load.b", data: 1, retained: true } });
+    on.fabric.subscribe("load.", ({ data }) => late?.push(data), { match: "prefix" });
+    grant();
+    on.wire.says({ method: "event", params: { topic: "load.live", data: 2 } });
+    on.wire.says({ method: "event", params: { topic: "load.b", data: 1, retained: true } });
+
+    expect({ first, late }).toEqual({ first: [1, 2], late: [2, 1] });
   });
 
   test("is filled anew where the node has told that changes are gone", async () => {
@@ -258,7 +275,8 @@ describe("a map", () => {
     on.fabric.subscribe("host.metrics", ({ data }) => heard.push(data.cpu));
     const snapshot = (...values: object[]): void => {
       on.wire.says({ id: on.wire.hears().id, result: { subscription: 11, recovered: false, snapshot: values.length } });
-      for (const data of values) on.wire.says({ method: "event", params: { topic: "host.metrics", data } });
+      for (const data of values)
+        on.wire.says({ method: "event", params: { topic: "host.metrics", data, retained: true } });
     };
     on.wire.joins();
     snapshot(sample("a", 1), sample("b", 2));

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { CAP } from "../src/backoff";
 import type { Recovery } from "../src/index";
-import { ATTEMPTS } from "../src/reading";
+import { ATTEMPTS, TOPICS } from "../src/reading";
 import { chance, JournalNode, Topic } from "./journalNode";
 import { type Stage, stage } from "./stage";
 
@@ -15,7 +15,11 @@ interface Scene {
 }
 
 function scene(...more: Topic[]): Scene {
-  const on = stage();
+  return sceneWith({}, ...more);
+}
+
+function sceneWith(options: object, ...more: Topic[]): Scene {
+  const on = stage(options);
   const news = new Topic("demo.news");
   return { on, news, node: new JournalNode(on, news, ...more) };
 }
@@ -91,7 +95,7 @@ describe("after a lost connection", () => {
     node.accept();
     node.settles();
 
-    const after = { "demo.news": "e1:1", "demo.hall.said": "e1:2", "demo.kitchen.said": "e1:0" };
+    const after = { "demo.news": "e1:1", "demo.hall.said": "e1:2" };
     expect(subscriptions(node).at(-1)).toEqual({ topic: "demo.", match: "prefix", after });
     expect(heard.slice(3).sort()).toEqual(["missed in the hall", "missed in the kitchen"]);
   });
@@ -320,6 +324,177 @@ describe("events missing on a connection that stands", () => {
 
     expect(heard).toEqual([1, "new"]);
     expect(recoveries).toMatchObject([{ recovered: false, reason: "epoch" }]);
+  });
+});
+
+describe("a stream that begins while nobody is connected", () => {
+  test("is read from its first event by a reader that was there before", () => {
+    const it = scene();
+    const { heard, recoveries } = listen(it.on, "demo.news");
+    it.node.accept();
+    it.node.settles();
+    it.node.hangsUp();
+    it.news.append(1);
+    it.on.clock.turn(CAP);
+    it.node.accept();
+    it.node.settles();
+
+    expect(heard).toEqual([1]);
+    expect(recoveries).toMatchObject([{ recovered: true, missed: 0 }]);
+  });
+
+  test("is read from its first event by a pattern that had seen none", () => {
+    const it = scene();
+    const { heard, recoveries } = listen(it.on, "demo.", { match: "prefix" });
+    it.node.accept();
+    it.node.settles();
+    it.node.hangsUp();
+    it.news.append(1);
+    it.news.append(2);
+    it.on.clock.turn(CAP);
+    it.node.accept();
+    it.node.settles();
+
+    expect(subscriptions(it.node).at(-1)).toEqual({ topic: "demo.", match: "prefix", after: {} });
+    expect(heard).toEqual([1, 2]);
+    expect(recoveries).toMatchObject([{ recovered: true, missed: 0 }]);
+  });
+
+  test("or while we read, and its first event is lost: the second tells", () => {
+    const it = scene();
+    const { heard } = listen(it.on, "demo.", { match: "prefix" });
+    it.node.accept();
+    it.node.settles();
+    it.node.publish(it.news, 1);
+    it.node.out.pop();
+    it.node.publish(it.news, 2);
+    it.node.settles();
+
+    expect(heard).toEqual([1, 2]);
+  });
+
+  test("a pattern of more topics than are remembered says so, and reads nothing twice", () => {
+    const topics = Array.from({ length: TOPICS + 1 }, (_, index) => new Topic(`many.${index}`));
+    const it = scene(...topics);
+    const { heard } = listen(it.on, "many.", { match: "prefix" });
+    it.node.accept();
+    it.node.settles();
+    for (const topic of topics) it.node.publish(topic, topic.uri);
+    it.node.settles();
+    rejoins(it);
+    it.node.settles();
+    const after = (subscriptions(it.node).at(-1) as { after: object }).after;
+
+    expect(Object.keys(after)).toHaveLength(TOPICS);
+    expect(after).toMatchObject({ "*": "", "many.1000": "e1:1" });
+    expect(heard).toHaveLength(TOPICS + 1);
+  });
+});
+
+describe("a last event that is lost on a connection that stands", () => {
+  const asks = ({ asked }: JournalNode): unknown[] =>
+    asked.filter(({ method }) => method === "hopsack.stream.behind").map(({ params }) => params);
+
+  function standing(checkEvery: number, ...more: Topic[]): Scene & ReturnType<typeof listen> {
+    const it = sceneWith({ checkEvery }, ...more);
+    const listener = listen(it.on, "demo.news");
+    it.node.accept();
+    it.node.settles();
+    return { ...it, ...listener };
+  }
+
+  /** Time passes; who asks is answered at once. */
+  function passes({ on, node }: Scene, milliseconds: number): void {
+    for (let at = 0; at < milliseconds; at += 100) {
+      on.clock.turn(100);
+      node.settles();
+    }
+  }
+
+  test.each([...Array(100).keys()])("is there within five seconds, after %i tenths of a second", (tenths) => {
+    const it = standing(4_000);
+    passes(it, 100 * tenths);
+    it.node.publish(it.news, 1);
+    it.node.settles();
+    it.node.publish(it.news, 2);
+    it.node.out.pop();
+    passes(it, 4_800);
+
+    expect(it.heard).toEqual([1, 2]);
+    expect(it.recoveries).toMatchObject([{ recovered: true, missed: 0, attempts: 1 }]);
+    it.node.publish(it.news, 3);
+    it.node.settles();
+    expect(it.heard).toEqual([1, 2, 3]);
+  });
+
+  test("is asked about only where nothing was heard for a while, and once in that while", () => {
+    const it = standing(4_000);
+    passes(it, 4_000);
+    expect(asks(it.node)).toEqual([{ positions: { "demo.news": "e1:0" } }]);
+    for (let second = 0; second < 20; second += 1) {
+      it.node.publish(it.news, second);
+      passes(it, 1_000);
+    }
+    expect(asks(it.node)).toHaveLength(1);
+    passes(it, 20_000);
+    expect(asks(it.node).length).toBeGreaterThan(4);
+    expect(asks(it.node).length).toBeLessThan(8);
+  });
+
+  test("nobody asks who reads no streams, is away, or was told not to", () => {
+    const idle = sceneWith({ checkEvery: 4_000 });
+    listen(idle.on, "demo.live");
+    idle.node.accept();
+    idle.node.settles();
+    passes(idle, 20_000);
+    expect(asks(idle.node)).toEqual([]);
+
+    const never = standing(0);
+    passes(never, 20_000);
+    expect(asks(never.node)).toEqual([]);
+
+    const away = standing(4_000);
+    away.node.hangsUp();
+    away.on.clock.turn(20_000);
+    expect(away.on.wire.heard()).toEqual([]);
+  });
+
+  test("a node that does not know the question is not asked again", () => {
+    const it = standing(4_000);
+    it.node.lacks = ["hopsack.stream.behind"];
+    passes(it, 20_000);
+
+    expect(asks(it.node)).toHaveLength(1);
+  });
+
+  test("an answer that does not come keeps nobody from asking again", () => {
+    const it = standing(4_000);
+    it.on.clock.turn(30_000 - 24_000);
+    it.on.wire.heard();
+    for (let second = 0; second < 20; second += 1) {
+      it.on.wire.says({ method: "hopsack.later" });
+      it.on.clock.turn(1_000);
+    }
+
+    expect(it.on.wire.heard().filter(({ method }) => method === "hopsack.stream.behind").length).toBeGreaterThan(1);
+  });
+
+  test("topics of two subscriptions are asked about together", () => {
+    const [a, b] = [new Topic("load.a"), new Topic("load.b")];
+    const it = standing(4_000, a, b);
+    const all = listen(it.on, "load.", { match: "prefix" });
+    it.node.settles();
+    it.node.publish(a, 1);
+    it.node.publish(b, 1);
+    it.node.settles();
+    for (const topic of [a, b]) {
+      it.node.publish(topic, 2);
+      it.node.out.pop();
+    }
+    passes(it, 4_800);
+
+    expect(asks(it.node)).toContainEqual({ positions: { "demo.news": "e1:0", "load.a": "e1:1", "load.b": "e1:1" } });
+    expect([...all.heard].sort()).toEqual([1, 1, 2, 2]);
   });
 });
 

@@ -132,7 +132,7 @@ export function stage(options: ConnectOptions = {}): Stage {
     wires.push(wire);
     return wire;
   };
-  const fabric = connect({ url: "ws://node/raw", random: () => 0.5, clock, socket, ...options });
+  const fabric = connect({ url: "ws://node/raw", random: () => 0.5, clock, socket, checkEvery: 0, ...options });
   return {
     fabric,
     clock,

@@ -4,6 +4,7 @@ import { CAP, FIRST } from "../src/backoff";
 import type { DocumentLike } from "../src/browser";
 import { REPEATABLE } from "../src/connection";
 import type { Deletion, Gap, Recovery } from "../src/index";
+import { HELD } from "../src/wamp";
 import { chance, JournalNode, Topic } from "./journalNode";
 import { type Frame, outcome, type Stage, settle, stage } from "./stage";
 
@@ -461,12 +462,12 @@ describe("over WAMP", () => {
   const event = (offset: number): unknown[] => [36, 77, offset, { x_hopsack_position: `e:${offset}` }, [offset]];
   const stored = (offset: number): object => ({ position: `e:${offset}`, publication: 1, time: 1, data: offset });
 
-  function reading(): { on: Stage; heard: unknown[]; recoveries: Recovery[] } {
+  function reading(onGap?: (gap: Gap) => void): { on: Stage; heard: unknown[]; recoveries: Recovery[] } {
     const on = stage({ url: "ws://node/ws" });
     const heard: unknown[] = [];
     const recoveries: Recovery[] = [];
     const onRecovery = (recovery: Recovery): void => void recoveries.push(recovery);
-    on.fabric.subscribe("demo.news", ({ data }) => heard.push(data), { onRecovery });
+    on.fabric.subscribe("demo.news", ({ data }) => heard.push(data), { onRecovery, onGap });
     on.wire.welcomes();
     on.wire.says([33, on.wire.hears()[1], 77]);
     on.wire.says(event(1));
@@ -511,6 +512,175 @@ describe("over WAMP", () => {
 
     expect(heard).toEqual([1, 5, 6]);
     expect(recoveries).toMatchObject([{ recovered: false, reason: "hopsack.no_callee", missed: undefined }]);
+  });
+
+  const refusal = (id: unknown, code: string): unknown[] => [8, 48, id, {}, "wamp.error.x", [], { code }];
+  const read = (frames: Frame[]): Frame => frames.find(([, , , name]) => name === "hopsack.stream.read");
+  const page = (id: unknown, end: boolean, ...offsets: number[]): unknown[] => [
+    50,
+    id,
+    {},
+    [{ events: offsets.map(stored), recovered: true, end }],
+  ];
+
+  test.each(["hopsack.overloaded", "hopsack.store_failed", "hopsack.unavailable"])(
+    "a node that answers %s is asked again a little later, and nothing is told as lost",
+    (code) => {
+      const { on, heard, recoveries } = reading();
+      on.wire.says(refusal(read(on.wire.heard())[1], code));
+      on.wire.says(event(3));
+      expect(heard).toEqual([1]);
+      const [given] = on.wire.heard();
+      expect(given.slice(0, 1)).toEqual([34]);
+      on.wire.says([35, given[1]]);
+      on.clock.turn(FIRST);
+      const [again] = on.wire.heard();
+      expect(again.slice(2)).toEqual([{}, "demo.news"]);
+      on.wire.says([33, again[1], 78]);
+      on.wire.says(page(read(on.wire.heard())[1], true, 2, 3));
+
+      expect(heard).toEqual([1, 2, 3]);
+      expect(recoveries).toMatchObject([{ recovered: true, missed: 0 }]);
+    },
+  );
+
+  test("the pauses grow while a node stays busy", () => {
+    const { on } = reading();
+    const pauses: number[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      on.wire.says(refusal(read(on.wire.heard())[1], "hopsack.overloaded"));
+      const since = on.clock.now();
+      on.wire.heard();
+      let frames: Frame[] = [];
+      while (frames.length === 0) {
+        on.clock.turn(10);
+        on.wire.says([36, 99, 1, {}]);
+        frames = on.wire.heard().filter(([type]) => type === 32);
+      }
+      pauses.push(on.clock.now() - since);
+      on.wire.says([33, frames[0][1], 80 + round]);
+    }
+
+    expect(pauses).toEqual([...pauses].sort((a, b) => a - b));
+    expect(pauses.at(-1)).toBeGreaterThan(pauses[0] as number);
+  });
+
+  test("a page amid the others that is refused is read again from where they ended", () => {
+    const { on, heard, recoveries } = reading();
+    on.wire.says(page(read(on.wire.heard())[1], false, 2, 3));
+    on.wire.says(refusal(read(on.wire.heard())[1], "hopsack.store_failed"));
+    on.clock.turn(FIRST);
+    const asked = on.wire.heard();
+    on.wire.says([33, asked.find(([type]) => type === 32)[1], 78]);
+    const [, id, , , [query]] = read(on.wire.heard());
+    on.wire.says(page(id, true, 4));
+
+    expect(query.after).toBe("e:3");
+    expect(heard).toEqual([1, 2, 3, 4]);
+    expect(recoveries).toMatchObject([{ recovered: true, missed: 0 }]);
+  });
+
+  test("what comes while it is read is held, and beyond a thousand read again", () => {
+    const { on, heard } = reading();
+    const [, id] = read(on.wire.heard());
+    for (let offset = 2; offset <= HELD + 11; offset += 1) on.wire.says(event(offset));
+    on.wire.says(page(id, true, 2, 3));
+    const [, again, , , [query]] = read(on.wire.heard());
+    expect(heard).toEqual([1, 2, 3]);
+    expect(query.after).toBe("e:3");
+    on.wire.says(page(again, true, ...Array.from({ length: HELD + 8 }, (_, index) => index + 4)));
+    on.wire.says(event(HELD + 12));
+
+    expect(heard).toEqual(Array.from({ length: HELD + 12 }, (_, index) => index + 1));
+  });
+
+  test("a topic that is read to its end goes on while others are still read", () => {
+    const on = stage({ url: "ws://node/ws" });
+    const heard: unknown[] = [];
+    const after = { "t.a": "e:1", "t.b": "e:1" };
+    on.fabric.subscribe("t.", ({ topic, data }) => heard.push([topic, data]), { match: "prefix", after });
+    on.wire.welcomes();
+    on.wire.says([33, on.wire.hears()[1], 77]);
+    const [a, b] = on.wire.heard();
+    on.wire.says(page(a[1], true, 2));
+    on.wire.says(page(b[1], false, 2));
+    on.wire.says([36, 77, 9, { topic: "t.a", x_hopsack_position: "e:3" }, [3]]);
+    on.wire.says([36, 77, 9, { topic: "t.live" }, ["live"]]);
+    on.wire.says([36, 77, 9, { topic: "t.b", x_hopsack_position: "e:4" }, [4]]);
+    on.wire.says(page(read(on.wire.heard())[1], true, 3));
+
+    expect(heard).toEqual([
+      ["t.a", 2],
+      ["t.b", 2],
+      ["t.a", 3],
+      ["t.live", "live"],
+      ["t.b", 3],
+      ["t.b", 4],
+    ]);
+  });
+
+  test("an answer that is none is told, and a gap without a number is one without a number", () => {
+    const gaps: Gap[] = [];
+    const { on, recoveries } = reading((gap) => gaps.push(gap));
+    on.wire.says([50, read(on.wire.heard())[1], {}, ["what?"]]);
+    on.wire.says([36, 77, 1, { x_hopsack_dropped: "slow" }]);
+    on.wire.says([36, 77, 1, { x_hopsack_dropped: "size", x_hopsack_size: 70_000 }]);
+
+    expect(recoveries).toMatchObject([{ recovered: false, reason: "unknown" }]);
+    expect(gaps.map(({ dropped }) => dropped)).toEqual([null, 1]);
+  });
+
+  describe("where the node is asked how far the streams are", () => {
+    const asks = (frames: Frame[]): Frame => frames.find(([, , , name]) => name === "hopsack.stream.behind");
+
+    function subscribed(match: "exact" | "prefix"): { on: Stage; heard: unknown[]; topic: string; asked: Frame } {
+      const on = stage({ url: "ws://node/ws", checkEvery: 4_000 });
+      const heard: unknown[] = [];
+      const topic = match === "exact" ? "demo.news" : "demo.";
+      on.fabric.subscribe(topic, ({ data }) => heard.push(data), { match: match as "prefix" });
+      on.wire.welcomes();
+      on.wire.says([33, on.wire.hears()[1], 77]);
+      return { on, heard, topic, asked: asks(on.wire.heard()) };
+    }
+
+    test.each(["exact", "prefix"] as const)("a reader that had no event yet misses none of a stream: %s", (match) => {
+      const { on, heard, topic, asked } = subscribed(match);
+      expect(asked[4]).toEqual([{ positions: {}, patterns: [{ topic, match }] }]);
+      on.wire.says([50, asked[1], {}, [match === "exact" ? { "demo.news": "e:0" } : {}]]);
+      on.wire.hangsUp();
+      on.clock.turn(CAP);
+      on.wire.welcomes(8);
+      on.wire.says([33, on.wire.hears()[1], 77]);
+      let frames = on.wire.heard();
+      if (match === "prefix") {
+        on.wire.says([50, asks(frames)[1], {}, [{ "demo.news": "e:2" }]]);
+        frames = on.wire.heard();
+        on.wire.says([33, frames.find(([type]) => type === 32)[1], 78]);
+        frames = on.wire.heard();
+      }
+      const [, id, , , [query]] = read(frames);
+      on.wire.says(page(id, true, 1, 2));
+
+      expect(query).toEqual({ topic: "demo.news", after: "e:0", limit: 500 });
+      expect(heard).toEqual([1, 2]);
+    });
+
+    test("a last event that was lost is read back", () => {
+      const { on, heard, asked } = subscribed("exact");
+      on.wire.says([50, asked[1], {}, [{ "demo.news": "e:0" }]]);
+      on.wire.says(event(1));
+      on.clock.turn(4_000);
+      const again = asks(on.wire.heard());
+      expect(again[4]).toEqual([{ positions: { "demo.news": "e:1" } }]);
+      on.wire.says([50, again[1], {}, [{ "demo.news": "e:3" }]]);
+      const frames = on.wire.heard();
+      expect(frames.map(([type]) => type)).toEqual([34, 32]);
+      on.wire.says([35, frames[0][1]]);
+      on.wire.says([33, frames[1][1], 78]);
+      on.wire.says(page(read(on.wire.heard())[1], true, 2, 3));
+
+      expect(heard).toEqual([1, 2, 3]);
+    });
   });
 
   test("a gap, a deletion and a publication's key are WAMP's options", async () => {
