@@ -300,6 +300,9 @@ def test_everybody_comes_back_subscribed_and_registered_and_nobody_else_is_there
             await serving.register("demo.add", lambda numbers: sum(numbers), inline=True)
             texts, joins = await reading.subscribe("demo.text"), await reading.subscribe("presence.joined")
             leaves = await reading.subscribe("presence.left")
+            await reading.subscribe("console.notice")
+            members = await reading.map("console.notice.members", key="authid")
+            since = members["reader"]["since"]
 
             told = pauses(serving, reading)
             await present(reading)
@@ -319,6 +322,7 @@ def test_everybody_comes_back_subscribed_and_registered_and_nobody_else_is_there
                 one.identity.session for one in back
             }
             async with hopsack.connect(url, node.token("user", "guest")) as guest:
+                assert (await guest.map("console.notice.members", key="authid"))["reader"]["since"] == since
                 await guest.publish("demo.text", "again")
                 session = guest.identity.session if guest.identity else 0
                 assert (await anext(aiter(texts))).data == "again"
