@@ -25,11 +25,13 @@ def _listing(
     key: str,
     empty: str,
     dress: Callable[[Row], Row] = lambda row: row,
+    choose: Callable[[list[Row], tuple[Column, ...]], tuple[Column, ...]] = lambda _rows, columns: columns,
 ) -> click.Group:
     """A group with the one verb ``ls``.
 
     :param key: the field that a prefix filters by.
     :param dress: makes a row of the node's readable for a person.
+    :param choose: which columns these rows need.
     """
 
     @click.command(short_help=summary, help=f"{summary} With PREFIX, those that begin with it.")
@@ -37,11 +39,11 @@ def _listing(
     @remote_options
     @json_option
     def ls(prefix: str, as_json: bool, **given: Any) -> None:
-        rows = [row for row in ask(f"hopsack.{name}.list", given) if str(row[key]).startswith(prefix)]
+        rows: list[Row] = [row for row in ask(f"hopsack.{name}.list", given) if str(row[key]).startswith(prefix)]
         rows.sort(key=lambda row: str(row[key]))
         if for_people(as_json):
             rows = [dress(row) for row in rows]
-        emit_rows(rows, columns, as_json, f"hopsack: {empty}")
+        emit_rows(rows, choose(rows, columns), as_json, f"hopsack: {empty}")
 
     return click.Group(name, commands={"ls": ls}, short_help=summary, help=summary)
 
@@ -51,6 +53,12 @@ def _session(row: Row) -> Row:
     now = time.time()
     lag = {"unsent": unsent(row.get("lag")), "behind": behind(row.get("lag"), now)}
     return {**row, "since": duration(now - row["since"]), "peer": peer, **lag}
+
+
+def _session_columns(rows: list[Row], columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Where somebody is behind, that is what a person looks for; where they come from is in the JSON."""
+    hidden = ("peer", "agent") if any(row["behind"] for row in rows if "behind" in row) else ("unsent", "behind")
+    return tuple(column for column in columns if column.key not in hidden)
 
 
 def _procedure(row: Row) -> Row:
@@ -111,4 +119,5 @@ sessions = _listing(
     "authid",
     "nobody is connected",
     _session,
+    _session_columns,
 )

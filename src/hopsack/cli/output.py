@@ -20,6 +20,11 @@ _CONTROLS |= {code: f"\\u{code:04x}" for code in range(0x2066, 0x206A)}
 _ALL_CONTROLS = _CONTROLS | {code: f"\\x{code:02x}" for code in range(0x20) if code != 0x09}
 
 
+_GUTTER = 2
+_NARROW = 20
+"""Characters: no column that wraps gets narrower."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table.
@@ -82,16 +87,25 @@ def say(text: str) -> None:
 
 
 def _print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column.title, justify=column.align, no_wrap=not column.wraps, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(plain(_cell(row.get(column.key)))) for column in columns))
-    Console(highlight=False).print(table)
+    cells = [[plain(_cell(row.get(column.key))) for column in columns] for row in rows]
+    table = Table(box=None, pad_edge=False, padding=(0, _GUTTER, 0, 0), header_style="bold")
+    narrowest = -_GUTTER
+    for number, column in enumerate(columns):
+        longest = max(cell_len(text) for text in (column.title, *(row[number] for row in cells)))
+        width = min(longest, _NARROW) if column.wraps else longest
+        narrowest += width + _GUTTER
+        table.add_column(column.title, justify=column.align, no_wrap=not column.wraps, overflow="fold", min_width=width)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console = Console(highlight=False)
+    # A terminal that is too narrow breaks the lines itself; a number that is cut would be a wrong one.
+    console.width = max(console.width, narrowest)
+    console.print(table)
 
 
 def _cell(value: Any) -> str:

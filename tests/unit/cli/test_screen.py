@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hopsack.cli.output import Column, emit_rows
 from hopsack.cli.screen import banner
 from hopsack.settings import Settings
 from hopsack.supervise.state import RunState
@@ -32,3 +33,23 @@ def test_the_banner_calls_only_the_dashboard_a_dashboard(tmp_path: Path, is_made
 
     assert line_about_pages(tmp_path, None) == f"dashboard  http://127.0.0.1:8080/{said[0]}"
     assert line_about_pages(tmp_path, mine) == f"your pages http://127.0.0.1:8080/{said[1]}"
+
+
+def test_a_table_never_cuts_what_does_not_wrap(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("hopsack.cli.output.for_people", lambda _: True)
+    row = {
+        "session": 8194480027385113,
+        "who": "a-name-of-some-length",
+        "words": "many words that may take several lines",
+    }
+
+    emit_rows(
+        [row], (Column("session", "session"), Column("who", "who"), Column("words", "words", wraps=True)), False, ""
+    )
+
+    shown = capsys.readouterr().out
+    assert "8194480027385113  a-name-of-some-length  many words that may" in shown
+    assert "several lines" in shown
