@@ -22,7 +22,7 @@
  * probe, the third gives the connection up: a dead peer is known in less than 10 s.
  */
 import { backoff, hintIn } from "./backoff.js";
-import { type HopsackError, LocalError, RemoteError } from "./errors.js";
+import { type HopsackError, LocalError, passes, RemoteError } from "./errors.js";
 import { positionsIn } from "./position.js";
 import { Reading, type Told } from "./reading.js";
 import { apply, type Rules } from "./rules.js";
@@ -733,7 +733,7 @@ function checked(
 ): Effect[] {
   core.check = undefined;
   if (effect.kind === "reject") {
-    core.mute = effect.error.retry !== "later" || effect.error.code === "hopsack.no_callee";
+    core.mute = !passes(effect.error);
     return [];
   }
   const heads = positionsIn("", { positions: effect.value });

@@ -109,8 +109,9 @@ export interface EventsOptions
   /** Events that may wait for the loop; 1,000 by default. */
   readonly buffer?: number;
   /**
-   * What happens to the event that finds the buffer full. "fail" (the default): the loop ends with `hopsack.overloaded`,
-   * nothing is missed silently. "oldest": it takes the place of the oldest. "newest": it is dropped itself.
+   * What happens to the event that finds the buffer full. Left out: an event of a stream is read back from there when the
+   * loop has made room, so that nothing is missed; of others the oldest gives way, and `onGap` tells how many did. "fail":
+   * the loop ends with `hopsack.overloaded`. "oldest", "newest": the oldest, or it itself, gives way, also of a stream.
    */
   readonly overflow?: "fail" | "oldest" | "newest";
 }
@@ -209,7 +210,7 @@ export interface Registration {
 /** Events as a loop reads them. Subscribed from the moment it is made; leaving the loop closes it. */
 export interface Events<Event> extends AsyncIterableIterator<Event> {
   readonly ready: Promise<void>;
-  /** Events lost to the bound so far; always 0 with "fail". */
+  /** Events lost to the bound so far. */
   readonly dropped: number;
   return(): Promise<IteratorResult<Event>>;
 }

@@ -146,3 +146,8 @@ export function codeOfUri(uri: string): string {
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
+
+/** A refusal to read a stream back that waiting may change: not where nobody does it. */
+export function passes({ retry, code }: HopsackError): boolean {
+  return retry === "later" && code !== "hopsack.no_callee";
+}

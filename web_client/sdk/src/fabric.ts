@@ -184,9 +184,19 @@ class Shell {
   }
 
   events(topic: string, { match = "exact", ...options }: EventsOptions & { match?: Match } = {}): Stream {
-    const stream = new Stream(options);
+    const { onDelete = () => {}, onRecovery = warn, onGap = warn } = options;
+    const stream = new Stream(options, {
+      read: (topic, after, limit) => this.history(topic, { after, limit }),
+      later: (delay, then) => this.#clock.after(delay, then),
+      random: this.#random,
+      recovered: onRecovery,
+      skipped: onGap,
+      deleted: onDelete,
+    });
     const ends = { onError: (error: HopsackError) => stream.end(error), onClose: () => stream.end() };
-    return stream.of(this.subscribe(topic, (event) => stream.add(event), { match, ...options, ...ends }));
+    const add = (event: Arrival): void => stream.add(event);
+    const tells = { onDelete: add, onRecovery: (recovery: Recovery) => stream.recovered(recovery) };
+    return stream.of(this.subscribe(topic, add, { match, ...options, ...ends, ...tells }));
   }
 
   map(topic: string, { key, ...options }: MapOptions = {}): Latest {

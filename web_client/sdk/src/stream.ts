@@ -1,9 +1,20 @@
 /**
- * Events for a loop. Bound: `buffer` events wait; the one too many fails the loop with the numbers, or takes the place
- * of the oldest, or is dropped, as `overflow` says.
+ * Events for a loop. Bound: `buffer` events wait. The one too many, if it is one of a stream, is left to the journal, and
+ * so is what follows: the topic *lags*, until the loop has made room and it was read back from there. Of others the oldest
+ * gives way, and the loop is told how many did. `overflow` says otherwise.
+ *
+ * While a page of a lagging topic is on its way, so many live events of it are held, for what comes behind the page's end;
+ * if more come, the journal is read again. So a slow loop costs its buffer and nothing else, and loses nothing that the
+ * journal still has.
  */
-import type { Events, EventsOptions, FabricEvent, Subscription } from "./contract.js";
-import { type HopsackError, LocalError } from "./errors.js";
+import { backoff } from "./backoff.js";
+import type { Deletion, Events, EventsOptions, FabricEvent, History, Recovery, Subscription } from "./contract.js";
+import { HopsackError, LocalError, passes } from "./errors.js";
+import { isBefore, parse } from "./position.js";
+import type { Arrival, Gap } from "./session.js";
+
+/** Events that are read back at once. */
+export const PAGE = 500;
 
 interface Reader {
   readonly resolve: (result: IteratorResult<FabricEvent>) => void;
@@ -12,18 +23,49 @@ interface Reader {
 
 type Ending = { readonly error?: HopsackError };
 
+/** What a stream is given by whoever makes it. */
+export interface Journal {
+  read(topic: string, after: string, limit: number): Promise<History>;
+  /** Milliseconds. */
+  later(delay: number, then: () => void): void;
+  random(): number;
+  recovered(recovery: Recovery): void;
+  skipped(gap: Gap): void;
+  deleted(deletion: Deletion): void;
+}
+
+/** A topic that is read back. */
+interface Lag {
+  /** The last event that waits, or was read. */
+  after: string;
+  isReading: boolean;
+  tries: number;
+  held: Arrival[];
+  /** More came than is held. */
+  spilled: boolean;
+}
+
 export class Stream implements Events<FabricEvent> {
   dropped = 0;
   readonly #waiting: FabricEvent[] = [];
   readonly #readers: Reader[] = [];
   readonly #buffer: number;
-  readonly #overflow: NonNullable<EventsOptions["overflow"]>;
+  readonly #overflow: EventsOptions["overflow"];
+  /** Offsets of its streams have no holes, so that it may read back. */
+  readonly #readsBack: boolean;
+  readonly #lags = new Map<string, Lag>();
+  /** Dropped since the loop was told. */
+  readonly #gaps = new Map<string, number>();
   #subscription: Subscription | undefined;
   #ending: Ending | undefined;
 
-  constructor({ buffer = 1_000, overflow = "fail" }: EventsOptions) {
+  constructor(
+    { buffer = 1_000, overflow, maxRate }: EventsOptions,
+    private readonly journal: Journal,
+  ) {
     this.#buffer = Math.max(1, buffer);
     this.#overflow = overflow;
+    this.#readsBack = overflow === undefined && maxRate === undefined;
   }
 
   /** Tells it what it reads from: the subscription needs the stream first. */
@@ -36,27 +78,128 @@ export class Stream implements Events<FabricEvent> {
     return this.#subscription?.ready ?? Promise.resolve();
   }
 
-  add(event: FabricEvent): void {
+  /** A deletion is told at once, except where what comes before it is still to be read. */
+  add(event: Arrival): void {
+    const lag = this.#lags.get(event.topic);
+    if (!lag) event.deleted ? this.journal.deleted(event as Deletion) : this.#put(event);
+    else if (!lag.isReading) return;
+    else if (lag.held.length < this.#buffer) lag.held.push(event);
+    else lag.spilled = true;
+  }
+
+  /** What a topic that is read back has lost shows when it is read. */
+  recovered(recovery: Recovery): void {
+    if (recovery.recovered || !this.#lags.has(recovery.topic)) this.journal.recovered(recovery);
+  }
+
+  #put(event: FabricEvent): void {
     const reader = this.#readers.shift();
     if (reader) reader.resolve({ done: false, value: event });
-    else if (this.#waiting.length < this.#buffer) this.#waiting.push(event);
+    else if (this.#room > 0) this.#waiting.push(event);
     else this.#overfull(event);
   }
 
+  get #room(): number {
+    return this.#buffer - this.#waiting.length;
+  }
+
   #overfull(event: FabricEvent): void {
+    const place = this.#readsBack ? parse(event.position) : undefined;
+    if (place) {
+      const after = `${place.epoch}:${place.offset - 1}`;
+      this.#lags.set(event.topic, { after, isReading: false, tries: 0, held: [], spilled: false });
+      return;
+    }
     if (this.#overflow === "fail") {
       const message = `${this.#buffer} events wait for a loop that does not read them.`;
-      const advice = 'Read faster, or choose a larger buffer or overflow: "oldest".';
+      const advice = "Read faster, or choose a larger buffer, or leave overflow out.";
       this.end(new LocalError("hopsack.overloaded", message, { where: event.topic, advice }));
       void this.#subscription?.close();
       return;
     }
+    const oldest = this.#overflow === "newest" ? -1 : this.#waiting.findIndex((one) => this.#mayGo(one));
+    const gone = oldest < 0 ? event : (this.#waiting.splice(oldest, 1)[0] as FabricEvent);
+    if (gone !== event) this.#waiting.push(event);
     this.dropped += 1;
-    if (this.#overflow === "oldest") {
-      this.#waiting.shift();
-      this.#waiting.push(event);
+    this.#gaps.set(gone.topic, (this.#gaps.get(gone.topic) ?? 0) + 1);
+  }
+
+  /** Of streams that are read back nothing may be left out. */
+  #mayGo({ position }: FabricEvent): boolean {
+    return !this.#readsBack || position === undefined;
+  }
+
+  // ---- reading back ------------------------------------------------------------------------------------------------
+
+  /** Reads a page of a topic that lags, as soon as there is room for one. */
+  #catchUp(): void {
+    if (this.#lags.size === 0 || this.#ending || this.#room < Math.min(PAGE, Math.ceil(this.#buffer / 2))) return;
+    for (const [topic, lag] of this.#lags) {
+      if (lag.isReading) return;
+      Object.assign(lag, { isReading: true, held: [], spilled: false });
+      this.journal.read(topic, lag.after, Math.min(PAGE, this.#room)).then(
+        (page) => this.#paged(topic, lag, page),
+        (error) => this.#unread(topic, lag, error),
+      );
+      return;
     }
   }
+
+  #paged(topic: string, lag: Lag, { events, position, recovered, reason, end }: History): void {
+    if (this.#ending) return;
+    lag.tries = 0;
+    if (!recovered) this.#restart(topic, lag, events[0]?.position, position, reason);
+    // Others may want to be read, too.
+    this.#lags.delete(topic);
+    const isWhole = end && !lag.spilled;
+    for (const event of [...events, ...(isWhole ? lag.held : [])]) {
+      if (!this.#follows(topic, lag, event)) break;
+    }
+    if (!isWhole || this.#lags.has(topic)) this.#lags.set(topic, { ...lag, isReading: false, held: [] });
+    this.#catchUp();
+  }
+
+  /** @returns whether the next one may follow. */
+  #follows(topic: string, lag: Lag, { data, position, deleted }: Omit<Arrival, "topic">): boolean {
+    const [place, last] = [parse(position), parse(lag.after)];
+    if (!place || (last?.epoch === place.epoch && !isBefore(last, place))) return true;
+    const isNext = last?.epoch !== place.epoch || place.offset === last.offset + 1;
+    if (!isNext || this.#room <= 0) {
+      this.#lags.set(topic, lag);
+      return false;
+    }
+    lag.after = position as string;
+    if (deleted) this.journal.deleted({ topic, data: data as object, position });
+    else this.#put({ topic, data, position });
+    return true;
+  }
+
+  #restart(topic: string, lag: Lag, first: string | undefined, at: string | undefined, reason?: string): void {
+    const [last, place] = [parse(lag.after), parse(first ?? at)];
+    const from = place && { ...place, offset: place.offset - (first ? 1 : 0) };
+    const missed = from && last?.epoch === from.epoch ? Math.max(0, from.offset - last.offset) : undefined;
+    if (from) lag.after = `${from.epoch}:${from.offset}`;
+    this.journal.recovered({ topic, recovered: false, reason: reason ?? "trimmed", missed, attempts: 0 });
+  }
+
+  #unread(topic: string, lag: Lag, error: unknown): void {
+    if (this.#ending) return;
+    const isOver = error instanceof HopsackError && !(error instanceof LocalError) && !passes(error);
+    if (!isOver) {
+      this.journal.later(backoff(lag.tries++, this.journal.random()), () => {
+        lag.isReading = false;
+        this.#catchUp();
+      });
+      return;
+    }
+    this.#lags.delete(topic);
+    const reason = (error as HopsackError).code;
+    this.journal.recovered({ topic, recovered: false, reason, missed: undefined, attempts: lag.tries });
+    for (const event of lag.held) this.add(event);
+    this.#catchUp();
+  }
+
+  // ---- the loop ----------------------------------------------------------------------------------------------------
 
   /** What waits is still read; then the loop ends, with the error if there is one. */
   end(error?: HopsackError): void {
@@ -66,7 +209,10 @@ export class Stream implements Events<FabricEvent> {
   }
 
   next(): Promise<IteratorResult<FabricEvent>> {
+    for (const [topic, dropped] of this.#gaps) this.journal.skipped({ topic, dropped });
+    this.#gaps.clear();
     const event = this.#waiting.shift();
+    this.#catchUp();
     if (event) return Promise.resolve({ done: false, value: event });
     const ending = this.#ending;
     if (ending?.error) {

@@ -21,7 +21,16 @@
  * Bounds: as many requests are remembered as the connection lets be in flight; {@link HELD} events of a subscription are
  * held, and those beyond are left to the journal, which is read again from there. What no journal has is told as dropped.
  */
-import { codeOfUri, fromDetails, type HopsackError, isObject, RemoteError, toDetails, uriOf } from "./errors.js";
+import {
+  codeOfUri,
+  fromDetails,
+  type HopsackError,
+  isObject,
+  passes,
+  RemoteError,
+  toDetails,
+  uriOf,
+} from "./errors.js";
 import { Invocations } from "./invocations.js";
 import { advance, type Protocol, type Rules } from "./rules.js";
 import {
@@ -404,7 +413,7 @@ function resume(machine: Wamp, subscription: Subscribed, places: readonly (reado
     return askFor(machine, { request, then }, 48, {}, request.procedure, [{ topic, after: from, limit: PAGE }]);
   };
   const paged = (topic: string, from: string, told: Told): Effect[] => {
-    if (told.error && (holding.isGranted || mayPass(told.error))) return [{ kind: "stall", ticket }];
+    if (told.error && (holding.isGranted || passes(told.error))) return [{ kind: "stall", ticket }];
     const page = pageOf(told);
     if (holding.isGranted) return follow(topic, from, page);
     const start = page.recovered ? from : before(page);
@@ -429,11 +438,6 @@ function resume(machine: Wamp, subscription: Subscribed, places: readonly (reado
     return [...missed, ...release(subscription, (one) => one === topic)];
   };
   return places.flatMap(([topic, from]) => read(topic, from));
-}
-
-/** Without a procedure that reads streams back there are none, and waiting does not help. */
-function mayPass({ retry, code }: HopsackError): boolean {
-  return retry === "later" && code !== "hopsack.no_callee";
 }
 
 function delivery(ticket: number, topic: string, { data, position, deleted }: Omit<Arrival, "topic">): Effect {

@@ -56,9 +56,22 @@ describe("events as a loop reads them", () => {
     expect(events.dropped).toBe(2);
   });
 
-  test("a full buffer ends the loop with the numbers, unless it was told to drop", async () => {
+  test("a full buffer of a live topic drops the oldest, and the loop is told how many before it reads on", async () => {
     const on = joined();
-    const events = on.fabric.events("demo.news", { buffer: 2 });
+    const told: unknown[] = [];
+    const events = on.fabric.events("demo.news", { buffer: 2, onGap: (gap) => told.push(gap) });
+    grant(on);
+    for (const data of [1, 2, 3, 4]) event(on, data);
+    expect(told).toEqual([]);
+    told.push((await events.next()).value?.data, (await events.next()).value?.data);
+
+    expect(told).toEqual([{ topic: "demo.news", dropped: 2 }, 3, 4]);
+    expect(events.dropped).toBe(2);
+  });
+
+  test("a full buffer ends the loop with the numbers, if it was told to", async () => {
+    const on = joined();
+    const events = on.fabric.events("demo.news", { buffer: 2, overflow: "fail" });
     grant(on);
     for (const data of [1, 2, 3, 4]) event(on, data);
 

@@ -340,6 +340,8 @@ describe("over WAMP", () => {
   class Router {
     head = 0;
     oldest = 1;
+    /** So many pages are refused. */
+    busy = 0;
     out: Frame[] = [];
     #up = false;
     #reads = false;
@@ -398,7 +400,12 @@ describe("over WAMP", () => {
       } else if (type === 34) {
         this.out.push([8, 34, id, {}, "wamp.error.no_such_subscription"]);
       } else if (procedure === "hopsack.stream.read") {
-        this.out.push([50, id, {}, [this.#page(Number(args[0].after.split(":")[1]))]]);
+        if (this.busy > 0) this.out.push(refusal(id, "hopsack.overloaded"));
+        else this.out.push([50, id, {}, [this.#page(Number(args[0].after.split(":")[1]))]]);
+        this.busy = Math.max(0, this.busy - 1);
+      } else if (procedure === "hopsack.stream.behind") {
+        const head = `e:${this.head}`;
+        this.out.push([50, id, {}, [args[0].positions["demo.news"] === head ? {} : { "demo.news": head }]]);
       }
     }
 
@@ -419,7 +426,7 @@ describe("over WAMP", () => {
 
   test.each([...Array(60).keys()])("with the seed %i every event is read once, in order, or told as gone", (seed) => {
     const random = chance(seed);
-    const on = stage({ url: "ws://node/ws", random });
+    const on = stage({ url: "ws://node/ws", random, checkEvery: (seed % 3) * 2_000 });
     const router = new Router(on);
     const heard: number[] = [];
     const recoveries: Recovery[] = [];
@@ -439,6 +446,7 @@ describe("over WAMP", () => {
       [2, () => isEvent() && router.out.shift()],
       [5, () => on.clock.turn(1_000)],
       [seed % 2, () => router.trim()],
+      [2, () => (router.busy += 1)],
     ];
     const wheel = acts.flatMap(([weight, act]) => Array<() => unknown>(weight).fill(act));
     for (let step = 0; step < 400; step += 1) {
