@@ -1,0 +1,323 @@
+"""Keyed calls at the dealer: written before they are executed, executed once, answered to all who ask.
+
+    CALL with a key -> begun is on disk -> the call, as anybody's -> its outcome is on disk -> RESULT or ERROR to all
+                       a repeat meanwhile waits, a later one is answered from what is remembered
+
+The call runs in the name of who asked first, and goes on when they have left: whoever comes back with the key gets its
+outcome. It ends early when all who waited have cancelled it. Errors that say it never ran are not remembered.
+
+Batches: one commit is under way, and what comes meanwhile is in the next one. The bound is that of the keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from autobahn.wamp import message
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from hopsack.contracts.policy import ONCE
+from hopsack.errors import BadRequest, Canceled, Deadline, RemoteError, StoreFailed, to_wamp
+from hopsack_router.keyed.keys import Key, Keys, Outcome, Row, Run, Wait
+from hopsack_router.keyed.store import Store
+from hopsack_router.routing.deadlines import deadlines
+from hopsack_router.streams.lanes import Lane
+
+if TYPE_CHECKING:
+    from hopsack_router.routing.dealer import Dealer
+    from hopsack_router.routing.session import NodeSession
+
+LOG = Logger()
+
+NEVER_RAN = frozenset(
+    f"hopsack.{name}" for name in ("no_callee", "overloaded", "unavailable", "breaker_open", "denied", "invalid")
+)
+"""Errors of the node's or a callee's that say so."""
+
+SWEEP = 1.0
+"""How often keys that are past their time are looked for, in seconds."""
+
+Asker = tuple[Any, int]
+"""A session, and its request."""
+
+
+class _InItsName:
+    """Who calls, as the dealer sees it: somebody with the first asker's name who takes the answer.
+
+    :param answered: takes RESULT or ERROR.
+    """
+
+    _session_roles = None
+
+    def __init__(self, session: NodeSession, answered: Callable[[message.Message], None]) -> None:
+        self._session_id, self._authid, self._authrole = session._session_id, session._authid, session._authrole
+        self.door, self.agent = session.door, session.agent
+        self._transport = self
+        self._answered = answered
+
+    def send(self, msg: message.Message) -> None:
+        self._answered(msg)
+
+
+class _Running:
+    """A call under way. :ivar caller: who calls, once it is asked."""
+
+    __slots__ = ("authorization", "call", "caller", "session")
+
+    def __init__(self, session: NodeSession, call: message.Call, authorization: dict[str, Any]) -> None:
+        self.session, self.call, self.authorization = session, call, authorization
+        self.caller: _InItsName | None = None
+
+
+class KeyedCalls:
+    """The keyed calls of one realm.
+
+    :param clock: ``IReactorTime`` for timers, whose ``seconds()`` are Unix time.
+    :param steady: tells seconds of a clock that does not jump.
+    """
+
+    def __init__(self, store: Store, lane: Lane, clock: Any, steady: Callable[[], float]) -> None:
+        self._store, self._lane, self._clock, self._steady = store, lane, clock, steady
+        self._keys = Keys()
+        self._waits: dict[Asker, Key] = {}
+        self._of: dict[Any, set[int]] = {}
+        self._running: dict[Key, _Running] = {}
+        self._times = deadlines(clock, self._expire)
+        self._timed: dict[Asker, Any] = {}
+        self._rows: list[tuple[Row, Callable[[Exception | None], None]]] = []
+        self._gone: list[Key] = []
+        self._is_busy = False
+        self._sweeping: Any = None
+        self._closed: Deferred[None] | None = None
+        self._dealer: Dealer
+
+    def start(self, longest: float) -> Deferred[None]:
+        """Read what is known.
+
+        :param longest: seconds for which any contract remembers a key.
+        """
+        started: Deferred[None] = Deferred()
+
+        def opened(rows: list[Row] | None, error: Exception | None) -> None:
+            if error is not None:
+                started.errback(Failure(error))
+                return
+            self._keys.recover(rows or (), self._steady(), self._clock.seconds(), max(longest, ONCE))
+            self._sweeping = self._clock.callLater(SWEEP, self._sweep)
+            started.callback(None)
+
+        self._lane.run(self._store.open, opened)
+        return started
+
+    def serve(self, dealer: Dealer) -> None:
+        """Have the calls executed by this dealer."""
+        self._dealer = dealer
+
+    def close(self) -> Deferred[None]:
+        """Write what waits, and close the store."""
+        self._closed = Deferred()
+        closed = self._closed
+        if self._sweeping is not None and self._sweeping.active():
+            self._sweeping.cancel()
+        self._times.close()
+        self._pump()
+        return closed
+
+    # ---- a call comes -----------------------------------------------------------------------------------------------
+
+    def take(
+        self, session: NodeSession, call: message.Call, authorization: dict[str, Any], name: str, window: float
+    ) -> None:
+        """A CALL with a key, which is allowed.
+
+        :param window: seconds for which the key is remembered.
+        """
+        key = Key(call.procedure, _user(session), name)
+        asker = (session, call.request)
+        try:
+            if call.receive_progress:
+                raise BadRequest("a keyed call has one result", where=call.procedure, advice="leave out progress")
+            got = self._keys.ask(key, _digest(call), asker, window, self._steady(), self._clock.seconds())
+        except RemoteError as error:
+            self._refuse(asker, error)
+            return
+        if isinstance(got, Outcome):
+            self._answer(asker, got)
+            return
+        self._waits[asker] = key
+        self._of.setdefault(session, set()).add(call.request)
+        match got:
+            case Run(row):
+                self._running[key] = _Running(session, call, authorization)
+                self._write(row, partial(self._begun, key))
+            case Wait():
+                seconds = self._dealer.seconds_for(call)
+                self._timed[asker] = self._times.begin(asker, seconds)
+
+    def _begun(self, key: Key, error: Exception | None) -> None:
+        running = self._running[key]
+        if error is not None:
+            failure = StoreFailed(f"a keyed call cannot be written: {error}", where=key.procedure)
+            self._never_ran(key, Outcome(*to_wamp(failure)))
+            return
+        caller = running.caller = _InItsName(running.session, partial(self._ended, key))
+        self._dealer.route_for(caller, running.call, running.authorization)
+
+    # ---- it ends ----------------------------------------------------------------------------------------------------
+
+    def _ended(self, key: Key, answer: message.Message) -> None:
+        if isinstance(answer, message.Error):
+            outcome = Outcome(answer.error, answer.args, answer.kwargs)
+            code, data = (answer.kwargs or {}).get("code"), (answer.kwargs or {}).get("data")
+            if code in NEVER_RAN or (isinstance(data, dict) and data.get("ran") == "no"):
+                self._never_ran(key, outcome)
+                return
+        else:
+            outcome = Outcome(None, answer.args, answer.kwargs)
+        row = self._keys.ended(key, outcome)
+        if row is None:
+            self._tell(key, outcome, None)
+        else:
+            self._write(row, partial(self._tell, key, outcome))
+
+    def _tell(self, key: Key, outcome: Outcome, error: Exception | None) -> None:
+        """The outcome is written. If it could not be, it is told all the same: what stands there is that it began."""
+        if error is not None:
+            LOG.error("the outcome of a keyed call of {procedure} is not on disk", procedure=key.procedure)
+        self._running.pop(key, None)
+        for asker in self._keys.take_waiting(key):
+            self._settle(asker, outcome)
+
+    def _never_ran(self, key: Key, outcome: Outcome) -> None:
+        self._running.pop(key, None)
+        waiting = self._keys.unasked(key)
+        self._gone.append(key)
+        for asker in waiting:
+            self._settle(asker, outcome)
+        self._pump()
+
+    def _settle(self, asker: Any, outcome: Outcome) -> None:
+        if self._forget(asker):
+            self._answer(asker, outcome)
+
+    def _forget(self, asker: Asker) -> bool:
+        """:returns: whether it waited."""
+        lane = self._timed.pop(asker, None)
+        if lane is not None:
+            lane.end(asker)
+        requests = self._of.get(asker[0])
+        if requests is not None:
+            requests.discard(asker[1])
+            if not requests:
+                del self._of[asker[0]]
+        return self._waits.pop(asker, None) is not None
+
+    def _answer(self, asker: Asker, outcome: Outcome) -> None:
+        session, request = asker
+        if outcome.uri is None:
+            answer: message.Message = message.Result(request, args=outcome.args, kwargs=outcome.kwargs)
+        else:
+            answer = message.Error(
+                message.Call.MESSAGE_TYPE, request, outcome.uri, args=outcome.args, kwargs=outcome.kwargs
+            )
+        self._dealer.send(session, answer)
+
+    def _refuse(self, asker: Asker, error: RemoteError) -> None:
+        self._answer(asker, Outcome(*to_wamp(error)))
+
+    # ---- nobody waits any more --------------------------------------------------------------------------------------
+
+    def cancel(self, session: Any, request: int) -> bool:
+        """CANCEL. :returns: whether it was about a keyed call."""
+        asker = (session, request)
+        key = self._waits.get(asker)
+        if key is None:
+            return False
+        is_alone = self._keys.leave(key, asker)
+        self._forget(asker)
+        self._refuse(asker, Canceled("the caller canceled the call", where=key.procedure))
+        running = self._running.get(key)
+        if is_alone and running is not None and running.caller is not None:
+            self._dealer.cancel_for(running.caller, running.call)
+        return True
+
+    def _expire(self, asker: Asker, seconds: float) -> None:
+        key = self._waits.get(asker)
+        if key is not None:
+            self._keys.leave(key, asker)
+            self._forget(asker)
+            facts = f"no answer within {round(seconds * 1000)} ms; the first call with this key goes on"
+            self._refuse(asker, Deadline(facts, where=key.procedure, data={"ran": "maybe"}))
+
+    def left(self, session: Any) -> None:
+        """A session has ended. What runs in its name goes on."""
+        for request in list(self._of.get(session, ())):
+            asker = (session, request)
+            self._keys.leave(self._waits[asker], asker)
+            self._forget(asker)
+
+    def is_concerned(self, session: Any) -> bool:
+        """Whether it waits for an outcome."""
+        return session in self._of
+
+    # ---- writing ----------------------------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        self._sweeping = self._clock.callLater(SWEEP, self._sweep)
+        self._gone += self._keys.sweep(self._steady())
+        self._pump()
+
+    def _write(self, row: Row, done: Callable[[Exception | None], None]) -> None:
+        self._rows.append((row, done))
+        self._pump()
+
+    def _pump(self) -> None:
+        if self._is_busy:
+            return
+        if not self._rows and not self._gone:
+            self._close_when_idle()
+            return
+        self._is_busy = True
+        batch, self._rows = self._rows, []
+        gone, self._gone = self._gone, []
+        rows = [row for row, _ in batch]
+        self._lane.run(partial(self._store.commit, rows, gone), lambda _, error: self._committed(batch, gone, error))
+
+    def _committed(
+        self, batch: list[tuple[Row, Callable[[Exception | None], None]]], gone: list[Key], error: Exception | None
+    ) -> None:
+        self._is_busy = False
+        if error is not None:
+            if not isinstance(error, OSError | sqlite3.Error):
+                LOG.failure("the store of keyed calls failed in a way it should not", Failure(error))
+            self._gone = gone + self._gone
+        for _, done in batch:
+            done(error)
+        if error is None:
+            self._pump()
+        else:
+            self._close_when_idle()
+
+    def _close_when_idle(self) -> None:
+        if self._closed is None or self._is_busy or self._running:
+            return
+        closed, self._closed = self._closed, None
+        self._lane.run(self._store.close, lambda _, error: closed.callback(None))
+        self._lane.stop()
+
+
+def _user(session: Any) -> str:
+    return "" if session._authrole == "guest" else f"{session._authrole}:{session._authid}"
+
+
+def _digest(call: message.Call) -> bytes:
+    """Of the input, whatever it was encoded with."""
+    encoded = msgspec.msgpack.encode((call.args or [], call.kwargs or {}), order="deterministic")
+    return hashlib.sha256(encoded).digest()[:16]
