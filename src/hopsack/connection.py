@@ -8,8 +8,9 @@
 
 When a link is lost, what was in flight fails with :exc:`~hopsack.errors.OutcomeUnknown`. While there is none, calls and
 acknowledged publications wait for one within their own deadline; a publication that is not acknowledged fails at once
-with :exc:`~hopsack.errors.Disconnected`, for nobody could be told of its loss later. A publication with a key is sent
-again on the next link instead, for the node takes a second one with the same key for the first.
+with :exc:`~hopsack.errors.Disconnected`, for nobody could be told of its loss later. What has a key is sent again on the
+next link instead, for the node takes a second one with the same key for the first; so is a call of a procedure that is
+known to be idempotent.
 
 Bounds: ``in_flight`` requests (10,000) may be under way or wait for a link, and ``buffer`` bytes (16 MiB) may wait
 unsent; one more is refused with :exc:`~hopsack.errors.Overloaded` and the numbers.
@@ -37,7 +38,15 @@ from hopsack.binding import Binding, Pattern
 from hopsack.contracts.refs import Procedure, Topic
 from hopsack.deadlines import Deadlines
 from hopsack.due import bounded
-from hopsack.errors import Deadline, Disconnected, HopsackError, OutcomeUnknown, Overloaded, UsageError
+from hopsack.errors import (
+    Deadline,
+    Disconnected,
+    HopsackError,
+    OutcomeUnknown,
+    Overloaded,
+    Unavailable,
+    UsageError,
+)
 from hopsack.history import READ, page_of
 from hopsack.keeper import Closed, Connected, Dial, Keeper, State, Waiting, settle, settle_error
 from hopsack.latest import LatestMap, Sink
@@ -55,7 +64,7 @@ from hopsack.threads import Threads, ThreadsLike
 from hopsack.wamp.codec import CODECS
 from hopsack.wamp.session import WampSession
 
-__all__ = ["AGENT", "REALM", "REPEATABLE", "Connection", "connect", "dialer"]
+__all__ = ["AGENT", "REALM", "Connection", "connect", "dialer"]
 
 log = logging.getLogger("hopsack")
 
@@ -64,9 +73,6 @@ I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
 REALM = "hopsack"
-
-REPEATABLE = 110.0
-"""Seconds in which a publication with a key is sent again: the node knows the key for 120 s."""
 
 try:
     AGENT = f"hopsack-python/{version('hopsack')}"
@@ -159,30 +165,39 @@ class Connection(Requests):
         carrier.take(event)
 
     async def _request(
-        self, make: Make, where: str, timeout: float | None, *, is_repeatable: bool = False, is_call: bool = False
+        self, make: Make, where: str, timeout: float | None, *, repeatable: float = 0.0, is_call: bool = False
     ) -> Any:
         seconds = self.options.timeout if timeout is None else timeout
         if is_call:
             seconds = bounded(seconds, where)
-        if is_repeatable:
-            return await self._request_again(make, where, seconds)
+        if repeatable:
+            return await self._request_again(make, where, seconds, repeatable)
         return await self._request_once(make, where, seconds)
 
-    async def _request_again(self, make: Make, where: str, seconds: float) -> Any:
-        """Send it on every new link until it is answered, as long as the node knows what it has seen before."""
+    async def _request_again(self, make: Make, where: str, seconds: float, repeatable: float) -> Any:
+        """Send it on every new link until it is answered, as long as its time lasts and a second one does no harm."""
         begun = self._loop.time()
-        ends, repeatable = begun + seconds, begun + REPEATABLE
+        ends = begun + seconds
+        lasts = min(ends, begun + repeatable)
         unknown: OutcomeUnknown | None = None
         while True:
             try:
                 return await self._request_once(make, where, ends - self._loop.time())
             except OutcomeUnknown as error:
+                if self._keeper.carrier is not None:
+                    raise  # the node itself says so, and has done what it can
                 unknown = error
             except Disconnected:
                 if unknown is None:
                     raise
                 raise unknown from None  # what was sent once may have been done
-            if self._loop.time() >= min(ends, repeatable):
+            except Unavailable as error:
+                # A node that stops. It sends us away; until then it says when to come back.
+                pause = 0.0 if self._keeper.carrier is None else error.data.get("retry_after", 0.0)
+                if self._loop.time() + pause >= lasts:
+                    raise unknown or error from None
+                await asyncio.sleep(pause)
+            if unknown is not None and self._loop.time() >= lasts:
                 raise unknown
 
     async def _request_once(self, make: Make, where: str, seconds: float) -> Any:

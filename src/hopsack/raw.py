@@ -1,7 +1,7 @@
 """The client's side of the raw door, as a machine without I/O: JSON-RPC 2.0, one message per WebSocket frame.
 
     -> hopsack.hello {token?}                <- {session, authid, role, realm, server} | error, then close 4401
-    -> <procedure> input                     <- result | error          (beside it: hopsack {timeout})
+    -> <procedure> input                     <- result | error          (beside it: hopsack {timeout, key, wait, …})
     -> hopsack.cancel {id}                      (notification; the call is then answered with hopsack.canceled)
     -> hopsack.publish {topic, data, key?,   <- {position?} | error, unless it is a notification
            delete?}
@@ -224,7 +224,9 @@ class RawSession:
             self._calls.pop(event.ticket, None)
             return [on.Resolve(event.ticket, _Json(result))]
 
-        extra = None if event.timeout is None else {"timeout": milliseconds(event.timeout)}
+        extra: dict[str, Any] = {} if event.timeout is None else {"timeout": milliseconds(event.timeout)}
+        if event.terms is not None:
+            extra |= msgspec.to_builtins(event.terms)
         sent = self._ask(
             event.procedure, event.value, event.ticket, grant, where=event.procedure, may_have_run=True, extra=extra
         )

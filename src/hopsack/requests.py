@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime
@@ -17,7 +18,7 @@ from hopsack.errors import BrokenResult, DeclaredError, UsageError
 from hopsack.history import AT_ONCE, READ, History, events_of, page_of, question
 from hopsack.values import read
 
-__all__ = ["LONGEST_KEY", "Make", "Requests", "concrete", "partly"]
+__all__ = ["LONGEST_KEY", "REPEATABLE", "Make", "Requests", "concrete", "partly"]
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
@@ -28,7 +29,10 @@ Make = Callable[[on.Ticket, float], on.Input]
 """Makes a request of its ticket and of the seconds that are left for it."""
 
 LONGEST_KEY = 64
-"""Characters of a publication's key."""
+"""Characters of the key of a publication or call."""
+
+REPEATABLE = 110.0
+"""Seconds in which what has a key is sent again: the node knows the key of a publication for 120 s."""
 
 
 class Requests(ABC):
@@ -36,11 +40,11 @@ class Requests(ABC):
 
     @abstractmethod
     async def _request(
-        self, make: Make, where: str, timeout: float | None, *, is_repeatable: bool = False, is_call: bool = False
+        self, make: Make, where: str, timeout: float | None, *, repeatable: float = 0.0, is_call: bool = False
     ) -> Any:
         """Send what ``make`` makes of a ticket, and wait for its outcome.
 
-        :param is_repeatable: the node does it once however often it is sent: send it again where its outcome is open.
+        :param repeatable: seconds in which it may be sent again, where a lost link has left its outcome open.
         :param is_call: it may take no longer than what is left for the call that is being served (:mod:`hopsack.due`).
         """
 
@@ -113,8 +117,7 @@ class Requests(ABC):
     async def _publish(
         self, uri: str, data: Any, key: str | None, acknowledge: bool, timeout: float | None, *, delete: bool
     ) -> on.Published | None:
-        if key is not None and not 1 <= len(key) <= LONGEST_KEY:
-            raise UsageError(f"{uri}: a publication's key has 1 to {LONGEST_KEY} characters, this one {len(key)}")
+        _check_key(uri, key)
         if not acknowledge:
             self._tell(on.PublishRequested(None, uri, data, key, delete))
             return None
@@ -122,7 +125,7 @@ class Requests(ABC):
             lambda ticket, _: on.PublishRequested(ticket, uri, data, key, delete),
             uri,
             timeout,
-            is_repeatable=key is not None,
+            repeatable=0.0 if key is None else REPEATABLE,
         )
         return told if isinstance(told, on.Published) else on.Published(publication=told)
 
@@ -174,15 +177,42 @@ class Requests(ABC):
         input: I | None = None,
         *,
         timeout: float | None = None,
+        key: str | None = None,
+        wait: float | None = None,
+        retry: int | None = None,
+        queue: bool | None = None,
+        breaker: bool | None = None,
         **params: str,
     ) -> O: ...
     @overload
     async def call(
-        self, procedure: str, input: Any = None, *, returns: type[T], timeout: float | None = None, **params: str
+        self,
+        procedure: str,
+        input: Any = None,
+        *,
+        returns: type[T],
+        timeout: float | None = None,
+        key: str | None = None,
+        wait: float | None = None,
+        retry: int | None = None,
+        queue: bool | None = None,
+        breaker: bool | None = None,
+        **params: str,
     ) -> T: ...
     @overload
     async def call(
-        self, procedure: str, input: Any = None, *, returns: Any = None, timeout: float | None = None, **params: str
+        self,
+        procedure: str,
+        input: Any = None,
+        *,
+        returns: Any = None,
+        timeout: float | None = None,
+        key: str | None = None,
+        wait: float | None = None,
+        retry: int | None = None,
+        queue: bool | None = None,
+        breaker: bool | None = None,
+        **params: str,
     ) -> Any: ...
     async def call(
         self,
@@ -191,6 +221,11 @@ class Requests(ABC):
         *,
         returns: Any = None,
         timeout: float | None = None,
+        key: str | None = None,
+        wait: float | None = None,
+        retry: int | None = None,
+        queue: bool | None = None,
+        breaker: bool | None = None,
         **params: str,
     ) -> Any:
         """Call a procedure and wait for its result.
@@ -199,19 +234,43 @@ class Requests(ABC):
             classes of the errors that its contract declares.
         :param timeout: seconds, waiting for a connection included; then the call is cancelled. In a handler it is no
             longer than what is left for the call that is being served: :func:`hopsack.remaining`.
-        :param params: the components that are open in the procedure's URI.
+        :param key: names this call, in 1 to 64 characters: however often it comes, it is executed once, and a repeat
+            gets the outcome of the first.
+        :param wait: seconds to wait for somebody who serves it, where nobody does; else what the contract says.
+        :param retry: how often the node tries an idempotent procedure again; else what the contract says.
+        :param queue: ``False``: do not wait where all who serve it are busy.
+        :param breaker: ``False``: ask also whom the breaker keeps from calls; for services and operators.
+        :param params: the components that are open in the procedure's URI; one that is called as an option of this
+            method is filled in by :meth:`hopsack.Procedure.at`.
         :raises RemoteError: refused, failed, or :exc:`~hopsack.errors.Deadline`.
-        :raises Disconnected: not sent. :raises OutcomeUnknown: sent, and the connection was lost before the answer.
+        :raises Disconnected: not sent. :raises OutcomeUnknown: it may have run. Where the connection was lost, a call
+            that has a key or is idempotent is sent again first, until its time is over.
         """
         uri = concrete(procedure, params)
+        _check_key(uri, key)
+        terms = None
+        if not (key is None and wait is None and retry is None and queue is None and breaker is None):
+            terms = on.Terms(key, None if wait is None else round(wait * 1000), retry, queue, breaker)
+        repeatable = 0.0 if key is None else REPEATABLE
+        if isinstance(procedure, Procedure) and procedure.idempotent:
+            repeatable = math.inf
         type_ = procedure.output if isinstance(procedure, Procedure) and returns is None else returns
         try:
             payload = await self._request(
-                lambda ticket, left: on.CallRequested(ticket, uri, input, left), uri, timeout, is_call=True
+                lambda ticket, left: on.CallRequested(ticket, uri, input, left, terms),
+                uri,
+                timeout,
+                repeatable=repeatable,
+                is_call=True,
             )
         except DeclaredError as error:
             raise _as_declared(error, procedure) from None
         return read(payload, type_, where=uri, error=BrokenResult)
+
+
+def _check_key(uri: str, key: str | None) -> None:
+    if key is not None and not 1 <= len(key) <= LONGEST_KEY:
+        raise UsageError(f"{uri}: a key has 1 to {LONGEST_KEY} characters, this one {len(key)}")
 
 
 def _asking(query: dict[str, Any], ticket: on.Ticket, left: float) -> on.Input:

@@ -166,9 +166,9 @@ class Service(Requests):
         return logger(self.name)
 
     def _request(
-        self, make: Make, where: str, timeout: float | None, *, is_repeatable: bool = False, is_call: bool = False
+        self, make: Make, where: str, timeout: float | None, *, repeatable: float = 0.0, is_call: bool = False
     ) -> Coroutine[Any, Any, Any]:
-        return self.connection._request(make, where, timeout, is_repeatable=is_repeatable, is_call=is_call)
+        return self.connection._request(make, where, timeout, repeatable=repeatable, is_call=is_call)
 
     def _tell(self, event: on.PublishRequested) -> None:
         self.connection._tell(event)

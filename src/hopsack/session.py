@@ -141,6 +141,21 @@ class Probed(msgspec.Struct, frozen=True):
     """Nothing came for a while, and the transport has no ping: send something that must be answered."""
 
 
+class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one call is to be carried out, where it is not as its contract says.
+
+    :ivar key: names the call: what comes under one name is executed once, and a repeat gets the first one's outcome.
+    :ivar wait: milliseconds to wait for a callee, where there is none. :ivar retry: how often to try again.
+    :ivar queue: whether to wait where all callees are busy. :ivar breaker: whether to heed those that are open.
+    """
+
+    key: str | None = None
+    wait: int | None = None
+    retry: int | None = None
+    queue: bool | None = None
+    breaker: bool | None = None
+
+
 class CallRequested(msgspec.Struct, frozen=True):
     """``timeout``: seconds that the call may take; ``None``: what its contract gives."""
 
@@ -148,6 +163,7 @@ class CallRequested(msgspec.Struct, frozen=True):
     procedure: str
     value: Any
     timeout: float | None = None
+    terms: Terms | None = None
 
 
 class CallAbandoned(msgspec.Struct, frozen=True):

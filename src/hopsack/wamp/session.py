@@ -301,7 +301,9 @@ class WampSession:
 
     def _call(self, event: on.CallRequested) -> list[on.Effect]:
         request = self._last_request + 1
-        options = {} if event.timeout is None else {"timeout": milliseconds(event.timeout)}
+        options: dict[str, Any] = {} if event.timeout is None else {"timeout": milliseconds(event.timeout)}
+        if event.terms is not None:
+            options |= {f"x_hopsack_{name}": value for name, value in msgspec.to_builtins(event.terms).items()}
         sent = self._send_value((_CALL, request, options, event.procedure), event.value)
         self._calls[event.ticket] = request
         return self._asked(request, _CALL, event.ticket, event.procedure, sent)
