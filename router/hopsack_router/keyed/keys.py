@@ -12,9 +12,9 @@ nobody guesses. The input belongs to it too: the same key with another input is 
 What was written as begun and has no outcome when a node starts may have run. It is never executed again while its key
 is known: a repeat is told that nobody knows.
 
-Bounds: :data:`MAX_KEYS` keys in all, :data:`OF_ONE` of one user, :data:`MAX_BYTES` of outcomes, of which one larger than
-:data:`MAX_OUTCOME` is not kept. A key is remembered for as long as its contract says, whatever else comes: where there
-is no room for another, the call is refused.
+Bounds: :data:`MAX_KEYS` keys in all, :data:`OF_ONE` of one user, :data:`MAX_BYTES` of outcomes, of which one larger
+than :data:`MAX_OUTCOME` is not kept. A key is remembered for as long as its contract says, whatever else comes: where
+there is no room for another, the call is refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where keyed calls are remembered: on disk, that a node killed at any moment executes none of them twice.
 
-One SQLite database in WAL mode, ``synchronous=FULL``: a commit is on disk when it returns. A file that is damaged is put
-aside, and told: then the node has forgotten its keys.
+One SQLite database in WAL mode, ``synchronous=FULL``: a commit is on disk when it returns. A file that is damaged is
+put aside, and told: then the node has forgotten its keys.
 """
 
 from __future__ import annotations
