@@ -6,9 +6,10 @@ depends on the subscriptions that match and on the deliveries, on nothing else. 
 reader in the order they were published: dispatch is never chunked.
 
     live          PUBLISH -> PUBLISHED, deliver
-    ``latest``    PUBLISH -> keep, PUBLISHED, deliver
     a stream      PUBLISH -> append …  committed -> PUBLISHED with its position, deliver
                                        refused   -> ERROR, and nobody has heard of it
+    ``latest``    the same, without a position; one that wants no acknowledgement is delivered at once, unless
+                  something waits that came before
 
 An event of a stream is delivered when it is committed, because one that was delivered and then lost would leave readers
 with a position that another event gets. Its publisher reads it too, unless it says otherwise.
@@ -26,10 +27,12 @@ from autobahn.wamp import message
 from msgspec.structs import replace
 
 from hopsack.contracts import TopicContract
+from hopsack.errors import RemoteError
 from hopsack.wamp.codec import MSGPACK
 from hopsack_router.routing import drafts, uris
 from hopsack_router.routing.asked import Published
 from hopsack_router.routing.attending import Attending
+from hopsack_router.routing.covering import Topics
 from hopsack_router.routing.fanout import Audience, Delivery, Format, Outlet, frame_of
 from hopsack_router.routing.keeping import Keeping
 from hopsack_router.routing.retained import Kept, Retained, is_addressed, is_for_nobody, weight_of, without_payload
@@ -53,6 +56,7 @@ class Broker(Subscriptions):
         super().__init__(router, reactor, options)
         self._retained = Retained()
         self._keeping: Keeping | None = router.keeping
+        self._topics: Topics | None = Topics(self._keeping) if self._keeping is not None else None
         self._attending: Attending | None = router.attending
         self._written = 0
 
@@ -118,19 +122,19 @@ class Broker(Subscriptions):
         draft = drafts.draft_of(contract, publication, publish, carried, disclosed)
         if draft.deleted:
             carried = drafts.carried_in(draft.data)
-        if contract.stream is None:
-            event = keeping.keep(topic, draft)
-            self._announce_kept(session, publish, carried, event, skip=publish.exclude_me is not False)
+        is_stream, durable = contract.stream is not None, bool(publish.acknowledge)
+        skip = publish.exclude_me is True if is_stream else publish.exclude_me is not False
+
+        def announce(event: Stored) -> None:
+            self._announce_kept(session, publish, carried, event, skip)
+
+        def refuse(error: RemoteError) -> None:
+            self._router.refuse(session, publish, error)
+
+        if is_stream:
+            keeping.append(topic, draft, durable, session._authid, announce, refuse)
         else:
-            keeping.append(
-                topic,
-                draft,
-                durable=bool(publish.acknowledge),
-                announce=lambda event: self._announce_kept(
-                    session, publish, carried, event, publish.exclude_me is True
-                ),
-                refuse=lambda error: self._router.refuse(session, publish, error),
-            )
+            keeping.keep(topic, draft, durable, announce, refuse)
 
     def _announce_kept(
         self, session: NodeSession, publish: message.Publish, carried: Carried, event: Stored, skip: bool
@@ -144,6 +148,8 @@ class Broker(Subscriptions):
             self._router.send(session, Published(publish.request, event.publication, position))
         if event.repeated:
             return
+        if self._topics is not None:
+            self._topics.add(event.topic)
         matching = self._matching(event.topic)
         sent: Sent | None = {} if len(matching) > 1 else None
         audiences: list[Audience] = []

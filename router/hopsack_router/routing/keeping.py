@@ -2,7 +2,7 @@
 
     contract(topic)   -> the contract, where it has events kept (``stream``, ``latest``); else ``None``
     append(…)         -> announce(event), in the order of the calls; or refuse(why)
-    keep(…)           -> the event, at once
+    keep(…)           -> the same; at once, where nobody asked for an acknowledgement and nothing waits before it
     head(topic)       -> the newest event that has been announced
 
 The journal commits a batch and then its events are announced one by one, so while they are, it has more than readers
@@ -85,11 +85,13 @@ class Keeping:
         topic: str,
         draft: Draft,
         durable: bool,
+        publisher: str | None,
         announce: Callable[[Stored], object],
         refuse: Callable[[RemoteError], object],
     ) -> None:
         """Keep an event of a stream.
 
+        :param publisher: its authid, for its share of the idempotency keys.
         :param announce: is told when it is committed; ``repeated``: it had been told before.
         """
         under_way = self._under_way.get(topic)
@@ -109,7 +111,9 @@ class Keeping:
                 failure.raiseException()
             refuse(failure.value)
 
-        kept = self.journal.append(topic, draft, durable).addCallbacks(committed, refused)
+        self._tell(topic, self.journal.append(topic, draft, durable, publisher).addCallbacks(committed, refused))
+
+    def _tell(self, topic: str, kept: Deferred[Any]) -> None:
         kept.addErrback(lambda failure: LOG.failure("an event of {topic} could not be told", failure, topic=topic))
 
     def _ended(self, topic: str, under_way: _UnderWay) -> None:
@@ -117,9 +121,25 @@ class Keeping:
         if not under_way.left:
             del self._under_way[topic]
 
-    def keep(self, topic: str, draft: Draft) -> Stored:
-        """Keep the newest value of a key, of a topic that is no stream."""
-        return self.journal.keep(topic, draft)
+    def keep(
+        self,
+        topic: str,
+        draft: Draft,
+        durable: bool,
+        announce: Callable[[Stored], object],
+        refuse: Callable[[RemoteError], object],
+    ) -> None:
+        """Keep the newest value of a key, of a topic that is no stream.
+
+        :param announce: is told when it is the newest; if ``durable``, it is on disk.
+        """
+
+        def refused(failure: Failure) -> None:
+            if not isinstance(failure.value, RemoteError):
+                failure.raiseException()
+            refuse(failure.value)
+
+        self._tell(topic, self.journal.keep(topic, draft, durable).addCallbacks(announce, refused))
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 

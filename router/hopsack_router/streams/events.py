@@ -20,6 +20,9 @@ OVERHEAD = 120
 
 MIB = 1 << 20
 
+MAX_BYTES = 64 * MIB
+"""Nominal bytes of a topic, where its contract does not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retention:
@@ -27,11 +30,13 @@ class Retention:
 
     :ivar keep: events, at most. :ivar seconds: the age at which an event goes; ``None``: never.
     :ivar max_bytes: nominal bytes, at most.
+    :ivar contract: the declared URI of the topic. What all topics have together is shared out by contracts.
     """
 
     keep: int
     seconds: float | None = None
-    max_bytes: int = 64 * MIB
+    max_bytes: int = MAX_BYTES
+    contract: str = ""
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +68,8 @@ class Stored(msgspec.Struct, frozen=True):
     """An event in the journal. Fields that :class:`Draft` has too mean the same.
 
     :ivar offset: 0 for a value of a topic that is no stream.
-    :ivar time: Unix seconds at which it was taken; never less than that of the event before.
+    :ivar time: Unix seconds at which it was taken; never less than that of the event before, though the clock be set
+        back.
     :ivar repeated: it was here already, under its idempotency key; ``data`` is the repetition's.
     :ivar frames: what was made of the event for readers, by whatever tells such frames apart; as long as it is in
         memory.

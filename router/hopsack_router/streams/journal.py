@@ -1,7 +1,8 @@
 """The journal: events of streams in order, kept, and read back; the newest values of ``latest`` topics.
 
     append  -> Deferred: the event with its position, when it is committed (and on disk, if it was to be acknowledged)
-    keep    -> the newest value of a key, at once; written behind
+    keep    -> Deferred: the newest value of a key, when it is on disk; or at once and written behind, where nobody
+               asked for an acknowledgement and nothing waits that came before
     read    -> Deferred: a page of events behind a position, or that reading cannot go on from there
     where   -> whether it can
     newest  -> the snapshot
@@ -18,7 +19,7 @@ log. Bounds: those of the ledger, and of :mod:`~hopsack_router.streams.reading`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,7 +30,8 @@ from twisted.python.failure import Failure
 from hopsack import errors
 from hopsack_router.streams.events import Draft, Extent, Found, Gone, Page, Retention, Stored
 from hopsack_router.streams.lanes import Lane, OnTheSpot
-from hopsack_router.streams.ledger import Bounds, Ledger
+from hopsack_router.streams.ledger import Answer, Bounds, Ledger
+from hopsack_router.streams.moments import Hours
 from hopsack_router.streams.position import Position, Randomness, new_epoch
 from hopsack_router.streams.reading import PAGE_BYTES, PAGE_EVENTS, Reading, refusal
 from hopsack_router.streams.store import Recovered, Store, StoreError, StoreTorn
@@ -48,6 +50,8 @@ class Journal:
     :param clock: ``IReactorTime``, whose ``seconds()`` are Unix time.
     :param random: for epochs.
     :param lane: makes a lane by its name, for a store that waits: :class:`~hopsack_router.streams.lanes.OnThread`.
+    :param counted: seconds that never jump (:func:`~hopsack_router.streams.moments.since_start`); ``None``: those of
+        ``clock``.
     """
 
     def __init__(
@@ -59,8 +63,10 @@ class Journal:
         random: Randomness,
         lane: Callable[[str], Lane] | None = None,
         bounds: Bounds | None = None,
+        counted: Callable[[], float] | None = None,
     ) -> None:
         self._store, self._clock = store, clock
+        self._hours = Hours(clock.seconds, counted or clock.seconds)
         self._ledger = Ledger(retention, partial(new_epoch, random), bounds)
         make: Callable[[str], Lane] = lane if lane and not store.is_local else lambda name: OnTheSpot()
         self._writer = make("journal-writer")
@@ -95,7 +101,8 @@ class Journal:
             LOG.error("the journal was lost, all streams begin anew: {lost}", lost=found.lost)
         if found.doubt:
             LOG.error("readers of streams cannot resume where they were: {doubt}", doubt=found.doubt)
-        self._ledger.recover(found, self._clock.seconds())
+        self._hours.go_on(found.at, found.same_start)
+        self._ledger.recover(found, self._hours.steady())
         self._timer = self._clock.callLater(TICK_SECONDS, self._tick)
         if self._ledger.is_begun:  # though the disk be full: there is something to read
             self._tell_started(None)
@@ -111,16 +118,22 @@ class Journal:
             started.errback(Failure(error))
 
     def close(self) -> Deferred[None]:
-        """Write what waits, close the store and end its threads. What comes after this is refused."""
+        """Write what waits, close the store and end its threads. What comes after this is refused.
+
+        What the store does not take is tried once more, and given up.
+        """
         assert self._closed is None, "a journal is closed once"
         self._closed = Deferred()
         closed = self._closed
+        self._ledger.tick()
         self._pump()
         return closed
 
     def _close_when_idle(self) -> None:
         if self._closed is not None and not self._is_busy and self._ledger.is_idle and not self._reading.waiting:
             self._is_busy = True
+            if self._ledger.behind:
+                LOG.error("{count} newest values could not be written, and are lost", count=self._ledger.behind)
             self._reading.stop()
             self._writer.run(self._store.close, self._store_closed)
 
@@ -140,14 +153,19 @@ class Journal:
     def _tick(self) -> None:
         self._timer = self._clock.callLater(TICK_SECONDS, self._tick)
         self._ledger.tick()
+        jump = self._hours.jumped()
+        if jump:
+            LOG.warn("the clock jumped by {jump:+.0f} s; ages and windows are counted as if it had not", jump=jump)
+            self._ledger.write_time()
         self._pump()
 
     # ---- writing ----------------------------------------------------------------------------------------------------
 
-    def append(self, topic: str, draft: Draft, durable: bool = True) -> Deferred[Stored]:
+    def append(self, topic: str, draft: Draft, durable: bool = True, publisher: str | None = None) -> Deferred[Stored]:
         """Keep an event. The order of calls is the order of offsets, and of what fires.
 
         :param durable: fire when it is on disk; else when it is safe from the end of this process.
+        :param publisher: who is one among those who share the idempotency keys; ``None``: nobody knows.
         :returns: the event; ``repeated`` if its key was used on this topic in the last 120 s: do not deliver it again.
         :raises Overloaded: too much waits; ``retry_after`` in its data.
         :raises hopsack.errors.StoreFailed: it is not kept.
@@ -156,7 +174,7 @@ class Journal:
             return fail(refusal(topic, "it is closed"))
         kept: Deferred[Stored] = Deferred()
         try:
-            earlier = self._ledger.take(topic, draft, durable, (topic, kept), self._clock.seconds())
+            earlier = self._ledger.take(topic, draft, durable, (topic, kept), self._hours.steady(), publisher)
         except errors.RemoteError as error:
             return fail(error)
         if earlier is not None:
@@ -164,12 +182,22 @@ class Journal:
         self._pump()
         return kept
 
-    def keep(self, topic: str, draft: Draft) -> Stored:
-        """Make an event the newest of ``draft.latest``, or take that key away, on a topic that is no stream."""
-        event = self._ledger.keep(topic, draft, self._clock.seconds())
+    def keep(self, topic: str, draft: Draft, durable: bool = False) -> Deferred[Stored]:
+        """Make an event the newest of ``draft.latest``, or take that key away, on a topic that is no stream.
+
+        :param durable: fire when it is on disk. Else it fires in its turn, whatever becomes of the store.
+        :raises Overloaded: too much waits. :raises hopsack.errors.StoreFailed: it is not kept.
+        """
+        if self._closed is not None:
+            return fail(refusal(topic, "it is closed"))
+        kept: Deferred[Stored] = Deferred()
+        try:
+            event = self._ledger.keep(topic, draft, durable, (topic, kept), self._hours.now())
+        except errors.RemoteError as error:
+            return fail(error)
         self._tell_losses()
         self._pump()
-        return event
+        return kept if event is None else succeed(event)
 
     def _pump(self) -> None:
         """Commit until nothing waits, one batch at a time."""
@@ -179,7 +207,7 @@ class Journal:
         try:
             if self._torn is not None and not self._is_busy:
                 self._replace(self._torn)
-            while not self._is_busy and (batch := self._ledger.plan(self._clock.seconds())) is not None:
+            while not self._is_busy and (batch := self._ledger.plan(self._hours.now())) is not None:
                 self._is_busy = True
                 self._writer.run(partial(self._store.commit, batch), self._committed)
         finally:
@@ -193,11 +221,9 @@ class Journal:
             if self._is_failing:
                 self._is_failing = False
                 LOG.info("the journal can be written again")
-            answers = self._ledger.done(self._clock.seconds())
+            answers = self._ledger.done()
             self._tell_started(None)
-            self._tell_losses()
-            for (_topic, kept), event in answers:
-                kept.callback(event)
+            self._answer(answers)
         self._is_busy = False
         self._pump()
 
@@ -209,10 +235,21 @@ class Journal:
         elif not self._is_failing:
             LOG.error("the journal cannot be written, publishes to streams are refused: {error}", error=error)
         self._is_failing = True
-        tickets = self._ledger.failed()
+        refused, answers = self._ledger.failed()
         self._tell_started(error)
-        for topic, kept in tickets:
+        self._answer(answers)
+        for topic, kept in refused:
             kept.errback(refusal(topic, str(error)))
+
+    def _answer(self, answers: Sequence[Answer]) -> None:
+        self._ledger.is_telling = True
+        for answer in answers:
+            (_topic, kept), event, changed = answer
+            if changed:
+                self._ledger.show(answer)
+            kept.callback(event)
+        self._ledger.is_telling = False
+        self._tell_losses()
 
     def _tell_losses(self) -> None:
         for topic in self._ledger.losses:

@@ -21,6 +21,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._events: dict[int, list[Stored]] = {}
+        self._offsets: dict[int, dict[int, int]] = {}  # by topic and publication id
 
     def open(self) -> Recovered:
         return Recovered()
@@ -28,28 +29,37 @@ class MemoryStore:
     def commit(self, batch: Batch) -> None:
         for topic, event in batch.events:
             self._events.setdefault(topic, []).append(event)
+            self._offsets.setdefault(topic, {})[event.publication] = event.offset
         for span in batch.trimmed:
-            events = self._events.get(span.topic, [])
-            del events[_index(events, span.start) : _index(events, span.end + 1)]
-            if not events:
-                self._events.pop(span.topic, None)
+            self._trim(span)
+
+    def _trim(self, span: Span) -> None:
+        events, offsets = self._events.get(span.topic, []), self._offsets.get(span.topic, {})
+        begin, end = _index(events, span.start), _index(events, span.end + 1)
+        for event in events[begin:end]:
+            if offsets.get(event.publication) == event.offset:
+                del offsets[event.publication]
+        del events[begin:end]
+        if not events:
+            self._events.pop(span.topic, None)
+            self._offsets.pop(span.topic, None)
 
     def read(self, span: Span, uri: str, epoch: str) -> list[Stored]:
         events = self._events.get(span.topic, [])
         return events[_index(events, span.start) : _index(events, span.end + 1)]
 
     def find(self, span: Span, publication: int) -> int | None:
-        for event in self._events.get(span.topic, []):
-            if event.publication == publication and span.start <= event.offset <= span.end:
-                return event.offset
-        return None
+        offset = self._offsets.get(span.topic, {}).get(publication)
+        return offset if offset is not None and span.start <= offset <= span.end else None
 
     def replace(self) -> str:
         self._events.clear()
+        self._offsets.clear()
         return "the journal in memory was begun afresh"
 
     def close(self) -> None:
         self._events.clear()
+        self._offsets.clear()
 
 
 def _index(events: list[Stored], offset: int) -> int:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from hashlib import blake2b
 
 from hopsack.position import Position
 
-__all__ = ["EPOCH_LENGTH", "Position", "Randomness", "new_epoch", "parse"]
+__all__ = ["EPOCH_LENGTH", "Position", "Randomness", "epoch_of", "new_epoch", "parse"]
 
 _TEXT = re.compile(r"([a-z2-7]{1,32}):(0|[1-9][0-9]{0,15})\Z")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -30,3 +31,9 @@ def parse(text: str) -> Position | None:
 def new_epoch(random: Randomness) -> str:
     """40 random bits: that an epoch comes again is for nobody to see."""
     return "".join(_ALPHABET[byte & 31] for byte in random(EPOCH_LENGTH))
+
+
+def epoch_of(seed: str, contract: str) -> str:
+    """The epoch that a contract's topics begin with: another one for each seed and each contract."""
+    digest = blake2b(f"{seed} {contract}".encode(), digest_size=EPOCH_LENGTH).digest()
+    return "".join(_ALPHABET[byte & 31] for byte in digest)

@@ -2,7 +2,8 @@
 
 A *run* is a few consecutive events that go together: retention drops whole runs, so it needs the size and age of each
 run and not of each event, and drops a range of rows at once. A run ends with :data:`RUN_EVENTS` events, with a
-sixteenth of the topic's bytes (256 KiB at most), or when it spans a thirty-second of the topic's age.
+sixteenth of the topic's bytes (256 KiB at most), when it spans a thirty-second of the topic's age, and with the
+process. A run has the marks of its events' publication ids, so that one is found by looking at runs, not at events.
 
 What that means for the bounds: ``keep`` is exact for readers, and at most one run more is on disk. ``seconds``: an
 event goes at most a thirty-second later than its age. ``max_bytes`` holds after every event, except that the newest
@@ -17,23 +18,35 @@ from itertools import islice
 from operator import attrgetter
 
 from hopsack_router.streams.events import Retention
+from hopsack_router.streams.moments import Moment
 
 _end = attrgetter("end")
 
 RUN_EVENTS = 64
 RUN_BYTES = 256 << 10
+MARK_BYTES = 4
+
+
+def mark(publication: int) -> bytes:
+    """What a run keeps of a publication id. Two ids may have one mark."""
+    return (publication & 0xFFFFFFFF).to_bytes(MARK_BYTES, "big")
 
 
 class Run:
-    """:ivar newest: the time of its last event."""
+    """:ivar newest: the stamp of its last event. :ivar began: of its first event, in steady time; ``ended``: of its
+    last. :ivar marks: of its events; ``None``: no more will come.
+    """
 
-    __slots__ = ("end", "newest", "oldest", "size", "start")
+    __slots__ = ("began", "end", "ended", "marks", "newest", "size", "start")
 
-    def __init__(self, start: int, end: int, size: int, oldest: float, newest: float) -> None:
-        self.start, self.end, self.size, self.oldest, self.newest = start, end, size, oldest, newest
+    def __init__(
+        self, start: int, end: int, size: int, newest: float, began: float, ended: float, marks: bytes | None
+    ) -> None:
+        self.start, self.end, self.size = start, end, size
+        self.newest, self.began, self.ended, self.marks = newest, began, ended, marks
 
     def copy(self) -> Run:
-        return Run(self.start, self.end, self.size, self.oldest, self.newest)
+        return Run(self.start, self.end, self.size, self.newest, self.began, self.ended, self.marks)
 
 
 class Growth:
@@ -44,41 +57,45 @@ class Growth:
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
         self.head, self.time, self.size = shelf.head, shelf.time, 0
-        self.continues = bool(shelf.runs)
+        self.continues = bool(shelf.runs) and shelf.runs[-1].marks is not None
         self.runs = [shelf.runs[-1].copy()] if self.continues else []
 
-    def add(self, size: int, now: float) -> int:
+    def add(self, size: int, publication: int, now: Moment) -> int:
         """Take one event. :returns: its offset."""
         self.head += 1
-        self.time = max(self.time, now)
+        self.time = max(self.time, now.wall)
         self.size += size
-        if self.runs and not self._is_full(self.runs[-1]):
+        if self.runs and not self._is_full(self.runs[-1], now.steady):
             run = self.runs[-1]
-            run.end, run.newest, run.size = self.head, self.time, run.size + size
+            assert run.marks is not None
+            run.end, run.newest, run.ended, run.size = self.head, self.time, now.steady, run.size + size
+            run.marks += (publication & 0xFFFFFFFF).to_bytes(4, "big")  # as mark() does, without the call
         else:
-            self.runs.append(Run(self.head, self.head, size, self.time, self.time))
+            self.runs.append(Run(self.head, self.head, size, self.time, now.steady, now.steady, mark(publication)))
         return self.head
 
-    def _is_full(self, run: Run) -> bool:
+    def _is_full(self, run: Run, steady: float) -> bool:
         retention = self.shelf.retention
         return (
             run.end - run.start + 1 >= RUN_EVENTS
             or run.size >= min(RUN_BYTES, retention.max_bytes >> 4)
-            or (retention.seconds is not None and self.time - run.oldest > retention.seconds / 32)
+            or (retention.seconds is not None and steady - run.began > retention.seconds / 32)
         )
 
 
 class Shelf:
     """One topic.
 
-    :ivar head: the newest offset. :ivar size: nominal bytes of all runs. :ivar time: of the newest event.
+    :ivar origin: the contract that its epoch is from; another than that of ``retention``, if contracts were changed.
+    :ivar head: the newest offset. :ivar size: nominal bytes of all runs. :ivar time: the stamp of the newest event.
     :ivar is_expected: whether somebody looks at its age when that is due.
     """
 
-    __slots__ = ("epoch", "head", "id", "is_expected", "retention", "runs", "size", "time", "uri")
+    __slots__ = ("epoch", "head", "id", "is_expected", "origin", "retention", "runs", "size", "time", "uri")
 
-    def __init__(self, id: int, uri: str, epoch: str, retention: Retention, head: int = 0) -> None:
-        self.id, self.uri, self.epoch, self.retention, self.head = id, uri, epoch, retention, head
+    def __init__(self, id: int, uri: str, epoch: str, origin: str, retention: Retention, head: int = 0) -> None:
+        self.id, self.uri, self.epoch, self.origin = id, uri, epoch, origin
+        self.retention, self.head = retention, head
         self.runs: deque[Run] = deque()
         self.size = 0
         self.time = 0.0
@@ -102,6 +119,10 @@ class Shelf:
         """The batch is committed."""
         if growth.continues:
             self.runs.pop()
+        elif self.runs:
+            self.runs[-1].marks = None
+        for run in growth.runs[:-1]:
+            run.marks = None
         self.runs.extend(growth.runs)
         self.head, self.time = growth.head, growth.time
         self.size += growth.size
@@ -113,16 +134,16 @@ class Shelf:
         return run
 
     def expiry(self) -> float | None:
-        """When the oldest run is past its age."""
+        """When the oldest run is past its age, in steady time."""
         if self.retention.seconds is None or not self.runs:
             return None
-        return self.runs[0].newest + self.retention.seconds
+        return self.runs[0].ended + self.retention.seconds
 
-    def is_over(self, now: float) -> bool:
+    def is_over(self, steady: float) -> bool:
         """Whether the oldest run is past the bounds."""
         run, retention = self.runs[0], self.retention
         return (
             run.end <= self.head - retention.keep
             or (self.size > retention.max_bytes and len(self.runs) > 1)
-            or (retention.seconds is not None and run.newest + retention.seconds <= now)
+            or (retention.seconds is not None and run.ended + retention.seconds <= steady)
         )

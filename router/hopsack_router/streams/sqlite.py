@@ -28,6 +28,8 @@ from urllib.parse import quote
 from hopsack_router.streams import records
 from hopsack_router.streams.events import Stored
 from hopsack_router.streams.files import Files
+from hopsack_router.streams.moments import Moment
+from hopsack_router.streams.runs import MARK_BYTES, mark
 from hopsack_router.streams.store import (
     Batch,
     KeyRow,
@@ -44,7 +46,8 @@ from hopsack_router.streams.store import (
 
 APPLICATION = 0x484F504A
 """``PRAGMA application_id``: that the file is a journal of ours."""
-VERSION = 1
+VERSION = 2
+"""1: without births, marks and steady time. It is brought up to this one when it is opened."""
 
 OFFSET_BITS = 40
 _OFFSET = (1 << OFFSET_BITS) - 1
@@ -69,6 +72,22 @@ CREATE TABLE latest (
     epoch TEXT NOT NULL, record BLOB NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (topic, key)
 ) WITHOUT ROWID;
 """
+"""Version 1."""
+
+_SECOND = """
+ALTER TABLE meta ADD COLUMN wall REAL;
+ALTER TABLE meta ADD COLUMN steady REAL;
+ALTER TABLE meta ADD COLUMN counted REAL;
+CREATE TABLE births (contract TEXT PRIMARY KEY, epoch TEXT NOT NULL) WITHOUT ROWID;
+ALTER TABLE topics ADD COLUMN contract TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN ended REAL NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN marks BLOB NOT NULL DEFAULT x'';
+ALTER TABLE keys ADD COLUMN taken REAL NOT NULL DEFAULT 0;
+UPDATE runs SET ended = newest;
+UPDATE keys SET taken = time;
+"""
+"""What makes version 2 of it. The epochs of its topics are those of no contract, and no contract's birth is one of
+them (:func:`~hopsack_router.streams.position.epoch_of`)."""
 
 _READ = """
 SELECT min(id), max(id), {records}, group_concat(length(record)), group_concat(checksum)
@@ -76,6 +95,7 @@ FROM (SELECT id, record, checksum FROM events WHERE id BETWEEN ? AND ? ORDER BY 
 """
 _AS_BLOB = "CAST(group_concat(record, '') AS BLOB)"
 _AS_HEX = "group_concat(hex(record), '')"
+_FIND = "SELECT id, marks FROM runs WHERE id BETWEEN ? AND ? AND instr(marks, ?) ORDER BY id DESC"
 
 
 class SqliteStore:
@@ -132,19 +152,18 @@ class SqliteStore:
             db.execute("PRAGMA cache_size=-16000")
             if self._max_pages is not None:
                 db.execute(f"PRAGMA max_page_count={self._max_pages}")
-            if is_new:
-                head = f"BEGIN; PRAGMA application_id={APPLICATION}; PRAGMA user_version={VERSION};"
-                db.executescript(f"{head}{_SCHEMA}COMMIT;")
+            if version < VERSION:
+                _build(db, version)
         except sqlite3.Error as error:
             raise self._meaning(error) from error
         return db
 
     def _load(self, db: sqlite3.Connection) -> Recovered:
         try:
-            row = db.execute("SELECT number, birth, boot, clean FROM meta").fetchone()
+            row = db.execute("SELECT number, birth, boot, clean, wall, steady, counted FROM meta").fetchone()
             if row is None:
                 return Recovered(number=self._files.mark() or 0)
-            number, birth, boot, clean = row
+            number, birth, boot, clean, *at = row
             if not clean:
                 (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
                 if verdict != "ok":
@@ -153,8 +172,11 @@ class SqliteStore:
             return Recovered(
                 birth=birth,
                 number=max(number, mark or 0),
-                topics=[TopicRow(*row) for row in db.execute("SELECT id, uri, epoch, head FROM topics")],
-                runs=_runs(db.execute("SELECT id, last, size, newest FROM runs ORDER BY id")),
+                at=None if None in at else Moment(*at),
+                same_start=boot == self._boot != "",
+                births=db.execute("SELECT contract, epoch FROM births").fetchall(),
+                topics=[TopicRow(*row) for row in db.execute("SELECT id, uri, epoch, head, contract FROM topics")],
+                runs=_runs(db.execute("SELECT id, last, size, newest, ended FROM runs ORDER BY id")),
                 keys=[KeyRow(*row) for row in db.execute("SELECT * FROM keys ORDER BY number")],
                 latest=_latest(db),
                 doubt=None if _is_trusted(number, mark, clean, boot == self._boot != "") else _doubt(number, mark),
@@ -191,8 +213,9 @@ class SqliteStore:
             self._synchronous = mode
 
     def _apply(self, db: sqlite3.Connection, batch: Batch) -> None:
-        meta = (1, batch.number, batch.birth, self._boot, 0)
-        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?, ?, ?)", meta)
+        meta = (1, batch.number, batch.birth, self._boot, 0, *batch.at)
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?, ?, ?, ?, ?, ?)", meta)
+        db.executemany("INSERT OR REPLACE INTO births VALUES (?, ?)", batch.births)
         for topic in batch.dropped:
             db.execute("DELETE FROM topics WHERE id = ?", (topic,))
             db.execute("DELETE FROM latest WHERE topic = ?", (topic,))
@@ -201,15 +224,11 @@ class SqliteStore:
             db.execute("DELETE FROM runs WHERE id BETWEEN ? AND ?", _ends(span))
         if batch.keys_upto:
             db.execute("DELETE FROM keys WHERE number <= ?", (batch.keys_upto,))
-        _insert(db, "topics", 4, [(row.id, row.uri, row.epoch, row.head) for row in batch.topics])
+        topics = [(row.id, row.uri, row.epoch, row.head, row.contract) for row in batch.topics]
+        _insert(db, "topics", 5, topics)
         _insert(db, "events", 4, [_event_row(topic, event) for topic, event in batch.events])
-        _insert(db, "runs", 4, [(_id(run.topic, run.start), run.end, run.size, run.newest) for run in batch.runs])
-        _insert(
-            db,
-            "keys",
-            6,
-            [(row.number, row.topic, row.key, row.offset, row.publication, row.time) for row in batch.keys],
-        )
+        _insert(db, "runs", 6, [_run_row(run) for run in batch.runs])
+        _insert(db, "keys", 7, [_key_row(row) for row in batch.keys])
         for row in batch.latest:
             if row.event is None:
                 db.execute("DELETE FROM latest WHERE topic = ? AND key = ?", (row.topic, row.key))
@@ -228,23 +247,38 @@ class SqliteStore:
         return events
 
     def find(self, span: Span, publication: int) -> int | None:
-        where = (*_ends(span), publication)
-        (found,) = self._ask("SELECT max(id) FROM events WHERE id BETWEEN ? AND ? AND publication = ?", where)
-        return None if found is None else found & _OFFSET
+        """The marks of a run are together: one row to look at for so many events, and that without its payloads."""
+        sought = mark(publication)
+        first, last = _id(span.topic, 0), _id(span.topic, span.end)
+        try:
+            for number, marks in self._reader().execute(_FIND, (first, last, sought)):
+                for offset in _marked(number & _OFFSET, marks, sought):
+                    if span.start <= offset <= span.end and self._is(_id(span.topic, offset), publication):
+                        return offset
+        except sqlite3.Error as error:
+            raise self._meaning(error) from error
+        return None
+
+    def _is(self, number: int, publication: int) -> bool:
+        row = self._reader().execute("SELECT publication FROM events WHERE id = ?", (number,)).fetchone()
+        return row is not None and row[0] == publication
 
     def _ask(self, sql: str, values: Any) -> Sequence[Any]:
         """The one row of an answer."""
         try:
-            if self._reading is None or self._reading_generation != self._generation:
-                self._reading_generation = self._generation
-                if self._reading is not None:
-                    self._reading.close()
-                name = f"file:{quote(str(self._files.path))}?mode=ro"
-                self._reading = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False)
-            row: Sequence[Any] = self._reading.execute(sql, values).fetchone()
+            row: Sequence[Any] = self._reader().execute(sql, values).fetchone()
         except sqlite3.Error as error:
             raise self._meaning(error) from error
         return row
+
+    def _reader(self) -> sqlite3.Connection:
+        if self._reading is None or self._reading_generation != self._generation:
+            self._reading_generation = self._generation
+            if self._reading is not None:
+                self._reading.close()
+            name = f"file:{quote(str(self._files.path))}?mode=ro"
+            self._reading = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False)
+        return self._reading
 
     # ---- the end, and a new beginning -------------------------------------------------------------------------------
 
@@ -287,6 +321,33 @@ class SqliteStore:
         return StoreTorn(words) if torn else StoreFailed(words)
 
 
+def _build(db: sqlite3.Connection, version: int) -> None:
+    """Make a database of this version of one of an earlier; 0: of an empty one."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for script in (_SCHEMA, _SECOND)[version:]:
+            for statement in filter(str.strip, script.split(";")):
+                db.execute(statement)
+        if version == 1:
+            _mark_runs(db)
+        db.execute(f"PRAGMA application_id={APPLICATION}")
+        db.execute(f"PRAGMA user_version={VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _mark_runs(db: sqlite3.Connection) -> None:
+    """Give the runs of an earlier version the marks of their events."""
+    for number, last in db.execute("SELECT id, last FROM runs").fetchall():
+        end = number & ~_OFFSET | last
+        events = db.execute("SELECT publication FROM events WHERE id BETWEEN ? AND ? ORDER BY id", (number, end))
+        marks = b"".join(mark(publication) for (publication,) in events)
+        db.execute("UPDATE runs SET marks = ? WHERE id = ?", (marks, number))
+
+
 def _how_to_read() -> str:
     """A version of SQLite may end a joined text at its first zero byte; where this one does, records come in hex."""
     joining = f"SELECT {_AS_BLOB} FROM (SELECT x'610062' AS record)"  # noqa: S608
@@ -297,6 +358,13 @@ def _how_to_read() -> str:
 
 def _numbers(text: str) -> Iterable[int]:
     return map(int, text.split(","))
+
+
+def _marked(start: int, marks: bytes, sought: bytes) -> Iterable[int]:
+    """Offsets of events with this mark, the newest first."""
+    for at in range(len(marks) - MARK_BYTES, -1, -MARK_BYTES):
+        if marks[at : at + MARK_BYTES] == sought:
+            yield start + at // MARK_BYTES
 
 
 def _ends(span: Span) -> tuple[int, int]:
@@ -310,6 +378,14 @@ def _id(topic: int, offset: int) -> int:
 def _event_row(topic: int, event: Stored) -> tuple[Any, ...]:
     number = _id(topic, event.offset)
     return number, event.publication, *records.encode(event, number)
+
+
+def _run_row(run: RunRow) -> tuple[Any, ...]:
+    return _id(run.topic, run.start), run.end, run.size, run.newest, run.ended, run.marks
+
+
+def _key_row(row: KeyRow) -> tuple[Any, ...]:
+    return row.number, row.topic, row.key, row.offset, row.publication, row.time, row.taken
 
 
 def _latest_row(row: LatestRow, event: Stored) -> tuple[Any, ...]:
@@ -344,10 +420,10 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
     return joined
 
 
-def _runs(rows: Iterable[tuple[int, int, int, float]]) -> list[RunRow]:
+def _runs(rows: Iterable[tuple[int, int, int, float, float]]) -> list[RunRow]:
     runs: list[RunRow] = []
-    for number, last, size, newest in rows:
-        run = RunRow(number >> OFFSET_BITS, number & _OFFSET, last, size, newest)
+    for number, last, size, newest, ended in rows:
+        run = RunRow(number >> OFFSET_BITS, number & _OFFSET, last, size, newest, ended)
         follows = not runs or runs[-1].topic != run.topic or runs[-1].end + 1 == run.start
         if not follows or run.end < run.start or run.size < 0:
             raise StoreTorn(f"the events of topic {run.topic} have a gap before offset {run.start}")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hopsack_router.streams.events import Stored
+from hopsack_router.streams.moments import Moment
 
 
 class StoreError(Exception):
@@ -37,28 +38,39 @@ class StoreRefused(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class TopicRow:
-    """:ivar head: the newest offset at least; runs may reach further."""
+    """:ivar head: the newest offset at least; runs may reach further. :ivar contract: that the epoch is from."""
 
     id: int
     uri: str
     epoch: str
     head: int
+    contract: str
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """Events of one topic, ``start`` to ``end``, that go together. :ivar newest: the time of the last one."""
+    """Events of one topic, ``start`` to ``end``, that go together.
+
+    :ivar newest: the stamp of the last one. :ivar ended: when that was, in steady time.
+    :ivar marks: of their publication ids (:func:`~hopsack_router.streams.runs.mark`); no need to give them back.
+    """
 
     topic: int
     start: int
     end: int
     size: int
     newest: float
+    ended: float
+    marks: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """An idempotency key. :ivar number: keys are forgotten in the order of their numbers."""
+    """An idempotency key.
+
+    :ivar number: keys are forgotten in the order of their numbers. :ivar time: the stamp of its event.
+    :ivar taken: when that was, in steady time.
+    """
 
     number: int
     topic: int
@@ -66,6 +78,7 @@ class KeyRow:
     offset: int
     publication: int
     time: float
+    taken: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +109,9 @@ class Batch:
 
     :ivar number: counts up by one with each batch that is committed.
     :ivar durable: it is on disk before :meth:`Store.commit` returns.
-    :ivar birth: the epoch of topics that have no row.
+    :ivar birth: what epochs of topics that have no row are made of.
+    :ivar at: when it is.
+    :ivar births: contracts whose topics that have no row have another epoch than that, and this epoch.
     :ivar dropped: topics of which nothing stays.
     :ivar trimmed: events that go, with the runs that begin there.
     :ivar keys_upto: keys up to this number go.
@@ -105,6 +120,8 @@ class Batch:
     number: int
     durable: bool
     birth: str
+    at: Moment
+    births: Sequence[tuple[str, str]] = ()
     events: Sequence[tuple[int, Stored]] = ()
     topics: Sequence[TopicRow] = ()
     runs: Sequence[RunRow] = ()
@@ -120,13 +137,17 @@ class Recovered:
     """What a store had when it was opened.
 
     :ivar birth: ``None``: it is new.
-    :ivar number: of the last batch.
+    :ivar number: of the last batch. :ivar at: when that was; ``None``: nobody knows.
+    :ivar same_start: the machine has not been started since.
     :ivar doubt: why events may be missing that were delivered; ``None``: none are. Positions then need a new epoch.
     :ivar lost: what was lost, for the log; ``None``: nothing.
     """
 
     birth: str | None = None
     number: int = 0
+    at: Moment | None = None
+    same_start: bool = False
+    births: Sequence[tuple[str, str]] = ()
     topics: Sequence[TopicRow] = ()
     runs: Sequence[RunRow] = ()
     keys: Sequence[KeyRow] = ()
@@ -152,7 +173,7 @@ class Store(Protocol):
         ...
 
     def find(self, span: Span, publication: int) -> int | None:
-        """The offset of the event with this publication id."""
+        """The offset of the newest event with this publication id. Without a look at every event."""
         ...
 
     def replace(self) -> str:

@@ -52,8 +52,14 @@ def clock(at: float = 1_000_000.0) -> Clock:
 
 
 def random(seed: int = 0) -> Callable[[int], bytes]:
+    """Counts, with five bits to a byte: those that an epoch is made of."""
     numbers = count(seed * 1000 + 1)
-    return lambda size: next(numbers).to_bytes(size, "big")
+
+    def give(size: int) -> bytes:
+        number = next(numbers)
+        return bytes(number >> 5 * place & 31 for place in reversed(range(size)))
+
+    return give
 
 
 def begin(

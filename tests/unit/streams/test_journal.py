@@ -11,12 +11,12 @@ from twisted.logger import capturedLogs, formatEvent
 
 from hopsack import errors
 from hopsack_router.streams import runs, snapshots
-from hopsack_router.streams.events import OVERHEAD, Gone, Page, Recoverable, Retention
+from hopsack_router.streams.events import OVERHEAD, Gone, Page, Recoverable, Retention, Stored
 from hopsack_router.streams.journal import Journal
 from hopsack_router.streams.ledger import Bounds
 from hopsack_router.streams.memory import MemoryStore
 from hopsack_router.streams.position import Position
-from hopsack_router.streams.store import Batch, Store, StoreError, StoreFailed, StoreTorn
+from hopsack_router.streams.store import Batch, LatestRow, Store, StoreError, StoreFailed, StoreTorn
 from tests.unit.streams.stage import (
     NO_MEMORY,
     Held,
@@ -367,7 +367,7 @@ def test_a_topic_that_is_no_stream_keeps_its_newest_at_once(tmp_path: Path, time
     lanes: list[Held] = []
     journal = held(tmp_path, time, lanes)
 
-    events = [journal.keep("a.b", draft(text, latest="k")) for text in "abc"]
+    events = [now(journal.keep("a.b", draft(text, latest="k"))) for text in "abc"]
 
     assert [event.position for event in events] == [None, None, None]
     assert texts(journal.newest("a.b")) == ["c"]
@@ -376,6 +376,136 @@ def test_a_topic_that_is_no_stream_keeps_its_newest_at_once(tmp_path: Path, time
     journal.keep("a.b", draft("", latest="k", deleted=True))
     assert journal.newest("a.b") == ()
     lanes[0].stop()
+
+
+def test_a_value_that_is_acknowledged_is_on_disk_before_it_is_told_or_seen(time: Clock) -> None:
+    store, lane = Moody(), Held()
+    journal = _slow(store, lane, time)
+
+    kept = journal.keep("a.state", draft("on", latest="lamp"), durable=True)
+
+    assert (kept.called, journal.newest("a.state")) == (False, ())
+    lane.turn()
+    assert texts([now(kept)]) == texts(journal.newest("a.state")) == ["on"]
+    assert store.durable[-1] is True
+
+
+def test_what_comes_behind_a_value_that_waits_is_told_behind_it(time: Clock) -> None:
+    store, lane = Moody(), Held()
+    journal = _slow(store, lane, time)
+    told: list[str] = []
+
+    def tell(event: Stored) -> None:
+        told.extend(texts([event]))
+        if told == ["one"]:  # a reader that publishes when it is told: behind what is committed and not told yet
+            journal.keep("a.state", draft("five", latest="k")).addCallback(tell)
+
+    journal.append("a.b", draft("one"), durable=False).addCallback(tell)
+    journal.keep("a.state", draft("two", latest="k"), durable=True).addCallback(tell)
+    journal.keep("a.state", draft("three", latest="k")).addCallback(tell)
+    journal.append("a.b", draft("four")).addCallback(tell)
+    assert told == []
+    lane.stop()
+
+    assert told == ["one", "two", "three", "four", "five"]
+    assert texts(journal.newest("a.state")) == ["five"]
+    assert journal.keep("a.state", draft("six", latest="k")).called  # nothing waits any more
+
+
+def test_a_store_that_fails_refuses_the_values_that_were_to_be_acknowledged_alone(time: Clock) -> None:
+    store, lane = Moody(), Held()
+    journal = _slow(store, lane, time)
+    store.is_broken = True
+    now_and_here = journal.keep("a.state", draft("on", latest="lamp"))
+    lane.turn()
+
+    refused = journal.keep("a.state", draft("off", latest="lamp"), durable=True)
+    behind = journal.keep("a.state", draft("open", latest="door"))
+    also_refused = journal.append("a.b", draft("one"), durable=False)
+    lane.turn()
+    lane.turn()
+
+    assert now(now_and_here).data == b'"on"'
+    for one in (refused, also_refused):
+        with pytest.raises(errors.StoreFailed, match="I/O error"):
+            now(one)
+    assert now(behind).data == b'"open"'
+    assert texts(journal.newest("a.state")) == ["on", "open"]
+    store.is_broken = False
+    time.advance(1)
+    lane.stop()
+    assert [row.key for row in store.latest] == ["lamp", "door"]
+
+
+def test_values_behind_a_store_that_fails_have_a_bound(time: Clock) -> None:
+    store, lane = Moody(), Held()
+    journal = _slow(store, lane, time, Bounds(behind=3))
+    store.is_broken = True
+
+    for number in range(3):
+        now(journal.keep("a.state", draft("x", latest=str(number))))
+        while lane.jobs:
+            lane.turn()
+    now(journal.keep("a.state", draft("y", latest="1")))  # another value of a key that waits needs no room
+    with pytest.raises(errors.Overloaded, match="3 newest values wait"):
+        now(journal.keep("a.state", draft("x", latest="3")))
+
+    assert texts(journal.newest("a.state")) == ["x", "x", "y"]
+
+
+def test_topics_do_not_go_for_the_sake_of_events_that_are_refused(time: Clock) -> None:
+    store, lane = Moody(), Held()
+    journal = _slow(store, lane, time, Bounds(topics=3, batch_events=5))
+    kept = [journal.append(topic, draft("x", latest="k")) for topic in ("a.one", "a.two", "a.three")]
+    lane.stop()
+    store.is_broken = True
+
+    refused = [journal.append(f"b.{number}", draft("x")) for number in range(50)]
+    lane.stop()
+
+    assert [now(one).offset for one in kept] == [1, 1, 1]
+    assert journal.topics() == ["a.one", "a.two", "a.three"]
+    for one in refused:
+        with pytest.raises(errors.StoreFailed):
+            now(one)
+    store.is_broken = False
+    time.advance(1)
+    fresh = journal.append("b.1", draft("x"))
+    lane.stop()
+    assert now(fresh).offset == 1
+    assert journal.topics() == ["a.two", "a.three", "b.1"]
+
+
+def test_closing_waits_for_values_that_are_behind_and_refuses_what_comes(time: Clock) -> None:
+    store, lane = Moody(), Held()
+    journal = _slow(store, lane, time)
+    store.mood = StoreFailed("no space left on device")
+    journal.keep("a.state", draft("on", latest="lamp"))
+    lane.turn()
+
+    closed = journal.close()
+    with pytest.raises(errors.StoreFailed, match="closed"):
+        now(journal.keep("a.state", draft("off", latest="lamp")))
+    assert not closed.called
+    lane.stop()
+
+    assert closed.called
+    assert [row.key for row in store.latest] == ["lamp"]
+
+
+def test_values_that_a_failing_store_never_takes_are_told_as_lost_at_the_end(time: Clock) -> None:
+    store, lane = Moody(), Held()
+    journal = _slow(store, lane, time)
+    store.is_broken = True
+    journal.keep("a.state", draft("on", latest="lamp"))
+    lane.turn()
+
+    with capturedLogs() as logs:
+        closed = journal.close()
+        lane.stop()
+
+    assert closed.called
+    assert "1 newest values could not be written, and are lost" in [formatEvent(log) for log in logs]
 
 
 def test_a_snapshot_has_bounds_and_the_longest_unchanged_goes(store: Store, time: Clock) -> None:
@@ -441,18 +571,23 @@ class Moody(MemoryStore):
     """A store that fails when it is told to."""
 
     is_local = False
+    is_broken = False
     mood: StoreError | None = None
 
     def __init__(self) -> None:
         super().__init__()
         self.durable: list[bool] = []
+        self.latest: list[LatestRow] = []
 
     def commit(self, batch: Batch) -> None:
         self.durable.append(batch.durable)
         mood, self.mood = self.mood, None
         if mood is not None:
             raise mood
+        if self.is_broken:
+            raise StoreFailed("I/O error")
         super().commit(batch)
+        self.latest += batch.latest
 
 
 def test_a_batch_that_fails_refuses_its_events_and_leaves_no_hole(time: Clock) -> None:
@@ -540,8 +675,10 @@ def test_a_store_that_is_torn_is_replaced_and_snapshots_stay(time: Clock) -> Non
     assert any("all streams begin anew: a page is broken" in formatEvent(log) for log in logs)
 
 
-def _slow(store: Store, lane: Held, time: Clock) -> Journal:
-    journal = Journal(store, lambda topic: Retention(keep=1000), clock=time, random=random(), lane=lambda name: lane)
+def _slow(store: Store, lane: Held, time: Clock, bounds: Bounds | None = None) -> Journal:
+    journal = Journal(
+        store, lambda topic: Retention(keep=1000), clock=time, random=random(), lane=lambda name: lane, bounds=bounds
+    )
     started = journal.start()
     lane.turn()
     lane.turn()

@@ -59,9 +59,10 @@ class Reactor:
 def test_contracts_say_what_is_kept() -> None:
     of = streams.retention(build([Source("demo.yaml", "demo.yaml", CONTRACTS)]))
 
-    assert of("demo.hall.said") == Retention(5, 3600.0, 64 << 10)
-    assert of("demo.count") == Retention(7, None, 64 << 20)
-    assert of("demo.state") == of("demo.unknown.to.all") == Retention(1)
+    assert of("demo.hall.said") == Retention(5, 3600.0, 64 << 10, "demo.{room}.said")
+    assert of("demo.count") == Retention(7, None, 64 << 20, "demo.count")
+    assert of("demo.state") == Retention(1, contract="demo.state")
+    assert of("demo.unknown.to.all") == Retention(1)
 
 
 def test_a_journal_with_threads_goes_on_after_a_restart(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from hopsack_router.streams.events import Gone, Page, Recoverable, Retention
 from hopsack_router.streams.files import Files
 from hopsack_router.streams.journal import Journal
 from hopsack_router.streams.position import Position
+from hopsack_router.streams.sqlite import _FIND, APPLICATION, SqliteStore
 from hopsack_router.streams.store import StoreRefused
 from tests.unit.streams.stage import (
     MANY,
@@ -141,6 +142,88 @@ def test_a_newer_version_is_refused_and_left_alone(folder: Path, time: Clock) ->
         begun(folder, time)
 
     assert [path.name for path in folder.glob("*broken*")] == []
+
+
+FIRST = """
+CREATE TABLE meta (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    number INTEGER NOT NULL, birth TEXT NOT NULL, boot TEXT NOT NULL, clean INTEGER NOT NULL
+);
+CREATE TABLE topics (id INTEGER PRIMARY KEY, uri TEXT NOT NULL UNIQUE, epoch TEXT NOT NULL, head INTEGER NOT NULL);
+CREATE TABLE runs (id INTEGER PRIMARY KEY, last INTEGER NOT NULL, size INTEGER NOT NULL, newest REAL NOT NULL);
+CREATE TABLE keys (
+    number INTEGER PRIMARY KEY, topic INTEGER NOT NULL, key TEXT NOT NULL,
+    offset INTEGER NOT NULL, publication INTEGER NOT NULL, time REAL NOT NULL
+);
+INSERT INTO meta SELECT one, number, birth, boot, clean FROM new.meta;
+INSERT INTO topics SELECT id, uri, epoch, head FROM new.topics;
+INSERT INTO runs SELECT id, last, size, newest FROM new.runs;
+INSERT INTO keys SELECT number, topic, key, offset, publication, time FROM new.keys;
+CREATE TABLE events AS SELECT * FROM new.events;
+CREATE TABLE latest AS SELECT * FROM new.latest;
+PRAGMA user_version=1;
+"""
+
+
+def test_a_journal_of_the_first_version_goes_on(folder: Path, tmp_path: Path, time: Clock) -> None:
+    journal = begun(folder, time)
+    for number, text in enumerate(EVENTS[:300]):
+        now(journal.append("a.b", draft(text, 1000 + number), durable=False))
+    now(journal.append("a.c", draft("x", 5, key="k", latest="one")))
+    heads = [journal.head(topic) for topic in ("a.b", "a.c")]
+    now(journal.close())
+    _as_first(folder)
+
+    again = begun(folder, time)
+
+    assert [again.head(topic) for topic in ("a.b", "a.c")] == heads
+    assert texts(read_all(again, "a.b")) == EVENTS[:300]  # type: ignore[arg-type]
+    assert now(again.position_of("a.b", 1150)) == Position(heads[0].epoch, 151)
+    assert now(again.append("a.c", draft("x", 6, key="k"))).position == heads[1]
+    assert texts(again.newest("a.c")) == ["x"]
+    assert append(again, "a.b", "next")[0].position == Position(heads[0].epoch, 301)
+    now(again.close())
+
+
+def _as_first(folder: Path) -> None:
+    """Rewrite the tables as the first version had them."""
+    path = folder / "journal.sqlite"
+    path.rename(folder / "new")
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA application_id={APPLICATION}")
+        db.execute("ATTACH ? AS new", (str(folder / "new"),))
+        db.executescript(FIRST)
+
+
+def test_an_event_is_found_by_its_publication_without_a_look_at_every_event(folder: Path, time: Clock) -> None:
+    journal = begun(folder, time)
+    for number in range(3000):
+        journal.append("a.b", draft("x", (number << 32) + number % 100), durable=False)  # many have the same mark
+    now(journal.append("a.b", draft("x", 77)))
+    epoch = journal.head("a.b").epoch
+    store = journal._store
+    assert isinstance(store, SqliteStore)
+
+    assert now(journal.position_of("a.b", (1234 << 32) + 34)) == Position(epoch, 1235)
+    assert now(journal.position_of("a.b", 77)) == Position(epoch, 3001)
+    assert now(journal.position_of("a.b", 12345)) is None
+    plan = " ".join(str(row) for row in store._reader().execute(f"EXPLAIN QUERY PLAN {_FIND}", (1, 2, b"x")))
+    assert "SEARCH runs USING INTEGER PRIMARY KEY" in plan
+    now(journal.close())
+
+
+def test_events_of_two_lives_are_found(folder: Path, time: Clock) -> None:
+    for life in range(3):
+        journal = begun(folder, time)
+        for number in range(10):
+            now(journal.append("a.b", draft("x", 100 * life + number)))
+        now(journal.close())
+    journal = begun(folder, time)
+
+    found = [now(journal.position_of("a.b", publication)) for publication in (3, 109, 205)]
+
+    assert [place and place.offset for place in found] == [4, 20, 26]
+    now(journal.close())
 
 
 # ---- damaged --------------------------------------------------------------------------------------------------------
