@@ -9,7 +9,8 @@
 A reader of a pattern that resumes has not heard of a topic whose position it does not give: that began while it was
 away, and is read from its first event. But for a reader that says it has forgotten some (:data:`FORGETFUL`), or where
 the pattern covers more than :data:`~hopsack_router.routing.asked.MAX_POSITIONS` streams: what is not named then begins
-with what comes now, and nothing is said to be recovered.
+with what comes now, and nothing is said to be recovered. What that costs the node is bounded by the number of topics
+that are named, resumed or shown, and not by that of the topics there are.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Protocol
 from hopsack.contracts import TopicContract
 from hopsack.errors import BadRequest
 from hopsack_router.routing.asked import MAX_POSITIONS, Granted
+from hopsack_router.routing.covering import Topics
 from hopsack_router.routing.followers import Follower
 from hopsack_router.routing.following import Answer, Following, State
 from hopsack_router.routing.retained import matcher
@@ -46,8 +48,6 @@ class Library(Protocol):
 
     def newest(self, topic: str) -> Sequence[Stored]: ...
 
-    def topics(self) -> list[str]: ...
-
     def shows_newest(self, pattern: str, match: str) -> bool: ...
 
 
@@ -62,8 +62,9 @@ class Beginning:
     followers: list[tuple[Sequence[str], Follower]] = field(default_factory=list)
 
 
-def begin(library: Library, topic: str, match: str, after: After, shows_newest: bool) -> Beginning:
+def begin(library: Library, topics: Topics, topic: str, match: str, after: After, shows_newest: bool) -> Beginning:
     """
+    :param topics: finds those that a pattern covers.
     :param after: where the reader stands. :param shows_newest: it wants the newest values of ``latest`` topics.
     :raises BadRequest: ``after`` is no position, or is one where the topic wants several or the other way round.
     """
@@ -73,7 +74,7 @@ def begin(library: Library, topic: str, match: str, after: After, shows_newest: 
         return _one(library, topic, None if after is None else _read(after, topic), shows_newest)
     if isinstance(after, str):
         raise BadRequest("a pattern resumes from positions by topic", where=topic, path="/after")
-    return _Several(library, topic, match, shows_newest).begin(after)
+    return _Several(library, topics, topic, match, shows_newest).begin(after)
 
 
 def _read(text: str, topic: str) -> Position:
@@ -108,7 +109,8 @@ def _stream(library: Library, topic: str, after: Position | None, shows_newest: 
 class _Several:
     """The topics of a pattern."""
 
-    def __init__(self, library: Library, pattern: str, match: str, shows_newest: bool) -> None:
+    def __init__(self, library: Library, topics: Topics, pattern: str, match: str, shows_newest: bool) -> None:
+        self._topics = topics
         self._library, self._pattern, self._shows_newest = library, pattern, shows_newest
         self._covers: Callable[[str], object] = matcher(pattern, match)
         self._followers: list[tuple[Sequence[str], Follower]] = []
@@ -119,9 +121,8 @@ class _Several:
 
     def begin(self, after: Mapping[str, str] | None) -> Beginning:
         named = self._named(after or {})
-        kept = [topic for topic in self._library.topics() if self._covers(topic)]
-        streams = [topic for topic in kept if topic not in named and self._library.is_stream(topic)]
-        has_too_many = len(named) + len(streams) > MAX_POSITIONS
+        streams = self._unnamed(named)
+        has_too_many = streams is None
         reads_all = after is not None and FORGETFUL not in after and not has_too_many
         if after is not None and not reads_all:
             self._reasons.add("trimmed")
@@ -129,14 +130,32 @@ class _Several:
             self._snapshot = 0
         for topic, place in named.items():
             self._begin(topic, place)
-        for topic in streams:
+        for topic in self._shown_streams(named) if streams is None else streams:
             head = self._library.head(topic)
             self._begin(topic, Position(head.epoch, 0) if reads_all else None)
-        self._show([topic for topic in kept if self._is_latest_only(topic)])
+        if self._shows_newest:
+            self._show([topic for topic in self._showing() if not self._library.is_stream(topic)])
         is_recovered = after is not None and not self._reasons
         positions = None if has_too_many else self._positions
         reason = min(self._reasons, default=None)
         return Beginning(Granted(None, positions, is_recovered, reason, self._snapshot), self._followers)
+
+    def _unnamed(self, named: Mapping[str, Position]) -> list[str] | None:
+        """The streams that the reader does not name; ``None``: they are too many."""
+        covered = self._topics.streams(self._pattern, self._match)
+        streams = None if covered is None else [topic for topic in covered if topic not in named]
+        return None if streams is None or len(named) + len(streams) > MAX_POSITIONS else streams
+
+    def _shown_streams(self, named: Mapping[str, Position]) -> list[str]:
+        """Of too many streams those that begin with more than what comes now."""
+        if not self._shows_newest:
+            return []
+        return [topic for topic in self._showing() if topic not in named and self._library.is_stream(topic)]
+
+    def _showing(self) -> list[str]:
+        showing = self._topics.showing(self._pattern, self._match)
+        contracts = ((topic, self._library.contract(topic)) for topic in showing)
+        return [topic for topic, contract in contracts if contract is not None and contract.keeps_latest]
 
     def _named(self, after: Mapping[str, str]) -> dict[str, Position]:
         named: dict[str, Position] = {}
@@ -152,10 +171,6 @@ class _Several:
                 self._reasons.add("epoch")
         return named
 
-    def _is_latest_only(self, topic: str) -> bool:
-        contract = self._library.contract(topic)
-        return contract is not None and contract.stream is None
-
     def _begin(self, topic: str, after: Position | None) -> None:
         contract = self._library.contract(topic)
         shows_newest = self._shows_newest and contract is not None and contract.keeps_latest
@@ -169,9 +184,9 @@ class _Several:
             self._followers.append(((topic,), following))
 
     def _show(self, topics: Sequence[str]) -> None:
-        if not self._shows_newest or not topics:
+        if not topics:
             return
         newest = [event for topic in topics for event in self._library.newest(topic)]
         self._snapshot = (self._snapshot or 0) + len(newest)
         if newest:
-            self._followers.append((topics, Showing(newest)))
+            self._followers.append((list(dict.fromkeys(event.topic for event in newest)), Showing(newest)))

@@ -165,7 +165,7 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
             after = subscribe.after
         else:
             after = self._keeping.before_newest(subscribe.topic) if match == "exact" else None
-        return begin(self._keeping, subscribe.topic, match, after, shows_newest=True)
+        return begin(self._keeping, self._topics, subscribe.topic, match, after, shows_newest=True)
 
     # ---- paces ------------------------------------------------------------------------------------------------------
 
