@@ -103,6 +103,11 @@ class Lane:
         self.timer: Timer | None = None
         self.wakes_at = 0.0
 
+    def renew(self, request: Hashable) -> None:
+        """Something has come of the request, and its time begins anew. One that has ended stays so."""
+        if self.due.pop(request, None) is not None:
+            self.due[request] = self._deadlines._now() + self.seconds
+
     def end(self, request: Hashable) -> None:
         """The request has ended, in time or not."""
         if self.due.pop(request, None) is not None and not self.due:

@@ -10,12 +10,13 @@ are per message and role; nothing is cached between users.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from hopsack.contracts import Catalogue, ProcedureContract, TopicContract, Violation, payload_of
 from hopsack.errors import ERRORS, BadRequest, BrokenResult, Denied, Internal, Invalid, RemoteError, Undeclared
+from hopsack_router.routing.asked import Terms
 
 ALMIGHTY = frozenset(("operator", "trusted"))
 """Roles that may do whatever a contract declares; contracts need not name them."""
@@ -176,16 +177,37 @@ class Admission:
             return None
         return _denied(who, "call", procedure, META_ROLES)
 
+    def inputs(self, procedure: str, terms: Terms) -> RemoteError | None:
+        """Whether a call may have more inputs than one, if that is what it wants."""
+        contract = self.catalogue.procedure(procedure) if terms.progress else None
+        if contract is None or contract.inputs_schema is not None:
+            return None
+        return Invalid(
+            "this procedure takes one input, and no others after it",
+            where=procedure,
+            path="",
+            advice="declare what the others are in its contract, as inputs",
+        )
+
+    def further_input(
+        self, procedure: str, args: list[Any] | None, kwargs: Mapping[str, Any] | None
+    ) -> RemoteError | None:
+        """Judge an input that follows the first of a call."""
+        contract = self.catalogue.procedure(procedure)
+        violation = None if contract is None else _first_of(contract.check_inputs, args, kwargs)
+        if violation is None:
+            return None
+        return Invalid(f"a further input: {violation.message}", where=procedure, path=violation.path)
+
     def result(self, procedure: str, args: list[Any] | None, kwargs: Mapping[str, Any] | None) -> Violation | None:
         """What is wrong with a callee's answer, if anything."""
         contract = self.catalogue.procedure(procedure)
-        if contract is None:
-            return None
-        try:
-            value = payload_of(args, kwargs, array=False)
-        except Invalid as invalid:
-            return Violation("", invalid.message)
-        return contract.check_output(value)
+        return None if contract is None else _first_of(contract.check_output, args, kwargs)
+
+    def progress(self, procedure: str, args: list[Any] | None, kwargs: Mapping[str, Any] | None) -> Violation | None:
+        """What is wrong with a progressive result, if anything."""
+        contract = self.catalogue.procedure(procedure)
+        return None if contract is None else _first_of(contract.check_progress, args, kwargs)
 
     def error(
         self, procedure: str, uri: str, args: list[Any] | None, kwargs: dict[str, Any] | None, incident: str
@@ -276,6 +298,16 @@ def _may(
         and who._authid is not None
         and contract.bind(uri).get("sub") == who._authid
     )
+
+
+def _first_of(
+    check: Callable[[Any], Violation | None], args: list[Any] | None, kwargs: Mapping[str, Any] | None
+) -> Violation | None:
+    """What is wrong with the one value that a message carries."""
+    try:
+        return check(payload_of(args, kwargs, array=False))
+    except Invalid as invalid:
+        return Violation("", invalid.message)
 
 
 def _denied(who: Who, verb: str, uri: str, roles: frozenset[str]) -> RemoteError:

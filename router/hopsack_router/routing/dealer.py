@@ -4,6 +4,7 @@
           -> nobody serves it     -> ERROR no_callee
           -> every callee is full -> ERROR overloaded
     YIELD, ERROR of the callee    -> RESULT, ERROR to the caller
+    more than one of either side  -> as in :mod:`~hopsack_router.routing.flowing`
     everything else that ends a call is a row of the table of ends, below
 
 A caller always gets an answer, whatever its callee supports. A callee with a concurrency limit has a slot taken from
@@ -28,7 +29,10 @@ from hopsack.deadlines import Lane
 from hopsack.errors import BrokenResult, Canceled, Deadline, NoCallee, Overloaded, RemoteError, to_wamp
 from hopsack.wamp import messages as lean
 from hopsack_router.routing import uris
+from hopsack_router.routing.asked import Invocation, More
 from hopsack_router.routing.deadlines import deadlines
+from hopsack_router.routing.flowing import Flowing
+from hopsack_router.routing.joining import FLOW
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.registrations import Registrations
 from hopsack_router.routing.unread import carried_by
@@ -55,6 +59,9 @@ class Dealer(Registrations):
         super().__init__(router, reactor, options)
         self._cancel_timers = deadlines(reactor, self._expire)
         self._slots: dict[Any, dict[int, Any]] = {}  # callee -> invocation -> its place in the registration
+        self.flowing = Flowing(self)
+        for feature in FLOW:
+            setattr(self._role_features, feature, True)
 
     def invocation(self, request: int) -> InvocationRequest | None:
         """The call in flight behind an invocation id: ``.call``, ``.callee``, ``.caller``."""
@@ -64,6 +71,8 @@ class Dealer(Registrations):
     # ---- CALL -----------------------------------------------------------------------------------------------------
 
     def processCall(self, session: NodeSession, call: message.Call) -> None:
+        if self.flowing.fed and self.flowing.continues(session, call):
+            return
         if self._router.admits:
             self._route(session, call, _DISCLOSED)
             return
@@ -91,6 +100,9 @@ class Dealer(Registrations):
             slot.concurrency_current += 1
             self._slots.setdefault(callee, {})[request] = slot
         self._track(in_flight)
+        terms = getattr(call, "terms", None)
+        if terms is not None and terms.progress:
+            self.flowing.announce(in_flight)
         try:
             self._invoke(in_flight)
         except PayloadExceededError as error:
@@ -100,8 +112,7 @@ class Dealer(Registrations):
             raise
 
     def _invoke(self, in_flight: InvocationRequest) -> None:
-        call, callee, caller = in_flight.call, in_flight.callee, in_flight.caller
-        link = callee._transport
+        call, caller = in_flight.call, in_flight.caller
         details: dict[str, Any] = {}
         if in_flight.authorization.get("disclose") or call.procedure.startswith(("wamp.", "crossbar.")):
             details["caller"] = caller._session_id
@@ -111,12 +122,21 @@ class Dealer(Registrations):
             details["procedure"] = call.procedure
         if call.timeout:
             details["timeout"] = call.timeout
-        if call.receive_progress:
-            details["receive_progress"] = True
+        if call.receive_progress or self.flowing.fed:
+            refusal = self.flowing.begin(in_flight, details)
+            if refusal is not None:
+                self._end(in_flight, _because(refusal, interrupts=False))
+                return
+        self._carry(in_flight, call, details)
+        if self.flowing.fed:
+            self.flowing.begun(in_flight)
+
+    def _carry(self, in_flight: InvocationRequest, call: message.Call, details: dict[str, Any]) -> None:
+        link = in_flight.callee._transport
         if isinstance(link, Link) and call.payload is None and call.forward_for is None:
             link.carry(INVOCATION, (in_flight.id, in_flight.registration.id, details), carried_by(call))
         else:
-            self._router.send(callee, _invocation(in_flight, details))
+            self._router.send(in_flight.callee, _invocation(in_flight, call, details))
 
     def _track(self, in_flight: InvocationRequest) -> None:
         call, caller, callee = in_flight.call, in_flight.caller, in_flight.callee
@@ -148,6 +168,9 @@ class Dealer(Registrations):
         deadline: Lane | None = in_flight.timeout_call
         if deadline is not None:
             deadline.end(in_flight)
+        if self.flowing.flows:
+            self.flowing.end(in_flight)
+            self.flowing.forget(in_flight)
 
     def _free(self, callee: NodeSession, request: int) -> None:
         """The callee has answered an invocation: it has room for another one, if it counts them."""
@@ -165,6 +188,8 @@ class Dealer(Registrations):
         if in_flight.canceled:
             if not yield_.progress:
                 self._answer(in_flight, in_flight.error_msg)
+            return
+        if yield_.progress and not self.flowing.passes(in_flight, yield_):
             return
         caller, request = in_flight.caller, in_flight.call.request
         link = caller._transport
@@ -197,6 +222,39 @@ class Dealer(Registrations):
             if in_flight is not None:
                 self._forget(in_flight)
         return in_flight
+
+    # ---- progressive results and inputs: what flowing.py asks for ---------------------------------------------------
+
+    def processMore(self, session: NodeSession, more: More) -> None:
+        self.flowing.takes(session, more)
+
+    def in_flight(self, session: NodeSession, kind: int, request: int) -> InvocationRequest | None:
+        """The call that a session makes (CALL), or is asked (INVOCATION), by its number there."""
+        found: InvocationRequest | None
+        if kind == message.Call.MESSAGE_TYPE:
+            found = self._invocations_by_call.get((session._session_id, request))
+            return found
+        found = self._invocations.get(request)
+        return found if found is not None and found.callee is session else None
+
+    def renew(self, in_flight: InvocationRequest) -> None:
+        """Something has flowed: its deadline begins anew."""
+        if in_flight.timeout_call is not None:
+            in_flight.timeout_call.renew(in_flight)
+
+    def send(self, session: NodeSession, msg: message.Message) -> None:
+        self._router.send(session, msg)
+
+    def ask_on(self, in_flight: InvocationRequest, call: message.Call, details: dict[str, Any]) -> None:
+        """Give a callee a further input of a call that it has in hand."""
+        try:
+            self._carry(in_flight, call, details)
+        except PayloadExceededError as error:
+            self._end(in_flight, INPUT_TOO_LARGE, str(error))
+
+    def give_up(self, in_flight: InvocationRequest, error: RemoteError) -> None:
+        """End a call with this error, and stop its callee."""
+        self._end(in_flight, _because(error, interrupts=True))
 
     # ---- a call ends early ------------------------------------------------------------------------------------------
 
@@ -309,12 +367,17 @@ CALLEE_LEFT        = End(_deserted,  interrupts=False, frees=True)
 BOTH_LEFT          = End(None,       interrupts=False, frees=True)   # a session that called itself
 NODE_STOPS         = End(_stopped,   interrupts=True,  frees=False)
 CALL_TOO_LARGE     = End(_too_large, interrupts=False, frees=True)   # for the callee: it was never asked
+INPUT_TOO_LARGE    = End(_too_large, interrupts=True,  frees=False)  # for the callee: one that follows the first
 RESULT_TOO_LARGE   = End(_too_large, interrupts=False, frees=True)   # for the caller
 PROGRESS_TOO_LARGE = End(_too_large, interrupts=True,  frees=False)
 UNREADABLE_RESULT  = End(_broken,    interrupts=False, frees=True)   # one codec wrote what another one cannot
 UNREADABLE_PROGRESS = End(_broken,   interrupts=True,  frees=False)
 NEVER_SENT         = End(None,       interrupts=False, frees=True)   # the router has refused the call already
 # fmt: on
+
+
+def _because(error: RemoteError, interrupts: bool) -> End:
+    return End(lambda _call, _facts: error, interrupts=interrupts, frees=not interrupts)
 
 
 # ---- who is asked ---------------------------------------------------------------------------------------------------
@@ -386,9 +449,8 @@ def _error_of(in_flight: InvocationRequest, end: End, facts: str = "") -> messag
     return message.Error(message.Call.MESSAGE_TYPE, in_flight.call.request, uri, args=args, kwargs=kwargs)
 
 
-def _invocation(in_flight: InvocationRequest, details: dict[str, Any]) -> message.Invocation:
-    call = in_flight.call
-    return message.Invocation(
+def _invocation(in_flight: InvocationRequest, call: message.Call, details: dict[str, Any]) -> message.Invocation:
+    return Invocation(
         in_flight.id, in_flight.registration.id, **_payload(call), **details, forward_for=call.forward_for
     )
 

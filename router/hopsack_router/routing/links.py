@@ -32,10 +32,12 @@ from twisted.logger import Logger
 
 from hopsack.errors import LoginRequired, RemoteError, Unavailable
 from hopsack_router import metrics
+from hopsack_router.routing.asked import Invocation
 from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.drafts import recalled
 from hopsack_router.routing.fanout import Delivery, Format, Outlet, frame_of, frames_of
 from hopsack_router.routing.farewell import STOPPING, NotNow
+from hopsack_router.routing.flows import Room
 from hopsack_router.routing.followers import Follower
 from hopsack_router.routing.lagging import Covering, Lagging
 from hopsack_router.streams import Stored
@@ -86,6 +88,10 @@ class Link:
     """Events so far that were larger than the peer takes."""
     keeping: Keeping | None = None
     """Where missed events are read; the session that joins says it."""
+    room: Room | None = None
+    """What its peer may have under way of progressive results and inputs; ``None``: it has had none."""
+    relieved: Callable[[], object] | None = None
+    """Called when the transport takes bytes again and nothing is held back."""
 
     _paused: bool = False
     _is_gone: bool = False
@@ -105,7 +111,7 @@ class Link:
         """
         args, kwargs = carried.values()
         *ids, details = head
-        kind = message.Invocation if number == message.Invocation.MESSAGE_TYPE else message.Result
+        kind = Invocation if number == message.Invocation.MESSAGE_TYPE else message.Result
         self.send(kind(*ids, args=args, kwargs=kwargs, **details))
 
     def write(self, data: bytes) -> None:
@@ -305,6 +311,8 @@ class Link:
         self._paused = False
         self.outlet.outbox.stalls.end(self)
         self.flush()
+        if self.relieved is not None and not self._paused and not self._is_gone:
+            self.relieved()
 
     def stopProducing(self) -> None:
         self._paused = self._is_gone = True

@@ -35,6 +35,7 @@ from hopsack_router.routing.admission import Admission
 from hopsack_router.routing.attending import Attending
 from hopsack_router.routing.broker import Broker
 from hopsack_router.routing.dealer import Dealer
+from hopsack_router.routing.flowing import broken
 from hopsack_router.routing.keeping import Keeping
 from hopsack_router.routing.links import BUDGETS, DEFAULT_BUDGET
 from hopsack_router.routing.turns import Turns
@@ -293,6 +294,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             _Route(message.Yield, self._admit_result, dealer.processYield),
             _Route(message.Error, self._admit_error, dealer.processInvocationError),
             _Route(asked.Rate, self._admit_unread, broker.processRate),
+            _Route(asked.More, self._admit_unread, dealer.processMore),
         )
         by_kind: dict[type, _Route] = {route.kind: route for route in routes}
         keyed = _Route(message.Publish, self._admit_keyed_publish, broker.processPublish)
@@ -317,19 +319,44 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         return self._judged(session, msg, self.admission.delete(session, msg.topic, msg.args, msg.kwargs))
 
     def _admit_call(self, session: NodeSession, msg: message.Call) -> message.Message | None:
+        flowing = self._dealer.flowing
+        if flowing.fed and (flow := flowing.fed_by(session, msg)) is not None:
+            return self._admit_input(session, msg, flow.call)
         terms = getattr(msg, "terms", None)
-        if type(terms) is BadRequest:
-            return self._judged(session, msg, terms)
+        if terms is not None:
+            refusal = terms if type(terms) is BadRequest else self.admission.inputs(msg.procedure, terms)
+            if refusal is not None:
+                return self._judged(session, msg, refusal)
         if msg.payload is None:
             args, kwargs = unread.carried_by(msg).values()
             return self._judged(session, msg, self.admission.call(session, msg.procedure, args, kwargs))
         return self._judged(session, msg, self.admission.call_opaque(session, msg.procedure))
 
+    def _admit_input(self, session: NodeSession, msg: message.Call, in_flight: Any) -> message.Message | None:
+        """A further input of a call. One that breaks the contract ends the call; the last one may be empty."""
+        if in_flight is None:
+            return msg  # the call has ended meanwhile
+        procedure, terms = in_flight.call.procedure, getattr(msg, "terms", None)
+        if type(terms) is BadRequest:
+            self._dealer.give_up(in_flight, terms)
+            return None
+        if msg.payload is not None:
+            return msg  # the first input was opaque, too: there is no contract
+        args, kwargs = unread.carried_by(msg).values()
+        if not args and not kwargs and (terms is None or not terms.progress):
+            return msg
+        refusal = self.admission.further_input(procedure, args, kwargs)
+        if refusal is None:
+            return msg
+        self._dealer.give_up(in_flight, refusal)
+        return None
+
     def admit_calls(self, may: Callable[[NodeSession, message.Call], bool]) -> None:
         """From now on ask this first about every call of a client's; it answers what it does not let pass."""
 
         def admit(session: NodeSession, msg: message.Call) -> message.Message | None:
-            return self._admit_call(session, msg) if may(session, msg) else None
+            goes_on = self._dealer.flowing.fed_by(session, msg) is not None
+            return self._admit_call(session, msg) if goes_on or may(session, msg) else None
 
         self._routes[message.Call].admit = admit
 
@@ -365,17 +392,22 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
     # ---- answers of callees ---------------------------------------------------------------------------------------
 
-    def _admit_result(self, session: NodeSession, msg: message.Yield) -> message.Message:
+    def _admit_result(self, session: NodeSession, msg: message.Yield) -> message.Message | None:
         invocation = self._dealer.invocation(msg.request)
         if invocation is None or invocation.callee is not session:
             return msg
         procedure = invocation.call.procedure
         if msg.payload is None:
-            violation = self.admission.result(procedure, *unread.carried_by(msg).values())
+            check = self.admission.progress if msg.progress else self.admission.result
+            violation = check(procedure, *unread.carried_by(msg).values())
         else:
             violation = self.admission.answer_opaque(procedure)
         if violation is None:
             return msg
+        if msg.progress:
+            self._report(session, msg.request, _report_of(violation, procedure))
+            self._dealer.give_up(invocation, broken(procedure))
+            return None
         answer = BrokenResult(where=procedure, advice="its service's log says what was wrong")
         return self._withhold(session, msg.request, violation, answer)
 
@@ -400,7 +432,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self, session: NodeSession, request: int, violation: Violation, answer: BrokenResult
     ) -> message.Error:
         """The callee is told what broke the contract; the caller gets ``answer`` in its place."""
-        self._report(session, request, BrokenResult(violation.message, where=answer.where, path=violation.path))
+        self._report(session, request, _report_of(violation, answer.where))
         return _error_instead(request, answer)
 
     def _report(self, session: NodeSession, request: int, report: RemoteError) -> None:
@@ -461,7 +493,7 @@ class _Route:
         self.kind = kind
         self.admit = admit
         self.carry_out = carry_out
-        self.waits = kind not in (message.Yield, message.Error)
+        self.waits = kind not in (message.Yield, message.Error, asked.More)
         self.received = metrics.messages.tally(kind.__name__.lower())
 
 
@@ -482,6 +514,10 @@ class YieldError(message.Error):  # type: ignore[misc]
         marshalled: list[Any] = super().marshal()
         marshalled[1] = message.Yield.MESSAGE_TYPE
         return marshalled
+
+
+def _report_of(violation: Violation, procedure: str | None) -> BrokenResult:
+    return BrokenResult(violation.message, where=procedure, path=violation.path)
 
 
 def _error_instead(request: int, error: RemoteError) -> message.Error:
