@@ -8,9 +8,9 @@
 
 When a link is lost, what was in flight fails with :exc:`~hopsack.errors.OutcomeUnknown`. While there is none, calls and
 acknowledged publications wait for one within their own deadline; a publication that is not acknowledged fails at once
-with :exc:`~hopsack.errors.Disconnected`, for nobody could be told of its loss later. What has a key is sent again on the
-next link instead, for the node takes a second one with the same key for the first; so is a call of a procedure that is
-known to be idempotent.
+with :exc:`~hopsack.errors.Disconnected`, for nobody could be told of its loss later. What has a key is sent again on
+the next link instead, for the node takes a second one with the same key for the first; so is a call of a procedure that
+is known to be idempotent.
 
 Bounds: ``in_flight`` requests (10,000) may be under way or wait for a link, and ``buffer`` bytes (16 MiB) may wait
 unsent; one more is refused with :exc:`~hopsack.errors.Overloaded` and the numbers.
@@ -33,6 +33,7 @@ from typing import Any, TypeVar, assert_never, overload
 
 from hopsack import backoff
 from hopsack import session as on
+from hopsack.abreast import Abreast
 from hopsack.address import Address
 from hopsack.binding import Binding, Pattern
 from hopsack.contracts.refs import Procedure, Topic
@@ -89,6 +90,7 @@ class Connection(Requests):
         self._loop = asyncio.get_running_loop()
         self._keeper = Keeper(dial, self.options, self)
         self._standing = Standing(self.options.chance, self._give_back_now)
+        self._abreast = Abreast(self._standing, self.options.check_interval, self.options.chance)
         self._serving = Serving(self.options, self.threads)
         failed = partial(log.exception, "what ends at its deadline did not end")
         self._deadlines = Deadlines(self._loop.time, self._loop.call_later, _ring, failed)
@@ -495,7 +497,7 @@ class Connection(Requests):
         handler: Callable[..., Any],
         *,
         match: on.Match = "exact",
-        invoke: on.Invoke = "single",
+        invoke: on.Invoke = "least",
         inline: bool = False,
         timeout: float | None = None,
         **params: str,
@@ -506,7 +508,7 @@ class Connection(Requests):
             caller's answer; any other exception becomes an incident, whose traceback stands in this program's log.
             So does an error that a typed procedure does not declare.
         :param match: ``prefix`` or ``wildcard``; components in braces make a wildcard too.
-        :param invoke: how several sessions share the procedure; the raw door leaves it to the node.
+        :param invoke: how several sessions share the procedure; over the raw door, there is but one.
         :raises RemoteError: the node refuses it.
         """
         declared = getattr(procedure, "input", None)
@@ -532,10 +534,12 @@ class Connection(Requests):
     def joined(self, carrier: Carrier) -> None:
         """(called by the keeper)"""
         self._standing.ask_all(carrier)
+        self._abreast.begin(carrier)
 
     def lost(self) -> None:
         """(called by the keeper)"""
         self._standing.lost()
+        self._abreast.end()
         self._serving.lost()
 
     def ended(self, error: HopsackError | None) -> None:
@@ -558,6 +562,7 @@ class Connection(Requests):
             case on.Confirm(ticket, number, told):
                 if isinstance(ticket, (Feed, Registration)):
                     self._standing.confirm(ticket, number, told)
+                    self._abreast.granted()
                 else:
                     settle(ticket, told or number)  # type: ignore[arg-type]
             case on.Reject(ticket, error):

@@ -84,7 +84,7 @@ def procedure(
     uri: str | Procedure[Any, Any],
     *,
     match: on.Match = "exact",
-    invoke: on.Invoke = "roundrobin",
+    invoke: on.Invoke = "least",
     inline: bool = False,
 ) -> Callable[[F], F]:
     """Serve a procedure with this method.

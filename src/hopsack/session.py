@@ -22,8 +22,11 @@ from hopsack.errors import Disconnected, HopsackError, OutcomeUnknown, RemoteErr
 from hopsack.position import Position
 
 Match = Literal["exact", "prefix", "wildcard"]
-Invoke = Literal["single", "roundrobin", "random", "first", "last"]
+Invoke = Literal["single", "roundrobin", "random", "first", "last", "least"]
+"""How the sessions that serve one procedure share its calls; ``least``: who has the fewest in hand, then the fastest."""
+
 Ticket = Hashable
+Others = Literal["new", "forgotten"] | None
 T = TypeVar("T", default=Any)
 
 
@@ -191,6 +194,8 @@ class SubscribeRequested(msgspec.Struct, frozen=True):
     :ivar after: the last event of each topic, for a door that resumes by itself.
     :ivar rate: events a second at most.
     :ivar snapshot: the newest values are wanted; the raw door gives them unasked.
+    :ivar others: what the topics of a pattern are that ``after`` does not name: ``new`` since it was read, or ``forgotten``.
+        ``None``: nobody knows.
     """
 
     ticket: Ticket
@@ -199,6 +204,7 @@ class SubscribeRequested(msgspec.Struct, frozen=True):
     after: Mapping[str, Position] = {}
     rate: float | None = None
     snapshot: bool = False
+    others: Others = None
 
 
 class RateRequested(msgspec.Struct, frozen=True):

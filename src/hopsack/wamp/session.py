@@ -345,7 +345,7 @@ class WampSession:
         return self._ask(message, event.ticket, event.subscription)
 
     def _register(self, event: on.RegisterRequested) -> list[on.Effect]:
-        options = _matching(event.match) | ({} if event.invoke == "single" else {"invoke": event.invoke})
+        options = _matching(event.match) | _sharing(event.invoke)
         message = wamp.Register(self._last_request + 1, options, event.procedure)
         return self._ask(message, event.ticket, event.procedure)
 
@@ -584,6 +584,12 @@ def _publication(topic: str, number: int, details: dict[str, Any]) -> on.Publica
 
 def _no_rates() -> UsageError:
     return UsageError("WAMP has no rates: leave out max_rate, or connect to ws://…/raw")
+
+
+def _sharing(invoke: on.Invoke) -> dict[str, Any]:
+    if invoke == "least":  # which is no word of WAMP's: a stock router shares by turns
+        return {"invoke": "roundrobin", "x_hopsack_invoke": "least"}
+    return {} if invoke == "single" else {"invoke": invoke}
 
 
 def _matching(match: on.Match) -> dict[str, Any]:

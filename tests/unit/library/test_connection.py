@@ -441,7 +441,7 @@ def test_our_own_ghost_may_hold_a_procedure_for_a_while(peer: Peer, loop: HandTu
     peer.says([8, 64, 1, {}, "wamp.error.procedure_already_exists"])
     loop.advance(1.5)
 
-    assert peer.heard() == [[64, 2, {}, "p"]]
+    assert peer.heard() == [[64, 2, {"invoke": "roundrobin", "x_hopsack_invoke": "least"}, "p"]]
     peer.says([65, 2, 7], [68, 1, 7, {}])
     assert peer.heard() == [[70, 1, {}]]
 

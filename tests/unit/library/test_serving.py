@@ -17,7 +17,7 @@ NAME: ContextVar[str] = ContextVar("NAME", default="nobody")
 def serving(peer: Peer, loop: HandTurnedLoop, handler: Callable[..., Any], **options: Any) -> None:
     connection = peer.connect(**options)
     registering = loop.create_task(connection.register("p", handler))
-    assert peer.heard() == [[64, 1, {}, "p"]]
+    assert peer.heard() == [[64, 1, {"invoke": "roundrobin", "x_hopsack_invoke": "least"}, "p"]]
     peer.says([65, 1, 6])
     registering.result()
 

@@ -189,6 +189,18 @@ def test_a_subscription_from_first_to_last() -> None:
     assert talk.hears([36, 5, 902, {}, [8]]) == []
 
 
+def test_a_policy_that_wamp_has_no_word_for_is_by_turns_for_others() -> None:
+    talk = Talk().joined()
+
+    def options(invoke: on.Invoke) -> dict[str, str]:
+        [[*_, options, _]] = talk.does(on.RegisterRequested("r", "a.b", "exact", invoke))
+        return options
+
+    assert options("least") == {"invoke": "roundrobin", "x_hopsack_invoke": "least"}
+    assert options("random") == {"invoke": "random"}
+    assert options("single") == {}
+
+
 def test_a_registration_serves_calls() -> None:
     talk = Talk().joined()
 
