@@ -8,8 +8,8 @@
     MORE of the callee           -> MORE to the caller, when the callee's link has room
     more than can be borne       -> ERROR hopsack.overloaded to the caller, INTERRUPT to the callee
 
-What may be under way is decided in :mod:`~hopsack_router.routing.flows`; here are the calls, the links and the messages.
-Each item and each MORE begins the call's deadline anew: such a call may last, but not be silent for longer than it has.
+What may be under way is decided in :mod:`~hopsack_router.routing.flows`; calls, links and messages are here. Each
+item and each MORE begins the call's deadline anew: such a call may last, but not be silent for longer than it has.
 
 Bounds: those of the core; :data:`EARLY` inputs that come before there is a callee, from a caller that was not told
 to send any; and :data:`REMEMBERED` calls that ended before their inputs did.

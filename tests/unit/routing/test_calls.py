@@ -208,22 +208,24 @@ def test_what_is_used_without_a_contract_is_listed_too(open_realm: Realm) -> Non
     assert not any(uri.startswith("wamp.") for uri in topics | procedures)
 
 
-def test_progressive_calls_are_not_announced_and_each_call_is_one_of_its_own(open_realm: Realm, stock: Realm) -> None:
-    """WAMP's progressive call invocations; stock Crossbar has none either."""
-    for realm in (open_realm, stock):
-        service, guest = realm.join("service"), realm.join()
-        service.send(REGISTER, 1, {}, "lab.sum")
-        for number, options in enumerate(({"progress": True}, {"progress": True}, {}), 1):
-            guest.send(CALL, 7, options, "lab.sum", [number])
+def test_progressive_call_invocations_of_clients_that_know_nothing_of_us(open_realm: Realm) -> None:
+    """WAMP advanced profile; stock Crossbar has none."""
+    roles = {"callee": {"features": {"progressive_call_invocations": True}}}
+    service, guest = open_realm.join("service", roles=roles), open_realm.join()
+    service.send(REGISTER, 1, {}, "lab.sum")
 
-        asked = [one for one in service.take() if one[0] == INVOCATION]
-        for one in asked:
-            service.send(YIELD, one[1], {}, [one[4][0] * 10])
+    for number, options in enumerate(({"progress": True}, {"progress": True}, {}), 1):
+        guest.send(CALL, 7, options, "lab.sum", [number])
+    asked = service.take()
+    service.send(YIELD, asked[-1][1], {}, [6])
 
-        assert "progressive_call_invocations" not in guest.details["roles"]["dealer"]["features"]
-        assert [(one[4], "progress" in one[3]) for one in asked] == [([1], False), ([2], False), ([3], False)]
-        assert len({one[1] for one in asked}) == 3
-        assert [(one[0], one[1], one[3]) for one in guest.take()] == [(RESULT, 7, [10 * n]) for n in (1, 2, 3)]
+    assert [(one[0], one[4], one[3].get("progress", False)) for one in asked] == [
+        (INVOCATION, [1], True),
+        (INVOCATION, [2], True),
+        (INVOCATION, [3], False),
+    ]
+    assert len({one[1] for one in asked}) == 1
+    assert guest.take() == [[RESULT, 7, {}, [6]]]
 
 
 def test_a_cancel_reaches_the_newest_call_with_its_number(open_realm: Realm) -> None:

@@ -311,7 +311,7 @@ def test_results_and_inputs_flow_in_one_call(open_realm: Realm) -> None:
 
 def test_nothing_is_remembered_of_a_call_that_has_ended(realm: Realm) -> None:
     caller, callee = pair(realm, "lab.sum")
-    flowing = realm.node.router._dealer.flowing  # type: ignore[union-attr]
+    flowing = realm.node.router._dealer.flowing
     invocation = called(caller, callee, "lab.sum", None, progress=True)
     callee.send(MORE, INVOCATION, invocation[1], 5)
     caller.send(CALL, 7, {}, "lab.sum", [1])
