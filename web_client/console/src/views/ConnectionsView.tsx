@@ -156,7 +156,9 @@ function LevelTable({ sessions, page }: { readonly sessions: readonly SessionInf
             </th>
             <td class="cell">{DOORS[one.door] ?? one.door}</td>
             <td class="cell wide-only">{peerOf(one.peer)}</td>
-            <td class="cell wide-only">{one.agent ?? "–"}</td>
+            <td class="cell wide-only" title={one.agent ?? undefined}>
+              {one.agent ?? "–"}
+            </td>
             <td class="cell wide-only number">{one.session}</td>
             <td class="cell cell-last number">
               <time title={clockTime(one.since)}>{ago(one.since, page.clock.value)}</time>
