@@ -30,7 +30,17 @@ from hopsack_bench.programs import PROGRAMS, ProgramReader
 from hopsack_bench.samples import Sample
 from hopsack_bench.servers import Broken, Place, running
 from hopsack_bench.stage import Stage
-from hopsack_bench.visitors import RawReader, Reader, ReadOnlyReader, SseReader, Visitor, WampReader, Wanted, Where
+from hopsack_bench.visitors import (
+    RawReader,
+    RawSocketReader,
+    Reader,
+    ReadOnlyReader,
+    SseReader,
+    Visitor,
+    WampReader,
+    Wanted,
+    Where,
+)
 from hopsack_bench.writers import HttpWriter, RawWriter, WampWriter, Writer
 
 PREFIX = "bench.stream."
@@ -88,9 +98,9 @@ class Nodes:
         assert self.place is not None
         return self.place.ports
 
-    def door(self, role: str) -> Where:
+    def door(self, role: str, port: str = "http") -> Where:
         """Where somebody of this role comes in."""
-        return Where(self.ports["http"], mint(self._secret, sub=f"checker-{role}", role=role))
+        return Where(self.ports[port], mint(self._secret, sub=f"checker-{role}", role=role))
 
     async def start(self) -> Place:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._start)
@@ -150,10 +160,11 @@ class Trial:
         exact = [Wanted(topic, (topic,)) for topic in TOPICS]
         every = Wanted(PREFIX, TOPICS, "prefix")
         for number in range(self.plan.readers):
-            for kind in (RawReader, ReadOnlyReader, SseReader, WampReader):
-                for wanted in exact if kind is WampReader else (*exact, every):
+            for kind in (RawReader, ReadOnlyReader, SseReader, WampReader, RawSocketReader):
+                where = self.nodes.door("user", "rawsocket") if kind is RawSocketReader else self._reading
+                for wanted in exact if issubclass(kind, WampReader) else (*exact, every):
                     name = f"{kind.__name__} {number} of {wanted.topic}"
-                    yield kind(name, self._reading, self._dice(), self.history, wanted)
+                    yield kind(name, where, self._dice(), self.history, wanted)
         yield from self._programs(exact[0], every)
 
     def _programs(self, exact: Wanted, every: Wanted) -> Iterator[Reader]:

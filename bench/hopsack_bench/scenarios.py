@@ -55,7 +55,7 @@ FULL = Size(
         *(storm.Storm(2000, 100, how) for how in ("reset", "SIGTERM", "SIGKILL")),
         *(storm.Storm(5000, 100, how) for how in ("reset", "at once")),
     ),
-    stall=slow.Stall(50_000),
+    stall=slow.Stall(50_000, 10),
     slow=slow.Slow(Load(500, 20), stalled=50, flood=6000),
     counts=True,
 )
@@ -73,7 +73,7 @@ QUICK = Size(
     crowd=Crowd(10, 10, 10),
     recovery=recovery.Plan(kills=3, readers=1, rate=30, quiet=0.5, gentle=2),
     storms=(storm.Storm(50, 20, "at once"), storm.Storm(50, 20, "SIGTERM")),
-    stall=slow.Stall(5000),
+    stall=slow.Stall(5000, 2),
     slow=slow.Slow(Load(20, 20), stalled=5, flood=6000),
     counts=False,
 )
@@ -162,8 +162,9 @@ _STORM = (
     Figure("after_mib", "after it", "plain"),
 )
 _STALL = (
+    Figure("each_mib", "MiB for each", "time"),
     Figure("growth_mib", "node grows by MiB", "time"),
-    Figure("alone_mib", "without the reader", "time"),
+    Figure("alone_mib", "without them", "time"),
     Figure("read_s", "s to read all", "time"),
     Figure("visits", "connections", "count"),
     Figure("lost", "lost", "count"),
@@ -178,6 +179,7 @@ _SLOW = (
 )
 
 _DOORS = ("hopsack-raw", "hopsack-json", "hopsack-msgpack", "stock-json", "stock-msgpack", "floor")
+_STALLED = {"raw": "raw", "sse": "SSE", "websocket": "WAMP over WebSocket", "rawsocket": "WAMP over RawSocket"}
 _PEERS = ("nats-ws", "nats-tcp", "nchan", "ws", "socketio")
 _TO_PEERS = {"floor": "floor", "stock-json": "stock", "nchan": "nchan", "nats-ws": "nats"}
 
@@ -295,12 +297,12 @@ _ROWS = (
     ),
     Scenario(
         "stall",
-        "Stall: a reader stops while a stream goes on, and reads all of it in the end",
+        "Stall: readers stop while a stream goes on, and read all of it in the end",
         _STALL,
         {},
-        {name: ("hopsack", f"Hopsack, {door}") for name, door in (("hopsack-raw", "raw"), ("hopsack-sse", "SSE"))},
+        {f"hopsack-{door}": ("hopsack", f"Hopsack, {words}") for door, words in _STALLED.items()},
         lambda size: partial(slow.measure_stall, stall=size.stall),
-        main="growth_mib",
+        main="each_mib",
         is_promise=True,
     ),
     Scenario(

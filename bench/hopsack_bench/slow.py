@@ -22,7 +22,7 @@ from hopsack_bench.samples import Sample
 from hopsack_bench.servers import Broken, Place
 from hopsack_bench.stage import Stage
 from hopsack_bench.storm import Memory, on_core, until
-from hopsack_bench.visitors import LineReader, RawReader, SseReader, Wanted, Where
+from hopsack_bench.visitors import LineReader, RawReader, RawSocketReader, SseReader, WampReader, Wanted, Where
 from hopsack_bench.wire import Login, Publisher
 from hopsack_bench.writers import RawWriter
 
@@ -34,17 +34,28 @@ RECEIVE_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """:ivar size: length of an event's note in characters."""
+    """:ivar readers: that stop. The memory of one is lost in the noise of the process's, so it is that of all, divided.
+
+    :ivar size: length of an event's note in characters.
+    """
 
     events: int
+    readers: int
     size: int = 1000
 
     @property
     def words(self) -> str:
-        return f"{self.events:,} events of 1 KB"
+        return f"{self.events:,} events of 1 KB, {self.readers} readers"
 
 
-DOORS: dict[str, type[LineReader]] = {"raw": RawReader, "sse": SseReader}
+DOORS: dict[str, tuple[type[LineReader], str]] = {
+    "raw": (RawReader, "http"),
+    "sse": (SseReader, "http"),
+    "websocket": (WampReader, "http"),
+    "rawsocket": (RawSocketReader, "rawsocket"),
+}
+"""What reads, and the port where it does."""
+
 LIMIT_SECONDS = 120.0
 
 
@@ -58,49 +69,55 @@ class Flood(RawWriter):
 
 
 def measure_stall(stage: Stage, name: str, number: int, stall: Stall) -> Iterator[Sample]:
-    """The same events without a reader, then with one that has stopped, in a node that nobody has used before.
+    """The same events without a reader, then with some that have stopped, in a node that nobody has used before.
 
     :param name: of the subject, whose last part is its door.
     :raises Broken: not everything was read in the end.
     """
     with stage.fresh("hopsack") as place, on_core(stage.cores.load):
-        figures = asyncio.run(_stall(place, stall, DOORS[name.rpartition("-")[2]]))
+        figures = asyncio.run(_stall(place, stall, *DOORS[name.rpartition("-")[2]]))
     yield Sample(stall.words, name, number, figures)
     if figures["lost"] or figures["wrong"]:
         raise Broken(f"{figures['lost']:,.0f} events lost, {figures['wrong']:,.0f} otherwise wrong")
 
 
-async def _stall(place: Place, stall: Stall, door: type[LineReader]) -> dict[str, float]:
+async def _stall(place: Place, stall: Stall, door: type[LineReader], port: str) -> dict[str, float]:
     where = Where(place.ports["http"], mint(place.secret, sub="checker", role="service"))
-    reads = Where(place.ports["http"], mint(place.secret, sub="reader", role="user"))
-    history = History(stall.size)
-    chance = random.Random(1)
-    # What the first events cost for good, the journal's own memory above all, is not a price of the stalled reader.
+    reads = Where(place.ports[port], mint(place.secret, sub="reader", role="user"))
+    history, topic = History(stall.size), "bench.stream.read"
+    # What the first events cost for good, the journal's own memory above all, is not a price of the stalled readers.
     await _flood(place, where, history, "bench.stream.warm", stall)
     alone = await _flood(place, where, history, "bench.stream.alone", stall)
-    reader = door("reader", reads, chance, history, Wanted("bench.stream.read", ("bench.stream.read",)))
-    reading = asyncio.create_task(reader.keep())
+    wanted = Wanted(topic, (topic,))
+    readers = [door(f"reader {n}", reads, random.Random(n), history, wanted) for n in range(stall.readers)]
+    reading = [asyncio.create_task(reader.keep()) for reader in readers]
     try:
-        if not await until(time.monotonic() + LIMIT_SECONDS, lambda: bool(reader.visits)):
-            raise Broken(f"the reader does not begin: {reader.refusal} {reader.confusions}")
-        reader.stall()
-        stalled = await _flood(place, where, history, "bench.stream.read", stall)
-        reader.go_on()
+        if not await until(time.monotonic() + LIMIT_SECONDS, lambda: all(reader.visits for reader in readers)):
+            raise Broken(f"the readers do not begin: {readers[-1].refusal} {readers[-1].confusions}")
+        for reader in readers:
+            reader.stall()
+        stalled = await _flood(place, where, history, topic, stall)
         began = time.monotonic()
-        await until(began + LIMIT_SECONDS, lambda: history.last(reader.name, reader.topic) >= stall.events)
+        for reader in readers:
+            reader.go_on()
+        await until(
+            began + LIMIT_SECONDS, lambda: all(history.last(one.name, topic) >= stall.events for one in readers)
+        )
         read = time.monotonic() - began
     finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
     counts = history.judge().counts
     lost = counts.get("lost", 0)
     return {
         "alone_mib": alone / 1048576,
         "growth_mib": stalled / 1048576,
+        "each_mib": (stalled - alone) / 1048576 / stall.readers,
         "read_s": read,
-        "visits": reader.visits,
+        "visits": sum(reader.visits for reader in readers),
         "lost": lost,
-        "wrong": sum(counts.values()) - lost + len(reader.confusions),
+        "wrong": sum(counts.values()) - lost + sum(len(reader.confusions) for reader in readers),
     }
 
 

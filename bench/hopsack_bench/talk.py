@@ -230,6 +230,11 @@ _ROLES = {"publisher": {}, "subscriber": {"features": {"pattern_based_subscripti
 WELCOME, CHALLENGE, ABORT, GOODBYE, ERROR, PUBLISHED, SUBSCRIBED, EVENT, RESULT = 2, 4, 3, 6, 8, 17, 33, 36, 50
 
 
+RAWSOCKET_JSON = b"\x7f\xf1\0\0"
+"""The handshake over RawSocket: magic, the longest message that we take (2**24) and JSON, two reserved bytes."""
+RAWSOCKET_PING, RAWSOCKET_PONG = 1, 2
+
+
 def hello(realm: str) -> bytes:
     return msgspec.json.encode([1, realm, {"roles": _ROLES, "authmethods": ["ticket"], "authid": "checker"}])
 

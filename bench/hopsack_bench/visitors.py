@@ -123,6 +123,41 @@ class WebSocket:
                     yield payload
 
 
+class RawSocket:
+    """WAMP messages in JSON over a line (WAMP advanced profile, section 15.1.3)."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def open(self) -> None:
+        """:raises Refused: the node speaks no JSON here."""
+        self._line.write(talk.RAWSOCKET_JSON)
+        answer = await self._line.exactly(4)
+        if answer[0] != talk.RAWSOCKET_JSON[0] or answer[1] & 15 != talk.RAWSOCKET_JSON[1] & 15:
+            raise Refused(f"the node answered the handshake with {answer.hex()}")
+
+    def send(self, *messages: bytes) -> None:
+        self._line.write(b"".join(map(wire.rawsocket_frame, messages)))
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """:raises EOFError: the node closed it."""
+        data = bytearray()
+        while True:
+            data += await self._line.read()
+            at = 0
+            while len(data) - at >= 4 + (size := int.from_bytes(data[at + 1 : at + 4], "big")):
+                payload, kind = bytes(data[at + 4 : at + 4 + size]), data[at]
+                at += 4 + size
+                if kind == talk.RAWSOCKET_PING:
+                    self._line.write(bytes((talk.RAWSOCKET_PONG,)) + wire.rawsocket_frame(payload)[1:])
+                elif kind == 0:
+                    yield payload
+            del data[:at]
+
+
+Carrier = WebSocket | RawSocket
+
+
 async def upgraded(line: Line, status: bytes) -> None:
     head = await line.until(b"\r\n\r\n")
     first = head.partition(b"\r\n")[0]
@@ -341,14 +376,13 @@ class SseReader(LineReader):
 
 
 class WampReader(LineReader):
-    """Plain WAMP in JSON: subscribes, reads back with ``hopsack.stream.read`` what it missed, then takes what is live.
+    """Plain WAMP in JSON, over WebSocket. For one topic.
 
-    For one topic.
+    It subscribes, reads back with ``hopsack.stream.read`` what it missed, then takes what is live.
     """
 
     async def visit(self, line: Line) -> None:
-        socket = WebSocket(line)
-        await socket.open(self.where, "/ws", "wamp.2.json")
+        socket = await self.carrier(line)
         said = (talk.read_wamp(text, self.topic) async for text in socket.messages())
         socket.send(talk.hello(REALM))
         await self._step(said, talk.CHALLENGE)
@@ -362,6 +396,11 @@ class WampReader(LineReader):
         async for told in said:
             self._take_live(told)
 
+    async def carrier(self, line: Line) -> Carrier:
+        socket = WebSocket(line)
+        await socket.open(self.where, "/ws", "wamp.2.json")
+        return socket
+
     @staticmethod
     async def _step(said: AsyncIterator[Told], code: int) -> None:
         async with asyncio.timeout(OPENING_SECONDS):
@@ -369,7 +408,7 @@ class WampReader(LineReader):
         if told != Step(code):
             raise Confused(f"waited for {code}: {told!r:.200}")
 
-    async def _catch_up(self, socket: WebSocket, said: AsyncIterator[Told]) -> list[Told]:
+    async def _catch_up(self, socket: Carrier, said: AsyncIterator[Told]) -> list[Told]:
         """Read until there is no more; :returns: what came live meanwhile."""
         live: list[Told] = []
         number, end = 1, False
@@ -405,3 +444,12 @@ class WampReader(LineReader):
             if here.epoch == there.epoch and here.offset <= there.offset:
                 return
         self.take(told)
+
+
+class RawSocketReader(WampReader):
+    """The same over RawSocket; its place is the node's port for that."""
+
+    async def carrier(self, line: Line) -> Carrier:
+        socket = RawSocket(line)
+        await socket.open()
+        return socket

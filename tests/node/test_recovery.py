@@ -12,8 +12,8 @@ from hopsack_bench.scenarios import QUICK
 
 from .test_bench_smoke import bench
 
-PLAIN = 4
-"""Kinds of readers that need no program of their own: raw, raw read-only, SSE, WAMP over WebSocket."""
+PLAIN = 5
+"""Kinds of readers that need no program of their own: raw, raw read-only, SSE, WAMP over WebSocket and RawSocket."""
 
 
 @pytest.mark.node
