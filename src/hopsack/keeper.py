@@ -177,6 +177,8 @@ class Keeper:
             self._end(None)
 
     def _end(self, error: HopsackError | None) -> None:
+        if isinstance(self.state, Closed):
+            return
         self._turn(Closed(error))
         self._kept.ended(error)
 
@@ -243,7 +245,7 @@ class Keeper:
             assert isinstance(join, on.Join)
             self._has_met = True
             self._turn(Connected(join.identity))
-            return _Life(await lost)
+            return _Life(await lost, final=carrier.refusal)
         except BaseException as error:
             self._drop(lost, str(error) or type(error).__name__)
             raise
@@ -261,6 +263,8 @@ class Keeper:
         self._kept.lost()
         if self._is_stopping:
             self._end(None)
+        elif carrier.refusal is not None:
+            self._end(carrier.refusal)
         else:
             self._pause(_Life(reason, carrier.retry_after, self._loop.time() - self._since))
 

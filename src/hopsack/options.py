@@ -23,6 +23,8 @@ class Options:
     :ivar close_timeout: how long finishing what is in hand may take, and how long leaving may take.
     :ivar ping_interval: silence after which the node is asked for a sign of life.
     :ivar ping_timeout: how long it may take to give one: a dead peer is known within the sum of the two.
+    :ivar check_interval: how long a stream may be silent before the node is asked whether an event of it was lost on the
+        way; 0: it never is.
     :ivar buffer: bytes that may wait unsent before requests are refused.
     :ivar in_flight: requests that may be under way.
     :ivar at_once: invocations that may run.
@@ -35,6 +37,7 @@ class Options:
     close_timeout: float = 2.0
     ping_interval: float = 5.0
     ping_timeout: float = 5.0
+    check_interval: float = 4.0
     buffer: int = 16 << 20
     in_flight: int = 10_000
     at_once: int = 10_000

@@ -7,7 +7,8 @@
            delete?}
     -> hopsack.subscribe {topic, match?,     <- {subscription, recovered, reason?, position(s)?, snapshot?}
            after?, max_rate?}
-    <- event {topic, data, position?, deleted?} (notification, once per connection whatever matches)
+    <- event {topic, data, position?,           (notification, once per connection whatever matches)
+           deleted?, retained?}
     <- gap {topic, dropped}                     (notification; this session reads too slowly)
     -> hopsack.rate {subscription, max_rate} <- {}
     -> hopsack.register {procedure}          <- {registration}
@@ -16,9 +17,9 @@
 
 It takes and gives the vocabulary of :mod:`hopsack.session`, as the WAMP machine does. What the raw door does not have
 is refused (patterns of procedures) or left to the node (how a procedure is shared; the facts about publisher and
-caller). The newest values that the answer to a subscription announces (``snapshot``) are its own alone: they are told
-apart here, by their number and by where the answer says that reading begins. ``tests/conversations/`` holds this
-protocol as recorded conversations; ``docs/protocol.md`` explains it.
+caller). The newest values that the answer to a subscription announces (``snapshot``) say that they are (``retained``),
+and are its own alone. ``tests/conversations/`` holds this protocol as recorded conversations; ``docs/protocol.md``
+explains it.
 
 Bounds: as many requests are remembered as the connection lets be in flight; the session adds no queue of its own.
 """
@@ -89,6 +90,7 @@ class _Event(msgspec.Struct, frozen=True):
     data: Raw = ABSENT
     position: str | None = None
     deleted: bool = False
+    retained: bool = False
 
 
 class _Gap(msgspec.Struct, frozen=True):
@@ -138,17 +140,6 @@ class _Json(msgspec.Struct, frozen=True):
             raise Invalid(f"not a JSON value: {error}", path="") from error
 
 
-class _Snapshot(msgspec.Struct):
-    """Newest values on their way to one subscription. ``left``: how many. ``heads``: where what is live begins."""
-
-    left: int
-    heads: Mapping[str, Position]
-
-    def takes(self, topic: str, position: str | None) -> bool:
-        place, head = parse(position), self.heads.get(topic)
-        return place is None or head is None or place.epoch != head.epoch or place <= head
-
-
 class _Pending(msgspec.Struct, frozen=True):
     """A request in flight. ``grant`` makes the effect of its result; ``may_have_run`` if its loss leaves doubt."""
 
@@ -172,7 +163,7 @@ class RawSession:
         self._pending: dict[int, _Pending] = {}
         self._calls: dict[on.Ticket, int] = {}
         self._subscriptions: dict[int, tuple[str, on.Match]] = {}
-        self._snapshots: dict[int, _Snapshot] = {}
+        self._snapshots: dict[int, int] = {}
         self._registrations: dict[str, int] = {}
         self._in_hand: set[int] = set()
 
@@ -258,15 +249,18 @@ class RawSession:
             number, told = answer.subscription, answer.grant(event.topic)
             self._subscriptions[number] = (event.topic, event.match)
             if told.snapshot:
-                self._snapshots[number] = _Snapshot(told.snapshot, told.positions or {})
+                self._snapshots[number] = told.snapshot
             return [on.Confirm(event.ticket, number, told)]
 
         params: dict[str, Any] = {"topic": event.topic}
         if event.match != "exact":
             params["match"] = event.match
-        if event.after:
-            texts = {topic: str(position) for topic, position in event.after.items()}
-            params["after"] = texts[event.topic] if event.match == "exact" else texts
+        if event.match == "exact" and event.after:
+            params["after"] = str(event.after[event.topic])
+        elif event.match != "exact" and (event.after or event.others == "new"):
+            params["after"] = {topic: str(position) for topic, position in event.after.items()}
+            if event.others == "forgotten":
+                params["after"]["*"] = ""
         if event.rate is not None:
             params["max_rate"] = event.rate
         return self._ask("hopsack.subscribe", params, event.ticket, grant, where=event.topic)
@@ -357,11 +351,9 @@ class RawSession:
         if method == "event" and self.state is State.JOINED:
             event = msgspec.json.decode(params, type=_Event)
             payload = _Json(event.data)
-            if self._snapshots and (number := self._awaits(event)) is not None:
-                newest = on.Publication(event.topic, position=event.position, deleted=event.deleted, retained=True)
-                return [on.Deliver(number, newest, payload)]
-            publication = on.Publication(event.topic, position=event.position, deleted=event.deleted)
-            return [on.Deliver(number, publication, payload) for number in self._covering(event.topic)]
+            facts = on.Publication(event.topic, position=event.position, deleted=event.deleted, retained=event.retained)
+            numbers = self._awaiting(event.topic) if event.retained else self._covering(event.topic)
+            return [on.Deliver(number, facts, payload) for number in numbers]
         if method == "gap" and self.state is State.JOINED:
             gap = msgspec.json.decode(params, type=_Gap)
             return [on.Skipped(number, gap.topic, gap.dropped) for number in self._covering(gap.topic)]
@@ -376,15 +368,16 @@ class RawSession:
     def _covering(self, topic: str) -> list[int]:
         return [number for number, (pattern, match) in self._subscriptions.items() if matches(topic, pattern, match)]
 
-    def _awaits(self, event: _Event) -> int | None:
-        """Whose snapshot an event belongs to: of one topic, all newest values come before what is live."""
-        for number, snapshot in self._snapshots.items():
-            if matches(event.topic, *self._subscriptions[number]) and snapshot.takes(event.topic, event.position):
-                snapshot.left -= 1
-                if snapshot.left == 0:
+    def _awaiting(self, topic: str) -> list[int]:
+        """Whose snapshot a newest value belongs to; nobody's: the subscription was given back meanwhile."""
+        for number, left in self._snapshots.items():
+            if matches(topic, *self._subscriptions[number]):
+                if left > 1:
+                    self._snapshots[number] = left - 1
+                else:
                     del self._snapshots[number]
-                return number
-        return None
+                return [number]
+        return []
 
     def _request(self, number: int | str, procedure: str, frame: _Frame) -> list[on.Effect]:
         registration = self._registrations.get(procedure)

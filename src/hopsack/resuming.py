@@ -7,11 +7,12 @@ Without I/O. A subscription feeds and obeys it; what goes in, and what comes out
     paged     a page of the journal, or why not            Recovery  tell how it went on
     drained   the reader has room again
     skipped   the node tells that some are gone
+    checked   where the node says that streams stand
     lost      the link is gone
 
 Each topic has a place, the last event given to the reader, and is in one stage:
 
-           granted without what it lacks, a jump of the offset, no room
+           granted without what it lacks, a jump of the offset, no room, or the node says that it has gone on
     LIVE ---------------------------------------------------------------> DUE <-------------.
       ^                                                                    | a read begins   | there is more,
       |                 the page was the last, and what was held follows   v                 | or no room
@@ -50,6 +51,11 @@ ATTEMPTS = 5
 
 _NO_SUCH = frozenset({"hopsack.no_callee", "hopsack.undeclared"})
 """A node without journals has no procedure to read them: waiting does not help."""
+
+
+def may_pass(error: RemoteError) -> bool:
+    """Whether a refusal to read streams back is one that waiting may change."""
+    return error.retry == "later" and error.code not in _NO_SUCH
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -115,17 +121,19 @@ class _Place:
     """How far one topic is read. ``loose``: the next event may be further on, what lies between was told or left out.
 
     ``hole``: the offset of the event that jumped, until it is reached. ``spilled``: more came than could be held.
-    ``is_kept``: as far as is known, this link's node has a journal of it.
+    ``is_kept``: as far as is known, this link's node has a journal of it. ``is_quiet``: its last event was the last one
+    already when somebody looked. ``refusals``: so often was the node too busy to read it back.
     """
 
-    __slots__ = ("at", "attempts", "held", "hole", "is_kept", "loose", "spilled", "stage")
+    __slots__ = ("at", "attempts", "held", "hole", "is_kept", "is_quiet", "loose", "refusals", "spilled", "stage")
 
     def __init__(self, at: Position, stage: _Stage = _Stage.LIVE) -> None:
         self.at = at
         self.stage = stage
         self.loose = False
         self.is_kept = True
-        self.attempts = 0
+        self.is_quiet = False
+        self.attempts = self.refusals = 0
         self.hole = 0
         self.held: list[tuple[Publication, Payload]] = []
         self.spilled = False
@@ -139,6 +147,8 @@ class Resuming:
     :param limit: events that the reader has room for in all; ``room`` is always how many it has room for now.
     :ivar is_thinned: a rate limit leaves events out, so offsets may jump.
     :ivar due: topics of which a page is to be read when there is room.
+    :ivar has_forgotten: there are topics whose place was forgotten.
+    :ivar is_curious: the node has not said where the streams stand.
     """
 
     def __init__(
@@ -167,7 +177,13 @@ class Resuming:
         self._takes_newest = False
         self._knows_all = False
         """Every stream that matched at the last grant has its place: one without is new since."""
-        self._has_forgotten = False
+        self.has_forgotten = False
+        self.is_curious = False
+
+    @property
+    def knows_all(self) -> bool:
+        """Whether a topic without a place here is new, and is to be read from its first event."""
+        return self._knows_all and not self.is_keen
 
     @property
     def wants_newest(self) -> bool:
@@ -200,8 +216,9 @@ class Resuming:
         self._is_granted = False
         self._undecided.clear()
         for topic, place in self._places.items():
-            place.attempts = place.hole = 0
+            place.attempts = place.refusals = place.hole = 0
             place.is_kept = True
+            place.is_quiet = False
             if place.stage is _Stage.READING:
                 place.stage = _Stage.DUE
                 self.due[topic] = None
@@ -224,7 +241,7 @@ class Resuming:
         if effects:
             self._is_told()
         elif self._waits and not self._undecided:
-            effects.append(self._verdict(has_newest))
+            effects.append(self._verdict(grant, has_newest))
             self._is_told()
         self._begin(grant)
         return effects + self._reads(room)
@@ -269,18 +286,26 @@ class Resuming:
     def _begin(self, grant: Grant | None) -> None:
         """Streams that have no place yet begin where they are; one that was not there before, at its beginning."""
         heads = grant.positions if grant is not None else None
+        is_told = heads is not None or (grant is not None and grant.snapshot is None)
+        self.is_curious = not is_told and self.topic not in self._places
         for topic, head in (heads or {}).items():
-            if topic in self._places:
-                continue
-            is_new = self._knows_all and not self.is_keen and head.offset > 0
-            place = _Place(Position(head.epoch, 0) if is_new else head)
-            self._note(topic, place)
-            if is_new:
-                self._fall_behind(topic, place)
-        self._knows_all = heads is not None and len(heads) < TOPICS and not self._has_forgotten
+            self._enter(topic, head)
+        if is_told:
+            self._knows_all = heads is not None and len(heads) < TOPICS and not self.has_forgotten
 
-    def _verdict(self, has_newest: bool) -> Recovery:
-        if self._places and not self.is_keen:
+    def _enter(self, topic: str, head: Position) -> None:
+        """A stream stands at ``head``."""
+        if topic in self._places:
+            return
+        is_new = self.knows_all and head.offset > 0
+        place = _Place(Position(head.epoch, 0) if is_new else head)
+        self._note(topic, place)
+        if is_new:
+            self._fall_behind(topic, place)
+
+    def _verdict(self, grant: Grant | None, has_newest: bool) -> Recovery:
+        is_begun = self._knows_all and grant is not None and grant.recovered and bool(grant.positions)
+        if (self._places or is_begun) and not self.is_keen:
             return Recovery(self.topic, True, None, 0)
         return Recovery(self.topic, False, "snapshot" if has_newest else "live", None)
 
@@ -333,7 +358,7 @@ class Resuming:
             self._fall_behind(topic, place)
             return told
         place.at = position
-        place.loose = False
+        place.loose = place.is_quiet = False
         if place.hole and position.offset >= place.hole:
             place.attempts = place.hole = 0
         if len(self._places) > 1:
@@ -357,6 +382,46 @@ class Resuming:
         self.is_thinned = False
         for place in self._places.values():
             place.loose = True
+
+    # ---- an event that was lost, and none came after it --------------------------------------------------------------
+
+    def quiet(self, known: Mapping[str, Position], most: int) -> dict[str, Position]:
+        """Topics whose last event was the last one already when this was asked before.
+
+        :param known: topics that are asked about already. :param most: so many of them.
+        """
+        found: dict[str, Position] = {}
+        if not self._is_granted or self.is_thinned:
+            return found
+        for topic, place in self._places.items():
+            if place.stage is not _Stage.LIVE or not place.is_kept:
+                continue
+            is_asked = place.is_quiet and len(found) < most and known.get(topic, place.at) == place.at
+            if is_asked:
+                found[topic] = place.at
+            place.is_quiet = not is_asked
+        return found
+
+    def checked(
+        self, asked: Mapping[str, Position], heads: Mapping[str, Position], is_all: bool, room: int
+    ) -> list[Effect]:
+        """Where the node says that streams stand; who has heard something meanwhile is not meant.
+
+        :param is_all: it was asked about every stream of this subscription.
+        """
+        if not self._is_granted:
+            return []
+        for topic, head in heads.items():
+            place = self._places.get(topic)
+            if place is None:
+                if is_all and topic not in asked:
+                    self._enter(topic, head)
+            elif asked.get(topic) == place.at and place.stage is _Stage.LIVE and not self.is_thinned:
+                self._fall_behind(topic, place)
+        if is_all:
+            self.is_curious = False
+            self._knows_all = len(heads) < TOPICS and not self.has_forgotten
+        return self._reads(room)
 
     # ---- reading back ------------------------------------------------------------------------------------------------
 
@@ -382,7 +447,7 @@ class Resuming:
             place.held.clear()
             place.spilled = False
             self._reading += 1
-            reads.append(Read(topic, place.at, self._step, self._generation, max(0, place.attempts - 1)))
+            reads.append(Read(topic, place.at, self._step, self._generation, max(place.attempts - 1, place.refusals)))
         return reads
 
     def paged(self, read: Read, page: Page | HopsackError, room: int) -> list[Effect]:
@@ -396,6 +461,7 @@ class Resuming:
         if not isinstance(page, Page):
             effects = self._unread(read.topic, place, page, room)
         else:
+            place.refusals = 0
             if not place.hole:
                 place.attempts = 0
             effects = self._restart(read.topic, place, page)
@@ -454,8 +520,8 @@ class Resuming:
             self._fall_behind(topic, place)
             self._is_granted = False
             return []
-        if error.retry == "later" and error.code not in _NO_SUCH:
-            place.attempts += 1
+        if may_pass(error):
+            place.refusals += 1
             self._fall_behind(topic, place)
             return []
         place.is_kept = False
@@ -468,7 +534,8 @@ class Resuming:
         self._places[topic] = place
         if len(self._places) <= TOPICS:
             return []
-        self._has_forgotten = True
+        self.has_forgotten = True
+        self._knows_all = False
         oldest = next((uri for uri, one in self._places.items() if one.stage is _Stage.LIVE), next(iter(self._places)))
         was_behind = self._places.pop(oldest).stage is not _Stage.LIVE
         self.due.pop(oldest, None)

@@ -56,10 +56,16 @@ class Feed:
     _is_for_keen: bool = False
 
     def request(self) -> on.Input:
-        self.asked = self._lowest()
+        lowest = {} if self._begins_anew else self._lowest()
+        has_forgotten = len(lowest) > TOPICS or any(reader.has_forgotten for reader in self.readers)
+        self.asked = dict(list(lowest.items())[-(TOPICS - has_forgotten) :])
         self.rate = self.pace
         self._is_for_keen = self._has_keen
-        return on.SubscribeRequested(self, self.topic, self.match, self.asked, self.rate, self._is_for_keen)
+        is_whole = not self._begins_anew and not has_forgotten and any(reader.knows_all for reader in self.readers)
+        others: on.Others = "forgotten" if has_forgotten else "new" if is_whole else None
+        return on.SubscribeRequested(
+            self, self.topic, self.match, self.asked, self.rate, self._is_for_keen, others=others
+        )
 
     def grant(self, told: on.Grant | None) -> None:
         """The node has granted it. A door that says nothing has not resumed anything."""
@@ -83,16 +89,19 @@ class Feed:
     def _has_keen(self) -> bool:
         return any(reader.is_keen for reader in self.readers)
 
+    @property
+    def _begins_anew(self) -> bool:
+        """Somebody wants the newest values, so that nothing is resumed."""
+        return self._has_keen or (self.keeps_newest and any(reader.wants_newest for reader in self.readers))
+
     def _lowest(self) -> dict[str, Position]:
-        if self._has_keen or (self.keeps_newest and any(reader.wants_newest for reader in self.readers)):
-            return {}
         lowest: dict[str, Position] = {}
         for reader in self.readers:
             for topic, at in reader.after.items():
                 known = lowest.get(topic)
                 if known is None or (known.epoch == at.epoch and at < known):
                     lowest[topic] = at
-        return dict(list(lowest.items())[-TOPICS:])
+        return lowest
 
 
 @dataclass(eq=False, slots=True)

@@ -23,6 +23,7 @@ from typing import Any, Generic, TypeVar
 from hopsack.binding import event_of
 from hopsack.errors import HopsackError
 from hopsack.position import Position
+from hopsack.raw import matches
 from hopsack.resuming import Deliver, Effect, Page, Read, Recovery, Resuming
 from hopsack.session import Event, Grant, Match, Payload, Publication
 from hopsack.values import read
@@ -126,6 +127,32 @@ class Subscription(Generic[T]):
             self._resuming.is_thinned = True
         elif self._resuming.is_thinned:
             self._resuming.loosen()
+
+    def quiet(self, known: Mapping[str, Position], most: int) -> dict[str, Position]:
+        """What the node is to be asked about, because nothing was heard of it for a while."""
+        return {} if self._is_closed else self._resuming.quiet(known, most)
+
+    @property
+    def is_curious(self) -> bool:
+        """Whether the node has not said where the streams stand."""
+        return self._resuming.is_curious and not self._is_closed
+
+    def checked(self, asked: Mapping[str, Position], heads: Mapping[str, Position], is_all: bool) -> None:
+        """Where the node says that streams stand, also those of other subscriptions."""
+        if self._is_closed:
+            return
+        own = {topic: head for topic, head in heads.items() if matches(topic, self.topic, self.match)}
+        self._obey(self._resuming.checked(asked, own, is_all, self._room))
+
+    @property
+    def knows_all(self) -> bool:
+        """Whether a topic that ``after`` does not name is new."""
+        return self._resuming.knows_all
+
+    @property
+    def has_forgotten(self) -> bool:
+        """Whether there are topics that ``after`` does not name any more."""
+        return self._resuming.has_forgotten
 
     @property
     def after(self) -> Mapping[str, Position]:

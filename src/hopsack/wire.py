@@ -9,13 +9,14 @@ only place that names it). Bounds: a message longer than :data:`LARGEST` is neve
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
 
 from hopsack import backoff
 from hopsack.address import Address
-from hopsack.errors import LoginRequired, RemoteError
+from hopsack.errors import Denied, LoginRequired, RemoteError
 from hopsack.session import Opened, Received
 from hopsack.wamp import rawsocket
 from hopsack.wamp.codec import CODECS
@@ -24,6 +25,10 @@ __all__ = ["LARGEST", "Ended", "RawSocketWire", "Signal", "WebSocketWire", "Wire
 
 LARGEST = rawsocket.LARGEST
 """Bytes of the longest message, 16 MiB - 1: what RawSocket's framing can express; the same for WebSocket."""
+
+
+_FINAL: Mapping[int, type[RemoteError]] = {4401: LoginRequired, 4403: Denied}
+"""Close codes of the node (docs/protocol.md) after which coming back is no use."""
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -178,7 +183,8 @@ class WebSocketWire:
         if opcode == self._opcode.CLOSE:
             closed = self._protocol.close_rcvd
             reason = f"closed with {closed.code} {closed.reason}".rstrip() if closed else "closed"
-            signals.append(Ended(reason, retry_after=backoff.hint_in(closed.reason) if closed else None))
+            refusal = _FINAL[closed.code](closed.reason) if closed and closed.code in _FINAL else None
+            signals.append(Ended(reason, refusal, backoff.hint_in(closed.reason) if closed else None))
         elif opcode in (self._opcode.TEXT, self._opcode.BINARY, self._opcode.CONT):
             self._parts.append(data)
             if is_last:

@@ -18,6 +18,8 @@ from hopsack.testing.loop import HandTurnedLoop
 from hopsack.wamp.codec import JSON
 from hopsack.wamp.session import WampSession
 
+QUIET: dict[str, Any] = {"chance": lambda: 0.25, "incident": lambda: "c0ffee00", "check_interval": 0.0}
+
 
 class Wire(Carrier):
     """The carrier of one attempt; its other end is the test."""
@@ -61,7 +63,7 @@ class Peer:
 
     def connect(self, **options: Any) -> Connection:
         async def make() -> Connection:
-            return Connection(self.dial, Options(**{"chance": lambda: 0.25, "incident": lambda: "c0ffee00", **options}))
+            return Connection(self.dial, Options(**{**QUIET, **options}))
 
         self.connection = self.loop.run(make())
         self.connection.start()

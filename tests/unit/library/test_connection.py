@@ -24,7 +24,7 @@ from hopsack.keeper import Closed, Connected, Waiting
 from hopsack.session import Caller, Event
 from hopsack.testing.loop import HandTurnedLoop
 
-from .conftest import Peer
+from .conftest import Peer, RawPeer
 
 
 def test_it_joins_and_says_who_it_is(peer: Peer) -> None:
@@ -205,6 +205,23 @@ def test_the_node_s_hint_comes_before_the_jitter(peer: Peer) -> None:
     peer.says([6, {"retry_after": 3}, "wamp.close.system_shutdown"])
 
     assert connection.state == Waiting(3.5, 1, "wamp.close.system_shutdown")
+
+
+def test_a_session_that_an_operator_ended_does_not_come_back(raw: RawPeer, loop: HandTurnedLoop) -> None:
+    connection = raw.connect()
+    reading = loop.create_task(connection.subscribe("t"))
+    [(request, *_)] = raw.asked()
+    raw.answers(request, subscription=5, recovered=False)
+    taking = loop.create_task(reading.result().take())
+    raw.wires[-1].refusal = Denied("An operator ended this session.")
+    raw.vanishes("closed with 4403")
+    loop.advance(60.0)
+
+    assert len(raw.wires) == 1
+    assert isinstance(connection.state, Closed)
+    assert isinstance(connection.state.error, Denied)
+    with pytest.raises(Denied):
+        taking.result()
 
 
 def test_a_refusal_for_good_ends_it_and_is_raised_everywhere(peer: Peer, loop: HandTurnedLoop) -> None:

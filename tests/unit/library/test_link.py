@@ -19,7 +19,7 @@ import hopsack.connection
 from hopsack import session as on
 from hopsack.address import Address
 from hopsack.connection import Connection
-from hopsack.errors import Disconnected, LoginRequired, OutcomeUnknown, Overloaded, UsageError
+from hopsack.errors import Denied, Disconnected, LoginRequired, OutcomeUnknown, Overloaded, UsageError
 from hopsack.keeper import Closed, Connected, Waiting
 from hopsack.link import Link
 from hopsack.options import Options
@@ -29,7 +29,7 @@ from hopsack.wamp import messages as wamp
 from hopsack.wamp.codec import JSON, MSGPACK
 from hopsack.wamp.rawsocket import PING, PONG, Pinged, Ponged, RawSocket, Shaken, frame
 from hopsack.wamp.session import WampSession
-from hopsack.wire import RawSocketWire, WebSocketWire
+from hopsack.wire import Ended, RawSocketWire, WebSocketWire
 
 # ---- on a fake transport ---------------------------------------------------------------------------------------------
 
@@ -229,6 +229,22 @@ def test_the_reason_of_a_websockets_close_tells_when_to_come_back(loop: HandTurn
 
     assert link.retry_after == 2.3
     assert transport.ended == "closed"
+
+
+@pytest.mark.parametrize(("code", "refusal"), [(4401, LoginRequired), (4403, Denied), (4408, None), (1001, None)])
+def test_a_websockets_close_may_be_final(loop: HandTurnedLoop, code: int, refusal: type[Exception] | None) -> None:
+    server = ServerProtocol()
+    wire = WebSocketWire(Address.parse("ws://127.0.0.1:1/raw"))
+    server.receive_data(wire.open())
+    [request] = server.events_received()
+    assert isinstance(request, Request)
+    server.send_response(server.accept(request))
+    wire.receive(b"".join(server.data_to_send()))
+    server.send_close(code, "An operator ended this session.")
+
+    [ended] = [one for one in wire.receive(b"".join(server.data_to_send())) if isinstance(one, Ended)]
+
+    assert isinstance(ended.refusal, refusal) if refusal else ended.refusal is None
 
 
 # ---- a connection over links on fake transports ----------------------------------------------------------------------
