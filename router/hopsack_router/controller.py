@@ -7,6 +7,7 @@ worker process of a full Crossbar node, which finds it through the personality.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -29,6 +30,7 @@ from hopsack.contracts import Catalogue, load
 from hopsack.settings import Settings
 from hopsack_router.access import tickets
 from hopsack_router.access.secret import Secret
+from hopsack_router.clocks import UnixTime, count_steadily
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.configuration import REALM
 from hopsack_router.doors.sockets import send_all
@@ -61,6 +63,7 @@ class NodeController(RouterController):  # type: ignore[misc]
 
     def __init__(self, config: Any = None, reactor: Any = None, personality: Any = None) -> None:
         super().__init__(config=config, reactor=reactor, personality=personality)
+        count_steadily(reactor)
         bound_nesting()
         self.settings = Settings.from_environ(os.environ)
         self.outbox = Outbox(reactor, send_all)
@@ -97,7 +100,7 @@ class NodeController(RouterController):  # type: ignore[misc]
         return folder if realm == REALM else folder / quote(realm, safe="")
 
     def _fences_of(self, realm: str) -> Fences:
-        return Fences(self._folder_of(realm) / "fences", self._reactor.seconds)
+        return Fences(self._folder_of(realm) / "fences", time.time)
 
     @inlineCallbacks
     def _journal_of(self, realm: str, catalogue: Catalogue) -> Any:
@@ -107,7 +110,7 @@ class NodeController(RouterController):  # type: ignore[misc]
         """
         journal = self._journals.get(realm)
         if journal is None and keeps_events(catalogue):
-            journal = node_journal(catalogue, self._folder_of(realm), self._reactor)
+            journal = node_journal(catalogue, self._folder_of(realm), UnixTime(self._reactor))
             yield journal.start()
             self._journals[realm] = journal
             self.closers.append(journal.close)
