@@ -6,8 +6,8 @@
  * Subscriptions and registrations are *interests*: they outlive connections and are asked for again after every join,
  * with a new ticket each time, so an acknowledgement with an old ticket is dropped in one comparison. Several listeners
  * of one topic share an interest. Calls and acknowledged publications are sent once: without a connection they wait for
- * one within their deadlines, and those that were sent when the connection broke end as `hopsack.outcome_unknown`. A
- * publication with a key is sent again instead, for the node drops a second one with the same key.
+ * one within their deadlines, and those that were sent when the connection broke end as `hopsack.outcome_unknown`. What
+ * has a key is sent again instead, for the node does what has the same key once.
  *
  * What the listeners of a subscription have read is kept by `reading.ts`: it says what to resume from, and when to ask
  * again on a connection that stands. In a hidden page the subscriptions that may lose events are slowed down.
@@ -36,6 +36,7 @@ import {
   type Session,
   type Effect as SessionEffect,
   subjectOf,
+  type Terms,
 } from "./session.js";
 
 export const WAITING = 1_000;
@@ -100,6 +101,7 @@ export type Input =
       readonly id: number;
       readonly procedure: string;
       readonly input: unknown;
+      readonly terms?: Terms;
       readonly timeout: number;
       readonly backlog: number;
     }
@@ -188,8 +190,10 @@ type Aim =
 
 type Sent = Extract<Request, { kind: "call" | "publish" | "unsubscribe" | "unregister" }> & {
   readonly ticket: number;
-  /** When a publication with a key was sent first, epoch milliseconds. */
+  /** When it was sent first, if it has a key; epoch milliseconds. */
   readonly since?: number;
+  /** When a call's time is over, epoch milliseconds. */
+  readonly due?: number;
 };
 
 export interface Surroundings {
@@ -495,7 +499,8 @@ function call(core: Core, input: Extract<Input, { kind: "call" }>): Effect[] {
   const { id, procedure, timeout, backlog } = input;
   const full = overfull(core, backlog, procedure);
   if (full) return [{ kind: "fail", id, error: full }];
-  return begin(core, { kind: "call", ticket: id, procedure, input: input.input }, timeout);
+  const due = core.now() + timeout;
+  return begin(core, { kind: "call", ticket: id, procedure, input: input.input, terms: input.terms, due }, timeout);
 }
 
 function publish(core: Core, input: Extract<Input, { kind: "publish" }>): Effect[] {
@@ -520,10 +525,23 @@ function begin(core: Core, request: Sent, timeout: number): Effect[] {
 
 function fly(core: Core, request: Sent): Effect[] {
   const id = request.ticket;
-  const keyed = request.kind === "publish" && request.key !== undefined;
+  const keyed = keyOf(request) !== undefined;
   if (request.since !== undefined && !repeatable(core, request)) return giveUp(core, id, outcomeUnknown(request));
   core.flying.set(id, keyed ? { since: core.now(), ...request } : request);
-  return attempt(core, request, id, () => []);
+  return attempt(core, timed(core, request), id, () => []);
+}
+
+/** A call tells the node what is left of its time. */
+function timed(core: Core, request: Sent): Request {
+  if (request.kind !== "call") return request;
+  const { due = Number.POSITIVE_INFINITY, since: _, ...call } = request;
+  const timeout = Number.isFinite(due) ? Math.max(1, Math.round(due - core.now())) : undefined;
+  return { ...call, terms: { ...call.terms, timeout } };
+}
+
+function keyOf(request: Sent): string | undefined {
+  if (request.kind === "call") return request.terms?.key;
+  return request.kind === "publish" ? request.key : undefined;
 }
 
 /** A value that cannot be written as JSON is the program's mistake, and concerns this operation alone. */

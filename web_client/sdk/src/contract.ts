@@ -121,9 +121,18 @@ export interface CallOptions {
   readonly timeout?: number;
   /** Ends the call with `hopsack.canceled`. */
   readonly signal?: AbortSignal;
+  /**
+   * Names this call, in at most 64 characters: the node executes it once, and a repeat gets the first one's outcome. With
+   * a key, a call whose outcome the lost connection left open is sent again.
+   */
+  readonly key?: string;
+  /** Milliseconds to wait for a callee, where there is none. */
+  readonly wait?: number;
+  /** Further tries of an idempotent procedure; its contract says how many otherwise. */
+  readonly retry?: number;
 }
 
-export interface PublishOptions extends CallOptions {
+export interface PublishOptions extends Pick<CallOptions, "timeout" | "signal"> {
   /**
    * Names this event, in at most 64 characters: of several with one name the stream takes the first, for 120 s. With a
    * key, a publication whose outcome the lost connection left open is sent again.
@@ -170,7 +179,7 @@ export interface LatestMap<Data = Undeclared, Key = Label> extends Observable<Re
 }
 
 /** What to read back: the `last` so many, those `since` a time (epoch milliseconds), or those after a position. */
-export interface HistoryOptions extends CallOptions {
+export interface HistoryOptions extends Pick<CallOptions, "timeout" | "signal"> {
   readonly last?: number;
   readonly since?: number | Date;
   readonly after?: string;

@@ -224,8 +224,11 @@ class Shell {
     return { ...page, events };
   }
 
-  call(procedure: string, input?: unknown, { timeout, signal }: CallOptions = {}): Promise<unknown> {
-    return this.#ask(procedure, timeout, signal, (asked) => ({ kind: "call", procedure, input, ...asked }));
+  async call(procedure: string, input?: unknown, options: CallOptions = {}): Promise<unknown> {
+    const { timeout, signal, key, wait, retry } = options;
+    checkKey(key, "call", procedure);
+    const what = { kind: "call", procedure, input, terms: { key, wait, retry } } as const;
+    return this.#ask(procedure, timeout, signal, (asked) => ({ ...what, ...asked }));
   }
 
   publish(topic: string, data: unknown, options: PublishOptions = {}): Promise<string | undefined> {
@@ -242,10 +245,7 @@ class Shell {
     { acknowledge = true, key, timeout, signal }: PublishOptions,
     remove: true | undefined,
   ): Promise<string | undefined> {
-    if (key !== undefined && (key === "" || key.length > LONGEST_KEY)) {
-      const message = `A publication's key has 1 to ${LONGEST_KEY} characters, this one ${key.length}.`;
-      throw new LocalError("hopsack.usage", message, { where: topic });
-    }
+    checkKey(key, "publication", topic);
     const what = { kind: "publish", topic, data, acknowledge, key, remove } as const;
     const told = await this.#ask(topic, timeout, signal, (asked) => ({ ...what, ...asked }));
     return isObject(told) ? (told.position as string | undefined) : undefined;
@@ -455,6 +455,12 @@ class Shell {
     const message = `The callee failed; its console has the details of incident ${incident}.`;
     return new RemoteError("hopsack.internal", message, { where: procedure, data: { incident } });
   }
+}
+
+function checkKey(key: string | undefined, what: string, where: string): void {
+  if (key === undefined || (key !== "" && key.length <= LONGEST_KEY)) return;
+  const message = `A ${what}'s key has 1 to ${LONGEST_KEY} characters, this one ${key.length}.`;
+  throw new LocalError("hopsack.usage", message, { where });
 }
 
 /** What nobody listens for is not passed over in silence: events of a stream, or of a slow reader, are gone. */

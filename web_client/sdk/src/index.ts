@@ -29,4 +29,5 @@ export type {
 export { DeclaredError, type ErrorCode, HopsackError, LocalError, RemoteError, type Retry } from "./errors.js";
 export { type ConnectOptions, connect, VERSION } from "./fabric.js";
 export type { Observable } from "./observable.js";
+export { type Outbox, type OutboxOptions, outbox, type Posted, type Settled } from "./outbox.js";
 export type { After, Gap, Identity, Match } from "./session.js";

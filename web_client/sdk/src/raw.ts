@@ -35,6 +35,7 @@ import {
   type NewSession,
   type Request,
   subjectOf,
+  type Terms,
 } from "./session.js";
 
 /** What happens to a session: requests and messages, each by its own name. */
@@ -158,8 +159,16 @@ function refused(machine: Raw, { error }: Extract<Message, { kind: "rejected" }>
 
 // ---- requests ---------------------------------------------------------------------------------------------------
 
-function ask(machine: Raw, request: Request & { readonly ticket: number }, method: string, params?: unknown): Effect[] {
-  const message = send({ id: request.ticket, method, params });
+/** @param terms what stands beside JSON-RPC, in the member `hopsack`. */
+function ask(
+  machine: Raw,
+  request: Request & { readonly ticket: number },
+  method: string,
+  params?: unknown,
+  terms: Terms = {},
+): Effect[] {
+  const hopsack = Object.values(terms).some((term) => term !== undefined) ? terms : undefined;
+  const message = send({ id: request.ticket, method, params, hopsack });
   machine.pending.set(request.ticket, request);
   return [message];
 }
@@ -196,7 +205,7 @@ function publish(machine: Raw, request: Extract<Request, { kind: "publish" }>): 
 }
 
 function call(machine: Raw, request: Extract<Request, { kind: "call" }>): Effect[] {
-  return ask(machine, request, request.procedure, request.input ?? undefined);
+  return ask(machine, request, request.procedure, request.input ?? undefined, request.terms);
 }
 
 function abandon(machine: Raw, { of }: Extract<Request, { kind: "abandon" }>): Effect[] {

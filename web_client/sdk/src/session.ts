@@ -39,6 +39,18 @@ export interface Gap {
   readonly dropped: number | null;
 }
 
+/** What a call asks for beyond its procedure's contract. Times are milliseconds. */
+export interface Terms {
+  /** What is left of its time. */
+  readonly timeout?: number | undefined;
+  /** The node executes it once, however often it comes. */
+  readonly key?: string | undefined;
+  /** To wait for a callee, where there is none. */
+  readonly wait?: number | undefined;
+  /** Further tries, of a procedure that is idempotent. */
+  readonly retry?: number | undefined;
+}
+
 export type Request =
   | {
       readonly kind: "subscribe";
@@ -62,7 +74,13 @@ export type Request =
       readonly key?: string | undefined;
       readonly remove?: boolean | undefined;
     }
-  | { readonly kind: "call"; readonly ticket: number; readonly procedure: string; readonly input: unknown }
+  | {
+      readonly kind: "call";
+      readonly ticket: number;
+      readonly procedure: string;
+      readonly input: unknown;
+      readonly terms?: Terms | undefined;
+    }
   | { readonly kind: "abandon"; readonly of: number }
   | { readonly kind: "register"; readonly ticket: number; readonly procedure: string }
   | { readonly kind: "unregister"; readonly ticket: number; readonly of: number }

@@ -292,7 +292,9 @@ function publish(machine: Wamp, request: Extract<Request, { kind: "publish" }>):
 }
 
 function call(machine: Wamp, request: Extract<Request, { kind: "call" }>): Effect[] {
-  const sent = ask(machine, request, 48, {}, request.procedure, ...one(request.input));
+  const { timeout, key, wait, retry } = request.terms ?? {};
+  const options = { timeout, x_hopsack_key: key, x_hopsack_wait: wait, x_hopsack_retry: retry };
+  const sent = ask(machine, request, 48, options, request.procedure, ...one(request.input));
   machine.calls.set(request.ticket, machine.last);
   return sent;
 }

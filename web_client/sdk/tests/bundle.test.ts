@@ -62,6 +62,7 @@ test("it exports the public names, and connect() works", async () => {
       "RemoteError",
       "VERSION",
       "connect",
+      "outbox",
     ]);
     expect(sent.map((text) => JSON.parse(text).method)).toEqual(["hopsack.hello"]);
   } finally {
