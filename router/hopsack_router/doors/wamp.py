@@ -9,10 +9,14 @@ What streams and newest values need beyond WAMP stands in attributes of our own 
 
     PUBLISH  x_hopsack_key, x_hopsack_delete           the publisher's idempotency key; a key has no value any more
     EVENT    x_hopsack_position, x_hopsack_deleted     where it stands in its stream; the same
+    SUBSCRIBE  x_hopsack_after, x_hopsack_max_rate     where to resume (a pattern by topic), how fast
+               x_hopsack_granted = true                wants to be told what it begins with
+    EVENT    x_hopsack_granted = {…}                   no event: that, right behind SUBSCRIBED
     EVENT    x_hopsack_dropped = "slow",               no event: so many were dropped, the reader is too slow
              x_hopsack_count
 
-``get_retained`` on SUBSCRIBE asks for newest values. Resuming is a call of ``hopsack.stream.read``.
+``get_retained`` on SUBSCRIBE asks for newest values. Another SUBSCRIBE of the same topic changes its rate. Who knows
+nothing of ours resumes by a call of ``hopsack.stream.read``. WELCOME has ``x_hopsack_granted`` too: this node knows it.
 
 Bound: a client that is not in a realm :data:`ARRIVAL` seconds after it connected is disconnected.
 """
@@ -44,6 +48,7 @@ from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
 from hopsack.wamp.messages import ABSENT
 from hopsack.wamp.rawsocket import LARGEST
+from hopsack_router.doors import places
 from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, slow_reader
 from hopsack_router.doors.frames import PING, REGULAR, Frames, Unacceptable, pong
 from hopsack_router.doors.handshake import Opening
@@ -52,6 +57,7 @@ from hopsack_router.doors.site import ARRIVAL, WebTransport
 from hopsack_router.doors.sockets import unwritten, write_straight
 from hopsack_router.doors.websockets import OPEN, DoorFactory, DoorProtocol, DoorResource, WebSocketOptions
 from hopsack_router.routing import asked, uris
+from hopsack_router.routing.asked import Granted
 from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.broker import to_message
 from hopsack_router.routing.deadlines import deadlines
@@ -141,6 +147,11 @@ class WampFormat(Format):
         event = [EVENT, channel.subscription, util.id(), details]
         return self._frame(self.serializer._serializer.serialize(event), self.binary)  # type: ignore[no-any-return]
 
+    def granted(self, subscription: int, granted: Granted) -> bytes:
+        """An EVENT without a payload, which belongs to SUBSCRIBED: WAMP has no room there."""
+        event = [EVENT, subscription, util.id(), {"x_hopsack_granted": places.facts(granted)}]
+        return self._frame(self.serializer._serializer.serialize(event), self.binary)  # type: ignore[no-any-return]
+
     def written(self, msg: message.Message) -> bytes:
         """Any other message, without its frame; those with nothing of an application's in them take the short way."""
         if self.codec is not None and type(msg) in _BARE and not getattr(msg, _BARE[type(msg)], None):
@@ -220,7 +231,7 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
             raise ProtocolError(f"there is no WAMP message type {raw[0]}")
         try:
             msg = kind.parse(raw)
-            yield msg if kind is not message.Publish else _with_ours(msg, raw[2])
+            yield _with_ours(msg, raw[2]) if kind in (message.Publish, message.Subscribe) else msg
         except InvalidUriError as error:
             if kind is message.Error and len(raw) >= 5 and raw[1] == message.Invocation.MESSAGE_TYPE:
                 yield message.Error(raw[1], raw[2], RUNTIME_ERROR, args=[f"raised {raw[4]!r:.100}"])
@@ -234,18 +245,28 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
                 answer(message.Error(kind.MESSAGE_TYPE, raw[1], uri, args=args, kwargs=kwargs))
 
 
-def _with_ours(publish: message.Publish, options: dict[str, Any]) -> message.Publish:
-    """A PUBLISH with the options that Autobahn does not know. The broker says if they are no good."""
-    if not options.keys() & _OURS:
-        return publish
-    key, delete = options.get("x_hopsack_key"), options.get("x_hopsack_delete", False)
-    ours = asked.Publish(publish.request, publish.topic, key=key, delete=delete)
-    for name in message.Publish.__slots__:
-        setattr(ours, name, getattr(publish, name))
-    return ours
+def _with_ours(msg: message.Message, options: dict[str, Any]) -> message.Message:
+    """A PUBLISH or SUBSCRIBE with the options that Autobahn does not know. The broker says if they are no good."""
+    match msg:
+        case message.Publish() if options.keys() & _OURS:
+            key, delete = options.get("x_hopsack_key"), options.get("x_hopsack_delete", False)
+            return _as(message.Publish, msg, asked.Publish(msg.request, msg.topic, key=key, delete=delete))
+        case message.Subscribe() if any(name in options for name in _ASKED):
+            after, rate, told = (options.get(name) for name in _ASKED)
+            ours = asked.Subscribe(msg.request, msg.topic, after=after, max_rate=rate, newest=False, told=told is True)
+            return _as(message.Subscribe, msg, ours)
+    return msg
+
+
+def _as(kind: Any, msg: message.Message, ours: Any) -> message.Message:
+    """:returns: ``ours``, with everything that Autobahn has read."""
+    for name in kind.__slots__:
+        setattr(ours, name, getattr(msg, name))
+    return ours  # type: ignore[no-any-return]
 
 
 _OURS = frozenset(("x_hopsack_key", "x_hopsack_delete"))
+_ASKED = ("x_hopsack_after", "x_hopsack_max_rate", "x_hopsack_granted")
 
 _WITH_URI = {
     message.Publish: "topic",

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Annotated, Any
 
 import msgspec
 from autobahn.wamp import message
 from autobahn.wamp.exception import ProtocolError
 
-from hopsack.errors import BadRequest
+from hopsack.errors import BadRequest, RemoteError
 
 MAX_POSITIONS = 1000
 """Topics that one subscription resumes at once."""
@@ -33,9 +34,11 @@ class Subscribe(message.Subscribe):  # type: ignore[misc]
     :ivar after: resume behind this position (``epoch:offset``) or publication id; for a pattern, positions by topic, at
         most :data:`MAX_POSITIONS`. ``None``: begin with what comes now.
     :ivar max_rate: events per second at most, above 0; the newest value of each key wins. ``None``: all of them.
+    :ivar newest: begin with the newest values of ``latest`` topics unasked; else only with ``get_retained``.
+    :ivar told: a WAMP client wants to know what it begins with: :meth:`Format.granted` follows SUBSCRIBED.
     """
 
-    __slots__ = ("after", "max_rate")
+    __slots__ = ("after", "max_rate", "newest", "told")
 
     def __init__(
         self,
@@ -45,10 +48,29 @@ class Subscribe(message.Subscribe):  # type: ignore[misc]
         after: str | Mapping[str, str] | int | None = None,
         max_rate: float | None = None,
         get_retained: bool | None = None,
+        newest: bool = True,
+        told: bool = False,
     ) -> None:
         super().__init__(request, topic, match=match, get_retained=get_retained)
         self.after = after
         self.max_rate = max_rate
+        self.newest = newest
+        self.told = told
+
+
+def check(subscribe: Subscribe) -> RemoteError | None:
+    """What is wrong with the options that came as a client wrote them; what positions must be is said elsewhere."""
+    rate, after, where = subscribe.max_rate, subscribe.after, subscribe.topic
+    if rate is not None and (type(rate) not in (int, float) or not 0 < rate < inf):
+        return BadRequest("a rate is a number of events per second, above 0", where=where, path="/x_hopsack_max_rate")
+    if isinstance(after, dict):
+        is_whole = all(type(one) is str for pair in after.items() for one in pair) and len(after) <= MAX_POSITIONS
+    else:
+        is_whole = after is None or type(after) is str
+    if is_whole:
+        return None
+    told = f"one resumes from a position, or from positions by topic, {MAX_POSITIONS} at most"
+    return BadRequest(told, where=where, path="/x_hopsack_after", advice="such as abcdefgh:41")
 
 
 class Publish(message.Publish):  # type: ignore[misc]

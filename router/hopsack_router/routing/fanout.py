@@ -34,6 +34,7 @@ from hopsack_router import metrics
 from hopsack_router.routing.stalls import Stalls
 
 if TYPE_CHECKING:
+    from hopsack_router.routing.asked import Granted
     from hopsack_router.routing.backlog import Channel
     from hopsack_router.routing.links import Link
     from hopsack_router.routing.session import NodeSession
@@ -104,6 +105,10 @@ class Format(ABC):
         :param why: ``too_large`` or ``unreadable``.
         :param size: bytes of the event's frame.
         """
+        return b""
+
+    def granted(self, subscription: int, granted: Granted) -> bytes:
+        """The frame that tells a reader what its subscription begins with, where the answer has no room for it."""
         return b""
 
     def gap(self, channel: Channel, dropped: int | None) -> bytes:

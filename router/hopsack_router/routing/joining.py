@@ -174,6 +174,7 @@ class Welcome(message.Welcome):  # type: ignore[misc]
     def marshal(self) -> list[Any]:
         details = {name: value for name in _TOLD if (value := getattr(self, name))}
         details["roles"] = self._announced
+        details["x_hopsack_granted"] = True  # it may be asked for with SUBSCRIBE (``doors/wamp.py``)
         return [message.Welcome.MESSAGE_TYPE, self.session, details]
 
 

@@ -107,6 +107,8 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
         subscription.extra.audience = None
         (self._session_to_subscriptions[session] or self._begin(session)).add(subscription)
         self._router.send(session, _answer(subscribe, subscription, beginning))
+        if isinstance(link, Link) and getattr(subscribe, "told", False):
+            link.queue(link.format.granted(subscription.id, beginning.granted))
         if is_new:
             self._announce("on_create", subscription, session, _facts(subscription))
         if not was_subscribed:
@@ -156,16 +158,19 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
     def _beginning(self, session: NodeSession, subscribe: message.Subscribe) -> Beginning:
         """What the subscription begins with; a component of the node's begins with what comes now."""
         is_ours = isinstance(subscribe, asked.Subscribe)
+        refusal = asked.check(subscribe) if is_ours else None
+        if refusal is not None:
+            raise refusal
         if self._keeping is None or not isinstance(session._transport, Link):
             return NOTHING_MORE
-        if not is_ours and not subscribe.get_retained:
+        newest = bool(subscribe.get_retained) or (is_ours and subscribe.newest)
+        after, is_told = (subscribe.after, subscribe.told) if is_ours else (None, False)
+        if not newest and not is_told and after is None:
             return NOTHING_MORE
         match = subscribe.match or "exact"
-        if is_ours:
-            after = subscribe.after
-        else:
-            after = self._keeping.before_newest(subscribe.topic) if match == "exact" else None
-        return begin(self._keeping, self._topics, subscribe.topic, match, after, shows_newest=True)
+        if subscribe.get_retained and not is_told and after is None and match == "exact":
+            after = self._keeping.before_newest(subscribe.topic)
+        return begin(self._keeping, self._topics, subscribe.topic, match, after, newest)
 
     # ---- paces ------------------------------------------------------------------------------------------------------
 

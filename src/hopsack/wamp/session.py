@@ -12,6 +12,10 @@ Newest values: with ``get_retained`` they come right after SUBSCRIBED, and the a
 they were all. So such a subscription is confirmed when that answer is here, with their number; then they follow, and
 what came live meanwhile. What was missed of a stream is read back by whoever subscribed (:mod:`hopsack.resuming`).
 
+Streams: a node of Hopsack says in WELCOME that it takes ``x_hopsack_granted``. Then SUBSCRIBE asks for it, says where
+to resume and how fast, and a subscription is confirmed when the EVENT is here, right behind SUBSCRIBED, that says what
+it begins with. Of other routers nothing of that is asked.
+
 One thing is ours: a node of Hopsack may answer an answer with ERROR, whose request type is then that of YIELD, to say
 that it broke its contract and that the caller did not get it: a YIELD with the wrong result, or an ERROR that is not
 declared. It becomes a :class:`~hopsack.session.Report`, also while the session is leaving.
@@ -46,6 +50,7 @@ from hopsack.errors import (
     from_wamp,
     to_wamp,
 )
+from hopsack.position import parse
 from hopsack.wamp import messages as wamp
 from hopsack.wamp.codec import Codec, Malformed
 from hopsack.wamp.rawsocket import LARGEST
@@ -75,6 +80,9 @@ _DROPPED = "x_hopsack_dropped"
 
 _SLOW = "slow"
 """The reason that stands for several events, dropped because this session reads too slowly."""
+
+_GRANTED = "x_hopsack_granted"
+"""In WELCOME: it may be asked for. In SUBSCRIBE: it is. In the details of an EVENT without payload: it."""
 
 HELD = 1_000
 
@@ -150,6 +158,7 @@ class _Gathering(msgspec.Struct, eq=False):
     ticket: on.Ticket
     subscription: int
     topic: str
+    grant: on.Grant = on.Grant()
     newest: list[on.Deliver] = []
     held: list[on.Effect] = []
     dropped: int = 0
@@ -164,8 +173,14 @@ class _Gathering(msgspec.Struct, eq=False):
 
     def done(self) -> list[on.Effect]:
         gap = [on.Skipped(self.subscription, self.topic, self.dropped)] if self.dropped else []
-        grant = on.Grant(snapshot=len(self.newest))
+        grant = msgspec.structs.replace(self.grant, snapshot=len(self.newest))
         return [on.Confirm(self.ticket, self.subscription, grant), *self.newest, *self.held, *gap]
+
+
+class _Granting(msgspec.Struct, eq=False):
+    """A subscription of which the node is to say what it begins with."""
+
+    ticket: on.Ticket
 
 
 class WampSession:
@@ -191,6 +206,9 @@ class WampSession:
         self._calls: dict[on.Ticket, int] = {}
         self._topics: dict[int, str] = {}
         self._gathering: dict[int, _Gathering] = {}
+        self._granting: dict[int, on.Ticket] = {}
+        self._matches: dict[int, on.Match] = {}
+        self._tells_grants = False
         self._procedures: dict[int, str] = {}
         self._in_hand: dict[int, str] = {}
 
@@ -236,6 +254,7 @@ class WampSession:
     def _welcome(self, message: wamp.Welcome) -> list[on.Effect]:
         self.state = State.JOINED
         details = message.details
+        self._tells_grants = details.get(_GRANTED) is True
         identity = on.Identity(
             session=message.session,
             authid=str(details.get("authid") or ""),
@@ -291,10 +310,14 @@ class WampSession:
         pending, self._pending = self._pending, {}
         self._calls.clear()
         self._gathering.clear()
+        granting, self._granting = self._granting, {}
         asked = [(one.ticket, one) for one in pending.values() if one.ticket is not None]
         return [
-            on.Reject(ticket.ticket if isinstance(ticket, _Gathering) else ticket, _lost(one, reason))
-            for ticket, one in asked
+            *(on.Reject(ticket, on.unanswered(None, reason)) for ticket in granting.values()),
+            *(
+                on.Reject(ticket.ticket if isinstance(ticket, (_Gathering, _Granting)) else ticket, _lost(one, reason))
+                for ticket, one in asked
+            ),
         ]
 
     # ---- requests ----------------------------------------------------------------------------------------------------
@@ -329,16 +352,28 @@ class WampSession:
         return [sent]
 
     def _subscribe(self, event: on.SubscribeRequested) -> list[on.Effect]:
-        if event.rate is not None:
+        if event.rate is not None and not self._tells_grants:
             raise _no_rates()
         options = _matching(event.match) | ({"get_retained": True} if event.snapshot else {})
+        ticket: Any = event.ticket
+        if event.snapshot:
+            ticket = _Gathering(event.ticket, 0, event.topic, on.Grant(), [], [])
+        elif self._tells_grants:
+            ticket = _Granting(event.ticket)
+        if self._tells_grants:
+            options |= _with_ours(event)
         message = wamp.Subscribe(self._last_request + 1, options, event.topic)
-        if not event.snapshot:
-            return self._ask(message, event.ticket, event.topic)
-        return self._ask(message, _Gathering(event.ticket, 0, event.topic, [], []), event.topic)
+        return self._ask(message, ticket, (event.topic, event.match))
 
     def _set_rate(self, event: on.RateRequested) -> list[on.Effect]:
-        raise _no_rates()
+        """By another SUBSCRIBE of the same: WAMP has no message for it."""
+        topic = self._topics.get(event.subscription)
+        if not self._tells_grants or topic is None:
+            raise _no_rates()
+        match = self._matches.get(event.subscription, "exact")
+        rate = {} if event.rate is None else {"x_hopsack_max_rate": event.rate}
+        message = wamp.Subscribe(self._last_request + 1, _matching(match) | rate, topic)
+        return self._ask(message, event.ticket, (topic, match))
 
     def _unsubscribe(self, event: on.UnsubscribeRequested) -> list[on.Effect]:
         message = wamp.Unsubscribe(self._last_request + 1, event.subscription)
@@ -399,13 +434,31 @@ class WampSession:
 
     def _subscribed(self, message: wamp.Subscribed) -> list[on.Effect]:
         pending = self._settle(message.request, _SUBSCRIBE)
-        self._topics[message.subscription] = pending.subject
-        gathering = pending.ticket
-        if not isinstance(gathering, _Gathering):
-            return _confirm(pending, message.subscription)
-        gathering.subscription = message.subscription
-        self._gathering[message.subscription] = gathering
-        return self._ask_for_nothing(gathering)
+        number = message.subscription
+        self._topics[number], match = pending.subject
+        if match != "exact":
+            self._matches[number] = match
+        match pending.ticket:
+            case _Gathering() as gathering:
+                gathering.subscription = number
+                self._gathering[number] = gathering
+                return self._ask_for_nothing(gathering)
+            case _Granting(ticket=ticket):
+                self._granting[number] = ticket
+                return []
+        return _confirm(pending, number)
+
+    def _granted(self, number: int, told: Any) -> list[on.Effect]:
+        """What the node says that a subscription begins with."""
+        try:
+            grant = msgspec.convert(told, _Granted).grant(self._topics[number])
+        except msgspec.ValidationError as error:
+            raise Malformed(f"{_GRANTED}: {error}") from error
+        if (gathering := self._gathering.get(number)) is not None:
+            gathering.grant = grant
+            return []
+        ticket = self._granting.pop(number, None)
+        return [] if ticket is None else [on.Confirm(ticket, number, grant)]
 
     def _gathered(self, gathering: _Gathering) -> list[on.Effect]:
         """The probe that was sent after SUBSCRIBED is answered: all newest values are here."""
@@ -419,6 +472,7 @@ class WampSession:
         if isinstance(pending.ticket, _Gathering):
             return self._gathered(pending.ticket)
         self._topics.pop(pending.subject, None)
+        self._matches.pop(pending.subject, None)
         return _confirm(pending, 0)
 
     def _registered(self, message: wamp.Registered) -> list[on.Effect]:
@@ -450,9 +504,11 @@ class WampSession:
             if pending.kind == _UNSUBSCRIBE:
                 return self._gathered(pending.ticket)
             return [on.Reject(pending.ticket.ticket, error)]
-        if error.where is None and isinstance(pending.subject, str):
-            error.where = pending.subject
-        return [on.Reject(pending.ticket, error)]
+        subject = pending.subject[0] if pending.kind == _SUBSCRIBE else pending.subject
+        if error.where is None and isinstance(subject, str):
+            error.where = subject
+        ticket = pending.ticket.ticket if isinstance(pending.ticket, _Granting) else pending.ticket
+        return [on.Reject(ticket, error)]
 
     def _error_while_leaving(self, message: wamp.Error) -> list[on.Effect]:
         is_report = message.request_type == _YIELD
@@ -474,6 +530,8 @@ class WampSession:
             # Sent before the node saw our UNSUBSCRIBE.
             return []
         details = message.details
+        if _GRANTED in details:
+            return self._granted(message.subscription, details[_GRANTED])
         if _DROPPED in details:
             if details[_DROPPED] == _SLOW:
                 count = details.get("x_hopsack_count")
@@ -583,7 +641,33 @@ def _publication(topic: str, number: int, details: dict[str, Any]) -> on.Publica
 
 
 def _no_rates() -> UsageError:
-    return UsageError("WAMP has no rates: leave out max_rate, or connect to ws://…/raw")
+    return UsageError("WAMP has no rates, and this router is no node of Hopsack: leave out max_rate")
+
+
+class _Granted(msgspec.Struct, frozen=True):
+    """As the raw door answers, and the node says here."""
+
+    recovered: bool = False
+    reason: str | None = None
+    position: str | None = None
+    positions: dict[str, str] | None = None
+    snapshot: int | None = None
+
+    def grant(self, topic: str) -> on.Grant:
+        texts = {topic: self.position} if self.position is not None else self.positions
+        found = None if texts is None else {uri: parse(text) for uri, text in texts.items()}
+        places = None if found is None else {uri: place for uri, place in found.items() if place is not None}
+        return on.Grant(self.recovered, self.reason, places, self.snapshot)
+
+
+def _with_ours(event: on.SubscribeRequested) -> dict[str, Any]:
+    options: dict[str, Any] = {_GRANTED: True}
+    if event.after:
+        texts = {topic: str(position) for topic, position in event.after.items()}
+        options["x_hopsack_after"] = texts[event.topic] if event.match == "exact" else texts
+    if event.rate is not None:
+        options["x_hopsack_max_rate"] = event.rate
+    return options
 
 
 def _sharing(invoke: on.Invoke) -> dict[str, Any]:
