@@ -3,6 +3,7 @@
 HELLO                    -> ABORT {retry_after}
 CALL                     -> ERROR hopsack.unavailable {retry_after}
    of a callee at work   -> goes its way: a call in flight may need it to end
+   that waits            -> ERROR hopsack.unavailable {retry_after, ran: no}
 nothing in flight        -> GOODBYE {retry_after}
    but serves something  -> waits for the last call: a callee at work may need it
 time is up               -> ERROR hopsack.canceled for each call in flight, then GOODBYE
@@ -66,7 +67,7 @@ class Departure:
 
     @property
     def calls(self) -> int:
-        return len(self._dealer._invocations)
+        return self._dealer.calls
 
     def _clients(self) -> Iterator[NodeSession]:
         for session in self._router._session_id_to_session.values():
@@ -74,8 +75,9 @@ class Departure:
                 yield session
 
     def end_calls(self) -> None:
-        """Take no new call from now on."""
+        """Take no new call from now on, and let none wait any more."""
         self._router.admit_calls(self._admit)
+        self._dealer.turn_away(self._hint)
 
     def _admit(self, session: NodeSession, call: message.Call) -> bool:
         if self._dealer.is_at_work(session):

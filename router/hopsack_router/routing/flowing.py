@@ -222,7 +222,7 @@ class Flowing:
         in_flight = self._dealer.in_flight(session, more.kind, more.request)
         flow = self.flows.get(in_flight.id) if in_flight is not None else None
         window = None if flow is None else flow.results if more.kind == CALL else flow.inputs
-        if window is None:
+        if window is None or in_flight is None:
             return
         self._dealer.renew(in_flight)
         link = session._transport
@@ -280,9 +280,13 @@ def _is_full(link: Any) -> bool:
 
 
 def _size_of(carried: Carried) -> int:
+    """Bytes of a payload; 0 of one that cannot be written, which whoever passes it on will find out."""
     if carried.codec is not None:
         return len(carried.args) + len(carried.kwargs)
-    return len(msgspec.msgpack.encode(carried.values()))
+    try:
+        return len(msgspec.msgpack.encode(carried.values()))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return 0
 
 
 def broken(procedure: str) -> BrokenResult:

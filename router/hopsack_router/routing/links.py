@@ -233,6 +233,11 @@ class Link:
         """Send nothing past the door's ``write``: the transport holds something, or the connection is closing."""
         self.outlet.socket = None
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing that is queued here reaches the peer any more."""
+        return self._is_gone
+
     # ---- what is behind -------------------------------------------------------------------------------------------
 
     @property

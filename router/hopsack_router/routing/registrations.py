@@ -7,6 +7,8 @@
     UNREGISTER                  -> UNREGISTERED
     remove_callee               -> UNREGISTERED 0 to the callee (WAMP advanced profile, "Registration Revocation")
 
+Callees share a registration by the policy of its contract; where that says nothing, by the one that they ask for.
+
 A callee that lost its registration gets no new calls. Those it works on go on: it may still answer them, and if it
 leaves instead, their callers are told. The meta events say what happened, with the session it happened to.
 """
@@ -19,10 +21,10 @@ from autobahn.wamp import message
 from autobahn.wamp.exception import ApplicationError
 from crossbar.router import NotAttached
 from crossbar.router.dealer import Dealer as CrossbarDealer
-from crossbar.router.dealer import RegistrationCalleeExtra, RegistrationExtra
 
 from hopsack.errors import AlreadyRegistered, RemoteError
 from hopsack_router.routing import uris
+from hopsack_router.routing.choosing import LEAST, Rota, Seat
 
 if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
@@ -58,30 +60,46 @@ class Registrations(CrossbarDealer):  # type: ignore[misc]
             )
 
     def _register(self, session: NodeSession, register: message.Register) -> None:
+        policy = self._policy_of(register)
         existing = self._registration_map.get_observation(register.procedure, register.match)
         if existing is not None and register.force_reregister:
             for callee in list(existing.observers):
                 self.removeCallee(existing, callee, REPLACED)
         elif existing is not None:
-            conflict = _conflict(existing.extra.invoke, register)
+            conflict = _conflict(existing.extra.invoke, policy, register)
             if conflict is not None:
                 self._router.refuse(session, register, conflict)
                 return
+        seat = Seat(session, str(session._session_id), register.concurrency)
         registration, was_registered, is_new = self._registration_map.add_observer(
-            session,
-            register.procedure,
-            register.match,
-            RegistrationExtra(register.invoke),
-            RegistrationCalleeExtra(register.concurrency),
+            session, register.procedure, register.match, Rota(policy), seat
         )
-        (self._session_to_registrations[session] or self._begin(session)).add(registration)
+        if not was_registered:
+            registration.extra.seats.append(seat)
+            self.changed(registration)
+        (self._session_to_registrations[session] or self._first(session)).add(registration)
         self._router.send(session, message.Registered(register.request, registration.id))
         if is_new:
             self._announce("on_create", registration, session, _facts(registration))
         if not was_registered:
             self._announce("on_register", registration, session, registration.id)
 
-    def _begin(self, session: NodeSession) -> set[Any]:
+    def _policy_of(self, register: message.Register) -> str:
+        """How callees share a registration: as its contract says, else as they say themselves."""
+        catalogue = self._router.admission.catalogue
+        if register.match == message.Register.MATCH_EXACT:
+            contract = catalogue.procedure(register.procedure)
+        else:
+            covered = catalogue.procedures_matching(register.procedure, register.match)
+            contract = covered[0] if len(covered) == 1 else None
+        if contract is None:
+            return str(register.invoke)
+        return contract.policy.invoke or (LEAST if contract.policy.shard_by is not None else str(register.invoke))
+
+    def changed(self, registration: Any) -> None:
+        """It has got a callee, or lost one: who waits may be placed."""
+
+    def _first(self, session: NodeSession) -> set[Any]:
         begun: set[Any] = set()
         self._session_to_registrations[session] = begun
         return begun
@@ -100,11 +118,13 @@ class Registrations(CrossbarDealer):  # type: ignore[misc]
         """Where a callee loses a registration; Crossbar's ``processUnregister`` comes here."""
         was_registered, was_last = self._registration_map.drop_observer(session, registration)
         if was_registered:
+            registration.extra.leave(session)
             self._session_to_registrations[session].discard(registration)
             self._announce("on_unregister", registration, session, registration.id)
         if was_last:
             self._registration_map.delete_observation(registration)
             self._announce("on_delete", registration, session, registration.id)
+        self.changed(registration)
         return was_registered, was_last, was_registered
 
     def detach(self, session: NodeSession) -> None:
@@ -120,12 +140,12 @@ class Registrations(CrossbarDealer):  # type: ignore[misc]
             self._router.announce(f"wamp.registration.{event}", session._session_id, fact)
 
 
-def _conflict(policy: str, register: message.Register) -> RemoteError | None:
+def _conflict(policy: str, asked: str, register: message.Register) -> RemoteError | None:
     if policy == message.Register.INVOKE_SINGLE:
         return AlreadyRegistered(where=register.procedure)
-    if policy != register.invoke:
+    if policy != asked:
         return RemoteError(
-            f"its callees share it by the policy {policy}, this one asked for {register.invoke}",
+            f"its callees share it by the policy {policy}, this one asked for {asked}",
             code=ApplicationError.PROCEDURE_EXISTS_INVOCATION_POLICY_CONFLICT,
             where=register.procedure,
             advice=f"register with invoke={policy}",

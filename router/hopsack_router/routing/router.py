@@ -304,7 +304,6 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             unread.KeyedPublish: keyed,
             asked.Call: by_kind[message.Call],
         }
-        ours[asked.Call] = by_kind[message.Call]
         return by_kind | {kind: by_kind[read] for kind, read in unread.KINDS.items()} | ours
 
     def _admit_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:

@@ -1,0 +1,482 @@
+"""Where a call goes: to a callee, into a line where it waits for one, or to its next try.
+
+    place     -> a callee that can be asked                              -> asked
+              -> none there, and it may wait (``wait``)                  -> the line of its procedure
+              -> all full, and it may wait (``queue``)                   -> the line of the registration
+              -> else                                                    -> its caller gets no_callee, overloaded or
+                                                                            breaker_open
+    a callee registers, leaves, or has room                              -> the lines that this concerns are served
+    a try failed, and another one may not (``routing/retrying.py``)      -> placed again, after a random time
+
+Lines are served at the end of the turn, and every :data:`LOOK` seconds while somebody waits for room: that a callee
+has stalled, or that a breaker lets through again, is no event. Who comes while others wait goes behind them. Whatever
+a call waits for, its deadline counts from CALL, and its caller can cancel it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from autobahn.exception import PayloadExceededError
+from autobahn.wamp import message
+from twisted.logger import Logger
+
+from hopsack.deadlines import Lane
+from hopsack.errors import BadRequest, Denied, RemoteError
+from hopsack_router.routing import endings, uris
+from hopsack_router.routing.breaker import Breaker
+from hopsack_router.routing.calls import UNDECLARED, InFlight, Traffic
+from hopsack_router.routing.choosing import Seat, Why, choose, owner_of, why
+from hopsack_router.routing.deadlines import deadlines
+from hopsack_router.routing.endings import CALL_TOO_LARGE, NEVER_SENT, End
+from hopsack_router.routing.flowing import Flowing
+from hopsack_router.routing.joining import FLOW
+from hopsack_router.routing.registrations import Registrations
+from hopsack_router.routing.retrying import Ran, Tries
+from hopsack_router.routing.waiting import Waiting
+
+if TYPE_CHECKING:
+    from hopsack_router.routing.asked import Terms
+    from hopsack_router.routing.session import NodeSession
+
+LOG = Logger()
+
+LOOK = 0.25
+"""Seconds between two looks at the lines of those who wait for room."""
+
+MAX_RETRY = 10
+MAX_OWED = 1000
+"""Calls nobody waits for any more that are counted as work of one callee that counts none itself."""
+
+UNGUARDED = frozenset(("service", "operator", "trusted"))
+"""Roles that may call past an open breaker."""
+
+
+class Calls(dict[InFlight, None]):
+    """The calls of one session, in their order; Crossbar keeps a list, where every answer searches."""
+
+    remove = dict.__delitem__
+
+
+class Placing(Registrations):
+    """Finds callees for the calls of one realm.
+
+    :ivar random: throws the dice of policies and retries; a test gives its own.
+    """
+
+    def __init__(self, router: Any, reactor: Any, options: Any = None) -> None:
+        super().__init__(router, reactor, options)
+        self.random = Random()  # noqa: S311 - it shares out work
+        self._now: Callable[[], float] = reactor.seconds
+        self._cancel_timers = deadlines(reactor, self._expire)
+        self._patience = deadlines(reactor, self._give_up)
+        self._patient: dict[InFlight, Lane] = {}
+        self._traffic: dict[str, Traffic] = {UNDECLARED: Traffic(UNDECLARED, None)}
+        self._waiting: Waiting[InFlight] = Waiting()
+        self._delayed: dict[InFlight, Any] = {}  # until its next try
+        self._owed: dict[Any, dict[int, tuple[Seat[Any], Any]]] = {}  # callee -> what it does that nobody waits for
+        self._open_lines: set[Any] = set()
+        self._changed: set[Any] = set()
+        self._is_filling = False
+        self._look: Any = None
+        self.flowing = Flowing(self)
+        for feature in FLOW:
+            setattr(self._role_features, feature, True)
+
+    # ---- what the dealer does ---------------------------------------------------------------------------------------
+
+    def _invoke(self, in_flight: InFlight) -> bool:
+        """Send the INVOCATION.
+
+        :returns: whether its link took it.
+        """
+        raise NotImplementedError
+
+    def _end(self, in_flight: InFlight, end: End, facts: str = "") -> None:
+        raise NotImplementedError
+
+    def _expire(self, in_flight: InFlight, seconds: float) -> None:
+        raise NotImplementedError
+
+    def _answer(self, in_flight: InFlight, answer: message.Error) -> None:
+        raise NotImplementedError
+
+    # ---- a call comes -----------------------------------------------------------------------------------------------
+
+    def traffic_of(self, procedure: str) -> Traffic:
+        """What is known of a procedure's calls."""
+        contract = self._router.admission.catalogue.procedure(procedure)
+        uri = UNDECLARED if contract is None else contract.uri
+        traffic = self._traffic.get(uri)
+        if traffic is None:
+            traffic = self._traffic[uri] = Traffic(uri, contract)
+        return traffic
+
+    def _refusal_of(self, terms: Any, traffic: Traffic, session: NodeSession, procedure: str) -> RemoteError | None:
+        """What is wrong with the terms of a CALL."""
+        if isinstance(terms, BadRequest):
+            terms.where = procedure
+            return terms
+        contract = traffic.contract
+        if terms.retry and (contract is None or not contract.idempotent):
+            advice = "a second try may do it twice; give it an idempotency key, or have its contract say `idempotent`"
+            return BadRequest("only an idempotent procedure is tried again", where=procedure, advice=advice)
+        if terms.retry and terms.retry > MAX_RETRY:
+            return BadRequest(f"a call is tried {MAX_RETRY} more times at most", where=procedure)
+        if terms.breaker is False and session._authrole not in UNGUARDED:
+            advice = f"roles that may: {', '.join(sorted(UNGUARDED - {'trusted'}))}"
+            return Denied(f"role {session._authrole} may not call past a breaker", where=procedure, advice=advice)
+        return None
+
+    def _route(self, session: NodeSession, call: message.Call, authorization: dict[str, Any]) -> None:
+        traffic = self.traffic_of(call.procedure)
+        traffic.calls += 1
+        terms: Terms | None = getattr(call, "terms", None)
+        if terms is not None:
+            refusal = self._refusal_of(terms, traffic, session, call.procedure)
+            if refusal is not None:
+                self._router.refuse(session, call, refusal)
+                return
+        now = self._now()
+        in_flight = InFlight(session, call, authorization, traffic, terms, now)
+        if terms is not None and terms.progress:
+            self.flowing.announce(in_flight)
+        self._place(in_flight, now)
+
+    def _place(self, in_flight: InFlight, now: float) -> None:
+        registration = self._registration_map.best_matching_observation(in_flight.call.procedure)
+        if registration is None:
+            self._without_callee(in_flight)
+            return
+        if self._waiting and self._waiting.line(_room(registration, in_flight)):
+            self._without_room(in_flight, registration, now)
+            return
+        rota = registration.extra
+        seat = choose(rota, in_flight.traffic.invoke or rota.invoke, now, self.random.randrange, in_flight.wish)
+        if seat is None:
+            self._without_room(in_flight, registration, now)
+        else:
+            self._ask(in_flight, registration, seat, now)
+
+    def _ask(self, in_flight: InFlight, registration: Any, seat: Seat[Any], now: float) -> None:
+        callee = seat.callee
+        in_flight.id = request = self._request_id_gen.next()
+        in_flight.registration, in_flight.callee, in_flight.seat, in_flight.began = registration, callee, seat, now
+        seat.asked(now)
+        if in_flight.wish.breaker is not None:
+            self._pass_breaker(in_flight, seat, now)
+        if in_flight.timeout_call is None:
+            self._begin(in_flight)
+        self._invocations[request] = in_flight
+        known = self._callee_to_invocations.get(callee)
+        if known is None:
+            known = self._callee_to_invocations[callee] = Calls()
+        known[in_flight] = None
+        try:
+            is_sent = self._invoke(in_flight)
+        except PayloadExceededError as error:
+            self._end(in_flight, CALL_TOO_LARGE, str(error))
+        except Exception:
+            self._end(in_flight, NEVER_SENT)
+            raise
+        else:
+            if not is_sent:
+                self._not_sent(in_flight, seat, now)
+
+    def _begin(self, in_flight: InFlight) -> None:
+        """From now on its caller can cancel it, and its time runs."""
+        caller = in_flight.caller
+        self._invocations_by_call[in_flight.caller_session_id, in_flight.call.request] = in_flight
+        known = self._caller_to_invocations.get(caller)
+        if known is None:
+            known = self._caller_to_invocations[caller] = Calls()
+        known[in_flight] = None
+        in_flight.timeout_call = self._cancel_timers.begin(in_flight, in_flight.given / 1000)
+
+    def _forget(self, in_flight: InFlight) -> None:
+        self._invocations.pop(in_flight.id, None)
+        self._invocations_by_call.pop((in_flight.caller_session_id, in_flight.call.request), None)
+        drop(self._callee_to_invocations, in_flight.callee, in_flight)
+        drop(self._caller_to_invocations, in_flight.caller, in_flight)
+        deadline: Lane | None = in_flight.timeout_call
+        if deadline is not None:
+            deadline.end(in_flight)
+        if self._waiting:
+            self._step_out(in_flight)
+        if self._delayed:
+            timer = self._delayed.pop(in_flight, None)
+            if timer is not None:
+                timer.cancel()
+        self._stop_flow(in_flight)
+
+    def _stop_flow(self, in_flight: InFlight) -> None:
+        flowing = self.flowing
+        if flowing.flows or flowing.fed:
+            flowing.end(in_flight)
+            flowing.forget(in_flight)
+
+    # ---- there is no callee, or no room -----------------------------------------------------------------------------
+
+    def _without_callee(self, in_flight: InFlight) -> None:
+        procedure, patience = in_flight.call.procedure, in_flight.patience
+        if patience <= 0:
+            invalid = uris.check(procedure, restricted=False, where="procedure")
+            self._refuse(in_flight, invalid or endings.nobody(procedure))
+        elif self._wait(in_flight, procedure, in_flight.places_without_callee):
+            self._patient[in_flight] = self._patience.begin(in_flight, patience)
+
+    def _without_room(self, in_flight: InFlight, registration: Any, now: float) -> None:
+        procedure = in_flight.call.procedure
+        reason, after = why(registration.extra, now, in_flight.wish)
+        if reason is Why.OPEN:
+            self._refuse(in_flight, endings.opened(procedure, _rounded(after)))
+        elif reason is Why.REFUSED:
+            self._refuse(in_flight, endings.nobody(procedure, waited=True))
+        elif not in_flight.places:
+            self._refuse(in_flight, endings.full(procedure, self._wait_of(in_flight, registration, after)))
+        elif self._wait(in_flight, _room(registration, in_flight), in_flight.places, registration, after):
+            self._keep_looking()
+
+    def _wait(self, in_flight: InFlight, line: Any, bound: int, registration: Any = None, after: float = 1.0) -> bool:
+        """Let it wait, if there is a place; else its caller is told to come later."""
+        if not self._waiting.enter(in_flight, line, in_flight.traffic.uri, bound):
+            retry_after = self._wait_of(in_flight, registration, after)
+            self._refuse(in_flight, endings.crowded(in_flight.call.procedure, retry_after))
+            return False
+        if in_flight.timeout_call is None:
+            self._begin(in_flight)
+        return True
+
+    def _wait_of(self, in_flight: InFlight, registration: Any, after: float) -> float:
+        """Seconds after which there may be room: what waits, at the pace of those who work on it."""
+        callees = len(registration.extra.seats) if registration is not None else 1
+        return _rounded(after * (1 + self._waiting.of(in_flight.traffic.uri) / max(callees, 1)))
+
+    def _refuse(self, in_flight: InFlight, refusal: RemoteError) -> None:
+        """It cannot be placed. One that was tried before gets what that came to."""
+        if in_flight.timeout_call is not None:
+            self._forget(in_flight)
+        else:
+            self._stop_flow(in_flight)
+        if in_flight.last is not None:
+            self._answer(in_flight, in_flight.last)
+        else:
+            self._router.refuse(in_flight.caller, in_flight.call, refusal)
+
+    def _give_up(self, in_flight: InFlight, seconds: float) -> None:
+        self._refuse(in_flight, endings.nobody(in_flight.call.procedure, waited=True))
+
+    def _step_out(self, in_flight: InFlight) -> None:
+        """It does not wait any more."""
+        if self._waiting.leave(in_flight):
+            patience = self._patient.pop(in_flight, None)
+            if patience is not None:
+                patience.end(in_flight)
+
+    def turn_away(self, hint: Callable[[], float]) -> None:
+        """The node stops: nobody waits any more.
+
+        :param hint: seconds that a client should stay away.
+        """
+        for in_flight in list(self._waiting):
+            self._refuse(in_flight, endings.stopping(in_flight.call.procedure, hint()))
+
+    # ---- lines are served -------------------------------------------------------------------------------------------
+
+    def changed(self, registration: Any) -> None:
+        """It has got a callee, or lost one."""
+        if self._waiting:
+            self._changed.add(registration)
+            self._fill_soon()
+
+    def _has_room(self, registration: Any, seat: Seat[Any]) -> None:
+        """Called where anybody waits: a callee has one call less in hand."""
+        self._open_lines.update((("room", registration.id, None), ("room", registration.id, seat.name)))
+        self._fill_soon()
+
+    def _fill_soon(self) -> None:
+        if not self._is_filling:
+            self._is_filling = True
+            self._reactor.callLater(0, self._fill)
+
+    def _fill(self) -> None:
+        self._is_filling = False
+        lines, changed = self._open_lines, self._changed
+        self._open_lines, self._changed = set(), set()
+        if changed:
+            numbers = {registration.id for registration in changed}
+            for line in self._waiting.lines():
+                if not isinstance(line, tuple) or line[1] in numbers:
+                    lines.add(line)
+        for line in lines:
+            for in_flight in self._waiting.line(line):
+                if in_flight in self._waiting and not self._serve(in_flight):
+                    break
+
+    def _serve(self, in_flight: InFlight) -> bool:
+        """Place a call that waits, if anything can be done about it now.
+
+        :returns: whether those behind it may have a chance.
+        """
+        registration = self._registration_map.best_matching_observation(in_flight.call.procedure)
+        if registration is None:
+            if in_flight in self._patient:
+                return True
+            self._step_out(in_flight)
+            self._guarded(in_flight, self._without_callee, in_flight)
+            return True
+        now, rota, wish = self._now(), registration.extra, in_flight.wish
+        seat = choose(rota, in_flight.traffic.invoke or rota.invoke, now, self.random.randrange, wish)
+        if seat is None and in_flight not in self._patient and why(rota, now, wish)[0] is Why.FULL:
+            return bool(wish.without)
+        self._step_out(in_flight)
+        if seat is None:
+            self._guarded(in_flight, self._without_room, in_flight, registration, now)
+        else:
+            self._guarded(in_flight, self._ask, in_flight, registration, seat, now)
+        return True
+
+    def _guarded(self, in_flight: InFlight, step: Callable[..., None], *args: Any) -> None:
+        """A step of a call outside of any message: its caller is told what goes wrong."""
+        try:
+            step(*args)
+        except Exception as error:
+            self._router._failed(in_flight.caller, in_flight.call, error)
+
+    def _keep_looking(self) -> None:
+        if self._look is None:
+            self._look = self._reactor.callLater(LOOK, self._look_again)
+
+    def _look_again(self) -> None:
+        self._look = None
+        rooms = [line for line in self._waiting.lines() if not isinstance(line, str)]
+        if rooms:
+            self._open_lines.update(rooms)
+            self._keep_looking()
+            self._fill()
+
+    # ---- a try has failed -------------------------------------------------------------------------------------------
+
+    def _try_again(self, in_flight: InFlight, code: str, ran: Ran, last: message.Error) -> bool:
+        """Let it have another try, later, if it may.
+
+        :param code: of what the last one came to. :param ran: whether that one may have been carried out.
+        :returns: whether it has one; else it is for the caller to be told.
+        """
+        if in_flight.tries is None:
+            if not in_flight.retries:
+                return False
+            in_flight.tries = Tries(in_flight.retries)
+        flow = self.flowing.flows.get(in_flight.id)
+        if flow is not None and flow.has_begun:
+            return False  # its caller has seen a part of an answer, or inputs are spent
+        tries, traffic = in_flight.tries, in_flight.traffic
+        left = in_flight.due - self._now()
+        wait = tries.failed(code, in_flight.callee, ran, left, traffic.spend, self.random.random)
+        if wait is None:
+            return False
+        traffic.retried += 1
+        self._take_back(in_flight, last)
+        self._delayed[in_flight] = self._reactor.callLater(wait, self._next_try, in_flight)
+        return True
+
+    def _next_try(self, in_flight: InFlight) -> None:
+        del self._delayed[in_flight]
+        self._guarded(in_flight, self._place, in_flight, self._now())
+
+    def _not_sent(self, in_flight: InFlight, seat: Seat[Any], now: float) -> None:
+        """Its callee is gone, and the realm has not noticed yet: somebody else is asked, at once."""
+        seat.untouched()
+        self._settle(in_flight, None)
+        if in_flight.tries is None:
+            in_flight.tries = Tries(in_flight.retries)
+        in_flight.tries.without.add(seat.callee)
+        self._take_back(in_flight, endings.error_of(in_flight, endings.lost(in_flight, in_flight.tries.ran)))
+        self._place(in_flight, now)
+
+    def _take_back(self, in_flight: InFlight, last: message.Error) -> None:
+        """Nobody is asked for now."""
+        assert in_flight.tries is not None
+        self.flowing.end(in_flight)
+        self._invocations.pop(in_flight.id, None)
+        drop(self._callee_to_invocations, in_flight.callee, in_flight)
+        in_flight.seat = in_flight.callee = in_flight.registration = None
+        in_flight.last = last
+        in_flight.wish = replace(in_flight.wish, without=in_flight.tries.without)
+
+    # ---- breakers ---------------------------------------------------------------------------------------------------
+
+    def _pass_breaker(self, in_flight: InFlight, seat: Seat[Any], now: float) -> None:
+        traffic = in_flight.traffic
+        breaker = seat.breakers.get(traffic.uri)
+        if breaker is None:
+            assert traffic.policy.breaker is not None
+            breaker = seat.breakers[traffic.uri] = Breaker(traffic.policy.breaker)
+        in_flight.breaker, in_flight.is_probe = breaker, breaker.begins(now)
+
+    def _settle(self, in_flight: InFlight, failed: bool | None) -> None:
+        """Tell the breaker, if there is one, how a try ended."""
+        breaker, in_flight.breaker = in_flight.breaker, None
+        if breaker is not None and breaker.ended(self._now(), failed, in_flight.is_probe):
+            in_flight.traffic.opened += 1
+            callee = getattr(in_flight.callee, "_authid", None)
+            LOG.warn("a breaker opens: {authid} fails {procedure}", authid=callee, procedure=in_flight.traffic.uri)
+
+    # ---- work that nobody waits for ---------------------------------------------------------------------------------
+
+    def _abandon(self, in_flight: InFlight, seat: Seat[Any]) -> None:
+        """Its callee goes on with it, and keeps its place."""
+        seat.abandoned()
+        owed = self._owed.setdefault(in_flight.callee, {})
+        owed[in_flight.id] = seat, in_flight.registration
+        if len(owed) > MAX_OWED:
+            forgotten, _ = owed.pop(next(iter(owed)))
+            forgotten.forgotten()
+
+    def _leave_seat(self, in_flight: InFlight, seat: Seat[Any], is_free: bool) -> None:
+        """Nobody waits for its callee any more.
+
+        :param is_free: whether the callee has nothing left to do for it.
+        """
+        if not is_free:
+            self._abandon(in_flight, seat)
+            return
+        seat.untouched()
+        if self._waiting:
+            self._has_room(in_flight.registration, seat)
+
+    def _returned(self, callee: NodeSession, request: int) -> None:
+        """A callee is done with what nobody waits for."""
+        owed = self._owed.get(callee)
+        found = owed.pop(request, None) if owed else None
+        if found is not None:
+            seat, registration = found
+            seat.returned(self._now())
+            if not owed:
+                del self._owed[callee]
+            if self._waiting:
+                self._has_room(registration, seat)
+
+
+def _room(registration: Any, in_flight: InFlight) -> Any:
+    """The line of those who wait for the same room."""
+    key = in_flight.wish.key
+    return "room", registration.id, None if key is None else owner_of(key, registration.extra.seats).name
+
+
+def _rounded(seconds: float) -> float:
+    return round(min(max(seconds, 0.05), 10.0), 3)
+
+
+def drop(calls: dict[Any, Any], session: Any, in_flight: InFlight) -> None:
+    known = calls.get(session)
+    if known is not None:
+        try:  # noqa: SIM105 - suppress() would be made for each call. Where Crossbar's own tests made it, it is a list.
+            known.remove(in_flight)
+        except (KeyError, ValueError):
+            pass
+        if not known:
+            del calls[session]
