@@ -12,13 +12,13 @@ from tests.conversations.replay import FOLDER, Bindings, Conversation, load, loa
 
 from hopsack.errors import from_details
 from hopsack_router.doors import envelopes, jsonrpc, places, raw, reading
-from hopsack_router.doors.closing import reason_of
+from hopsack_router.doors.closing import NO_PROGRESS, reason_of, slow_reader
 from hopsack_router.doors.effects import Join, Route
 from hopsack_router.doors.jsonrpc import Close, Joined, Send
 from hopsack_router.doors.patterns import after_of, patterns_of
 from hopsack_router.doors.reading import Dismiss, Refuse, Start
 from hopsack_router.routing import asked
-from hopsack_router.routing.backlog import Channel
+from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.fanout import Delivery
 from hopsack_router.routing.farewell import Farewell
 from hopsack_router.routing.router import YieldError
@@ -72,11 +72,16 @@ class Replay:
     """The door's side of one conversation: feed what client and session say, expect what server and door say."""
 
     def __init__(self, conversation: Conversation) -> None:
-        query = urlsplit(conversation.path).query
-        patterns = patterns_of(query)
+        self.conversation = conversation
         self.bindings = Bindings(conversation.values)
         self.machine: Any
         self.seen: list[dict[str, Any]] = []
+        self.connect()
+
+    def connect(self) -> None:
+        conversation = self.conversation
+        query = urlsplit(conversation.path).query
+        patterns = patterns_of(query)
         if patterns:
             after = places.read(after_of(query), patterns)
             self.machine = reading.Reader(patterns, conversation.token, after)
@@ -111,6 +116,9 @@ class Replay:
             self.seen.append(
                 {"from": "server", "frame": unframe(raw.FORMAT.gap(Channel(gap["topic"]), gap["dropped"]))}
             )
+        elif "stalled" in line:
+            reason = slow_reader(Why[line["stalled"]], line["retry_after"])
+            self.seen.append({"from": "server", "close": {"code": NO_PROGRESS.number, "reason": reason}})
         elif "rated" in line:
             self.record(self.machine.routed(asked.Rated(line["rated"])))
         else:
@@ -159,6 +167,8 @@ def test_the_door_keeps_to_the_recording(conversation: Conversation) -> None:
                 replay.feed_client(line)
             case "session":
                 replay.feed_session(line)
+            case "app" if line["act"] == "return":
+                replay.connect()
             case "server" | "door":
                 replay.expect(line)
 

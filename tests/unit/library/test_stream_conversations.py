@@ -29,6 +29,10 @@ _ELSEWISE = frozenset({"stream-hole"})
 """Played by the page's client only: it asks again for what is missing, and this library reads it back."""
 
 
+_FINAL = (4401, 4403)
+"""Closes after which a client does not come back."""
+
+
 def speaks_of_streams(path: Path) -> bool:
     """Whether it is told what a session alone does not know: how it was resumed, what a map holds."""
     with path.open(encoding="utf-8") as lines:
@@ -71,13 +75,15 @@ class Play:
             case {"from": "app", "act": "connect"}:
                 self.peer.token = line["token"]
                 self.connection = self.peer.connect()
+            case {"from": "app", "act": "return"}:
+                self.loop.advance(4.0)
             case {"from": "app"}:
-                self.act(line)
+                self.act(self.bindings.fill(line))
             case {"from": "server", "frame": frame}:
                 self.peer.says(self.bindings.fill(frame))
             case {"from": "server", "close": close}:
-                self.told.append({"closed": {"code": close["code"]}})
-                self.peer.vanishes(close["reason"])
+                self.told += [{"closed": {"code": close["code"]}}] if close["code"] in _FINAL else []
+                self.peer.vanishes(self.bindings.fill(close["reason"]))
             case {"from": "client", "frame": frame}:
                 self.sent += self.peer.heard()
                 sent = self.sent.pop(0)

@@ -58,7 +58,7 @@ class Replay {
   constructor(private readonly values: Readonly<Record<string, unknown>>) {}
 
   async line(line: Line): Promise<void> {
-    if (line.from === "app") this.#acts[line.act ?? ""]?.(line);
+    if (line.from === "app") this.#acts[line.act ?? ""]?.(this.#fill(line) as Line);
     else if (line.from === "server") this.#feeds(line);
     await settle();
     this.#sent.push(...this.#on.wire.heard());
@@ -121,6 +121,10 @@ class Replay {
     unregister: ({ of = "", as }) => this.#note(as, this.#holds.get(of)?.close()),
     answer: (line) => this.#asked.get(line.of ?? "")?.answer(line),
     close: () => this.#on.fabric.close(),
+    return: () => {
+      this.#on.clock.turn(10_000);
+      this.#on.wire.opens();
+    },
   };
 
   #note(of: string | undefined, told: Promise<unknown> | undefined): void {
