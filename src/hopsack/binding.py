@@ -7,7 +7,8 @@
 
 The payload's parameter is the first that is not injected; a handler may have none. The function may be a coroutine
 function, one decorated with ``@inlineCallbacks``, or a plain one, which then runs in a thread unless it was declared
-``inline``.
+``inline``. One that serves a procedure may be a generator, asynchronous or plain, or be injected with
+:class:`~hopsack.progress.Progress` and :class:`~hopsack.progress.Inputs`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hopsack.bridge import bridged, drive, is_deferred
 from hopsack.errors import UsageError
+from hopsack.progress import Inputs, Pieces, Progress, sent, sent_from_thread, sent_inline
 from hopsack.session import Caller, Event, Payload, Publication
 from hopsack.threads import ThreadsLike
 from hopsack.values import read
 
 __all__ = ["Binding", "Pattern"]
+
+_FLOWING = (Progress, Inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,9 @@ class Binding:
     :ivar facts: name of the parameter that takes the :class:`Caller` or :class:`Event`, if there is one.
     :ivar names: parameters that take components of the URI.
     :ivar runs: where the function runs.
+    :ivar yields: whether it is a generator.
+    :ivar progress: name of the parameter that takes a :class:`Progress`, if there is one.
+    :ivar inputs: the same for :class:`Inputs`. :ivar inputs_type: of each of them.
     """
 
     function: Callable[..., Any]
@@ -79,6 +86,10 @@ class Binding:
     facts: str | None
     names: frozenset[str]
     runs: Literal["loop", "thread"]
+    yields: bool = False
+    progress: str | None = None
+    inputs: str | None = None
+    inputs_type: Any = None
 
     @classmethod
     def of(
@@ -88,6 +99,7 @@ class Binding:
         *,
         facts: type[Caller] | type[Event[Any]],
         declared: Any = None,
+        further_input: Any = None,
         inline: bool = False,
     ) -> Binding:
         """Read a signature.
@@ -101,17 +113,24 @@ class Binding:
         named = {name for _, name in pattern.names}
         inputs: list[inspect.Parameter] = []
         facts_name, of_facts = None, declared
+        flow: dict[Any, inspect.Parameter] = {}
         for parameter in inspect.signature(function).parameters.values():
             hint = hints.get(parameter.name)
             if hint is facts or get_origin(hint) is facts:
                 facts_name = parameter.name
                 of_facts = next(iter(get_args(hint)), declared)
+            elif hint in _FLOWING or get_origin(hint) in _FLOWING:
+                flow[get_origin(hint) or hint] = parameter
             elif parameter.name in named:
                 _check_text(function, parameter.name, hint)
             elif parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 inputs.append(parameter)
         _check_inputs(function, inputs, facts)
+        runs: Literal["loop", "thread"] = "loop" if inline or _is_cooperative(function) else "thread"
+        yields = inspect.isasyncgenfunction(inspect.unwrap(function)) or inspect.isgeneratorfunction(function)
+        _check_flow(function, bool(flow), yields, runs, facts)
         parameters = inspect.signature(function).parameters
+        further = hints.get(flow[Inputs].name) if Inputs in flow else None
         return cls(
             function=function,
             pattern=pattern,
@@ -119,12 +138,22 @@ class Binding:
             type=hints.get(inputs[0].name, of_facts) if inputs else of_facts,
             facts=facts_name,
             names=frozenset(named & parameters.keys()),
-            runs="loop" if inline or _is_cooperative(function) else "thread",
+            runs=runs,
+            yields=yields,
+            progress=flow[Progress].name if Progress in flow else None,
+            inputs=flow[Inputs].name if Inputs in flow else None,
+            inputs_type=next(iter(get_args(further)), further_input),
         )
 
-    def for_call(self, payload: Payload, caller: Caller) -> Callable[[], Any]:
+    @property
+    def flows(self) -> bool:
+        """Whether it may give results, or take inputs, piece by piece."""
+        return self.yields or self.progress is not None or self.inputs is not None
+
+    def for_call(self, payload: Payload, caller: Caller, pieces: Pieces | None = None) -> Callable[[], Any]:
         """The function with its arguments.
 
+        :param pieces: what flows; there is one if :attr:`flows`.
         :raises hopsack.errors.Invalid: the payload is not of the type.
         """
         arguments: dict[str, Any] = self._components(caller.procedure) if self.names else {}
@@ -132,6 +161,10 @@ class Binding:
             arguments[self.input] = read(payload, self.type, where=caller.procedure)
         if self.facts is not None:
             arguments[self.facts] = caller
+        if self.progress is not None and pieces is not None:
+            arguments[self.progress] = Progress(pieces)
+        if self.inputs is not None and pieces is not None:
+            arguments[self.inputs] = Inputs(pieces, self.inputs_type)
         return partial(self.function, **arguments)
 
     def for_event(self, payload: Payload, publication: Publication) -> Callable[[], Any]:
@@ -151,8 +184,16 @@ class Binding:
     def _components(self, uri: str) -> dict[str, Any]:
         return {name: value for name, value in self.pattern.bound(uri).items() if name in self.names}
 
-    async def run(self, ready: Callable[[], Any], threads: ThreadsLike) -> Any:
-        """Run what :meth:`for_call` or :meth:`for_event` made, to its end."""
+    async def run(self, ready: Callable[[], Any], threads: ThreadsLike, pieces: Pieces | None = None) -> Any:
+        """Run what :meth:`for_call` or :meth:`for_event` made, to its end.
+
+        :param pieces: where a generator's results go.
+        """
+        if self.yields and pieces is not None:
+            if self.runs == "thread":
+                return await sent_from_thread(ready, pieces, threads)
+            generator = ready()
+            return await drive((sent if inspect.isasyncgen(generator) else sent_inline)(generator, pieces))
         if self.runs == "thread":
             result = await threads.run(ready)
             if is_deferred(result) or inspect.isawaitable(result):
@@ -206,9 +247,19 @@ def _check_inputs(function: Callable[..., Any], inputs: list[inspect.Parameter],
         )
 
 
+def _check_flow(function: Callable[..., Any], is_given: bool, yields: bool, runs: str, facts: type[Any]) -> None:
+    if (is_given or yields) and facts is not Caller:
+        raise UsageError(f"{_name(function)}: only what serves a procedure gives or takes anything piece by piece")
+    if is_given and runs == "thread":
+        raise UsageError(f"{_name(function)}: a function that runs in a thread cannot wait for pieces: make it async")
+
+
 def _is_cooperative(function: Callable[..., Any]) -> bool:
     """Whether calling it returns at once: a coroutine function, or a generator function under @inlineCallbacks."""
-    return inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(inspect.unwrap(function))
+    inner = inspect.unwrap(function)
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(inner):
+        return True
+    return inspect.isgeneratorfunction(inner) and not inspect.isgeneratorfunction(function)
 
 
 def _name(function: Callable[..., Any]) -> str:

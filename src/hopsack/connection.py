@@ -49,6 +49,8 @@ from hopsack.errors import (
     UsageError,
 )
 from hopsack.history import READ, page_of
+from hopsack.iterating import Iteration
+from hopsack.iterating import Wanted as Calling
 from hopsack.keeper import Closed, Connected, Dial, Keeper, State, Waiting, settle, settle_error
 from hopsack.latest import LatestMap, Sink
 from hopsack.link import Carrier, dial
@@ -95,6 +97,7 @@ class Connection(Requests):
         failed = partial(log.exception, "what ends at its deadline did not end")
         self._deadlines = Deadlines(self._loop.time, self._loop.call_later, _ring, failed)
         self._requests = 0
+        self._iterations: dict[on.Ticket, Iteration[Any, Any]] = {}
         self._is_closing = False
 
     # ---- state -------------------------------------------------------------------------------------------------------
@@ -203,12 +206,7 @@ class Connection(Requests):
                 raise unknown
 
     async def _request_once(self, make: Make, where: str, seconds: float) -> Any:
-        if self._requests >= self.options.in_flight:
-            raise Overloaded(
-                f"{self._requests} requests are under way, and the limit is {self.options.in_flight}",
-                where=where,
-                advice="wait for answers before asking more",
-            )
+        self._check_in_flight(where)
         self._requests += 1
         try:
             carrier, left = self._keeper.carrier, seconds
@@ -220,6 +218,14 @@ class Connection(Requests):
             return await self._outcome(carrier, make, where, left, seconds)
         finally:
             self._requests -= 1
+
+    def _check_in_flight(self, where: str) -> None:
+        if self._requests >= self.options.in_flight:
+            raise Overloaded(
+                f"{self._requests} requests are under way, and the limit is {self.options.in_flight}",
+                where=where,
+                advice="wait for answers before asking more",
+            )
 
     async def _outcome(self, carrier: Carrier, make: Make, where: str, left: float, seconds: float) -> Any:
         """Send, and wait; ``left`` of the ``seconds`` that the request was given remain."""
@@ -234,6 +240,32 @@ class Connection(Requests):
             raise
         finally:
             lane.end(alarm)
+
+    # ---- piece by piece: hopsack.iterating ---------------------------------------------------------------------------
+
+    def _iterate(self, wanted: Calling, timeout: float | None) -> Iteration[Any, Any]:
+        return Iteration(self, wanted, timeout)
+
+    async def begin_flow(self, iteration: Iteration[Any, Any], timeout: float | None) -> tuple[Carrier, float]:
+        """(called by an iteration)"""
+        where = iteration.wanted.uri
+        seconds = bounded(self.options.timeout if timeout is None else timeout, where)
+        self._check_in_flight(where)
+        assert iteration.ticket is not None
+        self._iterations[iteration.ticket] = iteration
+        self._requests += 1
+        try:
+            carrier = self._keeper.carrier or await self._link_before(self._loop.time() + seconds, where)
+            carrier.check_room(where)
+        except BaseException:
+            self.end_flow(iteration)
+            raise
+        return carrier, seconds
+
+    def end_flow(self, iteration: Iteration[Any, Any]) -> None:
+        """(called by an iteration)"""
+        if iteration.ticket is not None and self._iterations.pop(iteration.ticket, None) is not None:
+            self._requests -= 1
 
     async def _link_before(self, ends: float, where: str) -> Carrier:
         try:
@@ -511,9 +543,11 @@ class Connection(Requests):
         :param invoke: how several sessions share the procedure; over the raw door, there is but one.
         :raises RemoteError: the node refuses it.
         """
-        declared = getattr(procedure, "input", None)
+        declared, further = getattr(procedure, "input", None), getattr(procedure, "inputs", None)
         pattern = Pattern.of(partly(procedure, params), match)
-        binding = Binding.of(handler, pattern, facts=on.Caller, declared=declared, inline=inline)
+        binding = Binding.of(
+            handler, pattern, facts=on.Caller, declared=declared, further_input=further, inline=inline
+        )
         codes = frozenset(error.CODE for error in procedure.errors) if isinstance(procedure, Procedure) else None
         registration = Registration(binding, invoke, self._loop.create_future(), self._unregister, errors=codes)
         self._standing.add(registration)
@@ -583,6 +617,21 @@ class Connection(Requests):
             case on.Report(error):
                 name = f"incident {error.data['incident']}: " if error.data and "incident" in error.data else ""
                 log.error("%san answer broke its contract, and its caller got another one: %s", name, error)
+            case on.Advance(ticket, payload):
+                if (iteration := self._iterations.get(ticket)) is not None:
+                    iteration.came(payload)
+            case on.InputsGranted(ticket, items):
+                if (iteration := self._iterations.get(ticket)) is not None:
+                    iteration.granted(items)
+            case on.ProgressGranted(invocation, items):
+                if (pieces := self._serving.pieces_of(invocation)) is not None:
+                    pieces.granted(items)
+            case on.InputCame(invocation, payload):
+                if (pieces := self._serving.pieces_of(invocation)) is not None:
+                    pieces.came(payload)
+            case on.InputsOver(invocation):
+                if (pieces := self._serving.pieces_of(invocation)) is not None:
+                    pieces.over()
             case on.Join() | on.Refuse() | on.Send() | on.Close():
                 raise AssertionError("the keeper and the carrier do these")
             case _:

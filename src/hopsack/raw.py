@@ -3,6 +3,10 @@
     -> hopsack.hello {token?}                <- {session, authid, role, realm, server} | error, then close 4401
     -> <procedure> input                     <- result | error          (beside it: hopsack {timeout, key, wait, …})
     -> hopsack.cancel {id}                      (notification; the call is then answered with hopsack.canceled)
+    <- hopsack.progress {id, data}              (notification; a progressive result, before the answer)
+    -> hopsack.more {id, n}                     (notification; so many more of them are taken)
+    <- hopsack.more_input {id, n}               (notification; so many further inputs are taken)
+    -> hopsack.input {id, data} | {id, end}     (notification; a further input, and no more of them)
     -> hopsack.publish {topic, data, key?,   <- {position?} | error, unless it is a notification
            delete?}
     -> hopsack.subscribe {topic, match?,     <- {subscription, recovered, reason?, position(s)?, snapshot?}
@@ -14,6 +18,8 @@
     -> hopsack.register {procedure}          <- {registration}
     <- <procedure> input                     -> result | error          (beside it: hopsack {timeout})
     <- hopsack.cancel {id}                      (notification; nobody waits for the answer any more)
+    -> hopsack.progress, hopsack.more_input; <- hopsack.more, hopsack.input
+                                                (notifications, as above, about what is served)
 
 It takes and gives the vocabulary of :mod:`hopsack.session`, as the WAMP machine does. What the raw door does not have
 is refused (patterns of procedures) or left to the node (how a procedure is shared; the facts about publisher and
@@ -69,9 +75,12 @@ class _ErrorObject(msgspec.Struct, frozen=True):
 
 
 class _Extra(msgspec.Struct, frozen=True):
-    """What a request says beside JSON-RPC. ``timeout``: milliseconds that are left for it."""
+    """What a request says beside JSON-RPC. ``timeout``: milliseconds that are left for it; the rest as in ``Flow``."""
 
     timeout: int | None = None
+    progress: bool = False
+    window: int | None = None
+    inputs: bool = False
 
 
 class _Frame(msgspec.Struct, frozen=True):
@@ -100,6 +109,22 @@ class _Gap(msgspec.Struct, frozen=True):
 
 class _Cancelled(msgspec.Struct, frozen=True):
     id: int
+
+
+class _Progress(msgspec.Struct, frozen=True):
+    id: int
+    data: Raw = Raw(b"null")
+
+
+class _More(msgspec.Struct, frozen=True):
+    id: int
+    n: int
+
+
+class _Input(msgspec.Struct, frozen=True):
+    id: int
+    data: Raw = ABSENT
+    end: bool = False
 
 
 class _Subscribed(msgspec.Struct, frozen=True):
@@ -218,6 +243,8 @@ class RawSession:
         extra: dict[str, Any] = {} if event.timeout is None else {"timeout": milliseconds(event.timeout)}
         if event.terms is not None:
             extra |= msgspec.to_builtins(event.terms)
+        if event.flow is not None:
+            extra |= {name: value for name, value in msgspec.structs.asdict(event.flow).items() if value}
         sent = self._ask(
             event.procedure, event.value, event.ticket, grant, where=event.procedure, may_have_run=True, extra=extra
         )
@@ -227,6 +254,20 @@ class RawSession:
     def _abandon(self, event: on.CallAbandoned) -> list[on.Effect]:
         number = self._calls.pop(event.ticket, None)
         return [] if number is None else [self._tell("hopsack.cancel", {"id": number})]
+
+    def _take_more(self, event: on.MoreWanted) -> list[on.Effect]:
+        return self._tell_of(event.ticket, "hopsack.more", n=event.items)
+
+    def _give_input(self, event: on.InputGiven) -> list[on.Effect]:
+        return self._tell_of(event.ticket, "hopsack.input", data=event.value)
+
+    def _end_inputs(self, event: on.InputsEnded) -> list[on.Effect]:
+        return self._tell_of(event.ticket, "hopsack.input", end=True)
+
+    def _tell_of(self, ticket: on.Ticket, method: str, **params: Any) -> list[on.Effect]:
+        """Say something about a call, unless it has ended."""
+        number = self._calls.get(ticket)
+        return [] if number is None else [self._tell(method, {"id": number, **params})]
 
     def _publish(self, event: on.PublishRequested) -> list[on.Effect]:
         params = {"topic": event.topic, "data": event.value}
@@ -362,8 +403,37 @@ class RawSession:
             if number in self._in_hand:
                 self._in_hand.discard(number)
                 return [on.Interrupt(number)]
-        # A notification of a later version: it asks for nothing, and may be ignored.
-        return []
+        told = _TOLD.get(method)
+        # A notification of a later version asks for nothing, and may be ignored.
+        return [] if told is None else told(self, params)
+
+    def _advance(self, params: Raw) -> list[on.Effect]:
+        progress = msgspec.json.decode(params, type=_Progress)
+        ticket = self._ticket_of(progress.id)
+        return [] if ticket is None else [on.Advance(ticket, _Json(progress.data))]
+
+    def _grant_inputs(self, params: Raw) -> list[on.Effect]:
+        more = msgspec.json.decode(params, type=_More)
+        ticket = self._ticket_of(more.id)
+        return [] if ticket is None else [on.InputsGranted(ticket, more.n)]
+
+    def _ticket_of(self, number: int) -> on.Ticket | None:
+        """Of a call; it may have ended."""
+        pending = self._pending.get(number)
+        return pending.ticket if pending is not None and pending.ticket in self._calls else None
+
+    def _grant_progress(self, params: Raw) -> list[on.Effect]:
+        more = msgspec.json.decode(params, type=_More)
+        return [on.ProgressGranted(more.id, more.n)] if more.id in self._in_hand else []
+
+    def _further_input(self, params: Raw) -> list[on.Effect]:
+        given = msgspec.json.decode(params, type=_Input)
+        if given.id not in self._in_hand:
+            return []
+        effects: list[on.Effect] = []
+        if len(given.data) or not given.end:
+            effects.append(on.InputCame(given.id, _Json(given.data)))
+        return [*effects, on.InputsOver(given.id)] if given.end else effects
 
     def _covering(self, topic: str) -> list[int]:
         return [number for number, (pattern, match) in self._subscriptions.items() if matches(topic, pattern, match)]
@@ -384,8 +454,13 @@ class RawSession:
         if registration is None or not isinstance(number, int):
             return [self._send_error(number, RemoteError("this session does not serve that", where=procedure))]
         self._in_hand.add(number)
-        timeout = seconds_of(frame.hopsack.timeout) if frame.hopsack is not None else None
-        return [on.Serve(number, registration, on.Caller(None, None, None, procedure), _Json(frame.params), timeout)]
+        timeout, flow, extra = None, None, frame.hopsack
+        if extra is not None:
+            timeout = seconds_of(extra.timeout)
+            if extra.progress or extra.inputs:
+                flow = on.Flow(extra.progress, extra.window, extra.inputs)
+        caller, payload = on.Caller(None, None, None, procedure), _Json(frame.params)
+        return [on.Serve(number, registration, caller, payload, timeout, flow)]
 
     # ---- answers of ours ---------------------------------------------------------------------------------------------
 
@@ -401,6 +476,16 @@ class RawSession:
             return []
         self._in_hand.discard(event.invocation)
         return [self._send_error(event.invocation, event.error)]
+
+    def _progress(self, event: on.Progressed) -> list[on.Effect]:
+        if event.invocation not in self._in_hand:
+            return []
+        return [self._tell("hopsack.progress", {"id": event.invocation, "data": event.value})]
+
+    def _take_inputs(self, event: on.InputsWanted) -> list[on.Effect]:
+        if event.invocation not in self._in_hand:
+            return []
+        return [self._tell("hopsack.more_input", {"id": event.invocation, "n": event.items})]
 
     def _send_error(self, number: int | str, error: RemoteError) -> on.Send:
         shape = {"code": error.kind.jsonrpc, "message": error.message, "data": error.details()}
@@ -461,6 +546,11 @@ _INPUTS: Mapping[tuple[State, type], Callable[[RawSession, Any], list[on.Effect]
     (State.JOINED, on.Probed): _S._ignore,
     (State.JOINED, on.CallRequested): _S._call,
     (State.JOINED, on.CallAbandoned): _S._abandon,
+    (State.JOINED, on.MoreWanted): _S._take_more,
+    (State.JOINED, on.InputGiven): _S._give_input,
+    (State.JOINED, on.InputsEnded): _S._end_inputs,
+    (State.JOINED, on.Progressed): _S._progress,
+    (State.JOINED, on.InputsWanted): _S._take_inputs,
     (State.JOINED, on.PublishRequested): _S._publish,
     (State.JOINED, on.SubscribeRequested): _S._subscribe,
     (State.JOINED, on.RateRequested): _S._set_rate,
@@ -471,6 +561,16 @@ _INPUTS: Mapping[tuple[State, type], Callable[[RawSession, Any], list[on.Effect]
     (State.JOINED, on.Failed): _S._fail,
     **{
         (State.ENDED, kind): _S._ignore
-        for kind in (on.Received, on.Lost, on.LeaveRequested, on.CallAbandoned, on.Answered, on.Failed)
+        for kind in (
+            *(on.Received, on.Lost, on.LeaveRequested, on.CallAbandoned, on.Answered, on.Failed),
+            *(on.MoreWanted, on.InputGiven, on.InputsEnded, on.Progressed, on.InputsWanted),
+        )
     },
+}
+
+_TOLD: Mapping[str, Callable[[RawSession, Raw], list[on.Effect]]] = {
+    "hopsack.progress": _S._advance,
+    "hopsack.more_input": _S._grant_inputs,
+    "hopsack.more": _S._grant_progress,
+    "hopsack.input": _S._further_input,
 }

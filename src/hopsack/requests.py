@@ -13,9 +13,11 @@ from functools import partial
 from typing import Any, TypeVar, overload
 
 from hopsack import session as on
-from hopsack.contracts.refs import Procedure, Topic
+from hopsack.contracts.refs import Procedure, Progressive, Topic
 from hopsack.errors import BrokenResult, DeclaredError, UsageError
 from hopsack.history import AT_ONCE, READ, History, events_of, page_of, question
+from hopsack.iterating import WINDOW, FurtherInputs, Iteration
+from hopsack.iterating import Wanted as Calling
 from hopsack.values import read
 
 __all__ = ["LONGEST_KEY", "REPEATABLE", "Make", "Requests", "concrete", "partly"]
@@ -23,6 +25,7 @@ __all__ = ["LONGEST_KEY", "REPEATABLE", "Make", "Requests", "concrete", "partly"
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
+P = TypeVar("P")
 
 
 Make = Callable[[on.Ticket, float], on.Input]
@@ -51,6 +54,10 @@ class Requests(ABC):
     @abstractmethod
     def _tell(self, event: on.PublishRequested) -> None:
         """Publish without acknowledgement."""
+
+    @abstractmethod
+    def _iterate(self, wanted: Calling, timeout: float | None) -> Iteration[Any, Any]:
+        """A call that has not begun."""
 
     @overload
     async def publish(
@@ -266,6 +273,79 @@ class Requests(ABC):
         except DeclaredError as error:
             raise _as_declared(error, procedure) from None
         return read(payload, type_, where=uri, error=BrokenResult)
+
+
+    @overload
+    def iterate(
+        self,
+        procedure: Progressive[I, P, O],
+        input: I | None = None,
+        *,
+        inputs: FurtherInputs | None = None,
+        window: int = WINDOW,
+        timeout: float | None = None,
+        wait: float | None = None,
+        queue: bool | None = None,
+        **params: str,
+    ) -> Iteration[P, O]: ...
+    @overload
+    def iterate(
+        self,
+        procedure: str | Procedure[Any, Any],
+        input: Any = None,
+        *,
+        inputs: FurtherInputs | None = None,
+        type: Any = None,
+        returns: Any = None,
+        window: int = WINDOW,
+        timeout: float | None = None,
+        wait: float | None = None,
+        queue: bool | None = None,
+        **params: str,
+    ) -> Iteration[Any, Any]: ...
+    def iterate(
+        self,
+        procedure: str | Procedure[Any, Any],
+        input: Any = None,
+        *,
+        inputs: FurtherInputs | None = None,
+        type: Any = None,
+        returns: Any = None,
+        window: int = WINDOW,
+        timeout: float | None = None,
+        wait: float | None = None,
+        queue: bool | None = None,
+        **params: str,
+    ) -> Iteration[Any, Any]:
+        """Call a procedure that answers piece by piece: an iterator of its progressive results.
+
+        The call begins with the iteration, or with ``async with``. Leaving either cancels it. Nothing is tried again.
+
+        :param inputs: those that follow the first, as the callee takes them.
+        :param type: of the progressive results; a :class:`~hopsack.contracts.refs.Progressive` knows it by itself.
+        :param returns: type of the last result, likewise.
+        :param window: progressive results that may wait here; the callee waits while there are so many.
+        :param timeout: seconds that nothing may come, waiting for a connection included.
+        :param wait: as in :meth:`call`. :param queue: as in :meth:`call`.
+        :raises RemoteError: (the iteration) as :meth:`call`.
+        """
+        if window < 1:
+            raise UsageError(f"{procedure}: a window of {window} lets nothing through")
+        terms = None
+        if not (wait is None and queue is None):
+            terms = on.Terms(None, None if wait is None else round(wait * 1000), None, queue)
+        of_progress, of_result = (getattr(procedure, name, None) for name in ("progress", "output"))
+        wanted = Calling(
+            uri=concrete(procedure, params),
+            input=input,
+            inputs=inputs,
+            window=window,
+            terms=terms,
+            progress_type=of_progress if type is None else type,
+            result_type=of_result if returns is None else returns,
+            declared=lambda error: _as_declared(error, procedure),
+        )
+        return self._iterate(wanted, timeout)
 
 
 def _check_key(uri: str, key: str | None) -> None:

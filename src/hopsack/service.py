@@ -32,6 +32,8 @@ from hopsack.binding import Binding, Pattern
 from hopsack.connection import Connection
 from hopsack.contracts.refs import Procedure, Topic
 from hopsack.errors import HopsackError, UsageError
+from hopsack.iterating import Iteration
+from hopsack.iterating import Wanted as Calling
 from hopsack.keeper import Closed, Connected
 from hopsack.requests import Make, Requests
 
@@ -172,6 +174,9 @@ class Service(Requests):
 
     def _tell(self, event: on.PublishRequested) -> None:
         self.connection._tell(event)
+
+    def _iterate(self, wanted: Calling, timeout: float | None) -> Iteration[Any, Any]:
+        return self.connection._iterate(wanted, timeout)
 
 
 class Engagement:

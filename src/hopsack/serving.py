@@ -31,6 +31,7 @@ from hopsack.due import DUE, GIVEN_UP, Due, late
 from hopsack.errors import ERRORS, Canceled, DeclaredError, Internal, Overloaded, RemoteError, UsageError
 from hopsack.link import Carrier
 from hopsack.options import Options
+from hopsack.progress import Pieces
 from hopsack.standing import Registration
 from hopsack.threads import ThreadsLike
 
@@ -40,15 +41,16 @@ log = logging.getLogger("hopsack")
 
 
 class _Job:
-    """One invocation in hand. ``task`` runs it, once it has begun."""
+    """One invocation in hand. ``task`` runs it, once it has begun; ``pieces`` flow, if any may."""
 
-    __slots__ = ("carrier", "due", "registration", "serve", "task")
+    __slots__ = ("carrier", "due", "pieces", "registration", "serve", "task")
 
     def __init__(self, serve: on.Serve, registration: Registration, carrier: Carrier, due: Due) -> None:
         self.serve = serve
         self.registration = registration
         self.carrier = carrier
         self.due = due
+        self.pieces = Pieces(serve, carrier, due) if registration.binding.flows else None
         self.task: asyncio.Task[None] | None = None
 
 
@@ -105,8 +107,19 @@ class Serving:
         """The numbers belong to a link that is gone.
 
         The handlers run on: their callers have been told by the node, and half a job is worse than one for nobody.
+        Those that give or take piece by piece cannot: they are told at the next one.
         """
+        for job in self._by_number.values():
+            if job.pieces is not None:
+                job.pieces.lost()
         self._by_number.clear()
+
+    # ---- pieces ------------------------------------------------------------------------------------------------------
+
+    def pieces_of(self, invocation: int) -> Pieces | None:
+        """What flows for an invocation; ``None``: nothing does, or it has been answered."""
+        job = self._by_number.get(invocation)
+        return None if job is None else job.pieces
 
     # ---- tasks -------------------------------------------------------------------------------------------------------
 
@@ -173,7 +186,7 @@ class Serving:
         if due.at is not None and due.at <= self._now():
             self._answer(job, on.Failed(job.serve.invocation, late(job.serve.caller.procedure)))
             return
-        self._answer(job, await self._outcome(job.registration, job.serve))
+        self._answer(job, await self._outcome(job.registration, job.serve, job.pieces))
         if due.at != GIVEN_UP or job.registration.binding.runs != "thread":
             due.at = None  # A thread that nobody waits for runs on, and may ask.
 
@@ -188,10 +201,12 @@ class Serving:
         except UsageError:
             job.carrier.take(on.Failed(job.serve.invocation, self._incident(where)))
 
-    async def _outcome(self, registration: Registration, serve: on.Serve) -> on.Answered | on.Failed:
+    async def _outcome(
+        self, registration: Registration, serve: on.Serve, pieces: Pieces | None
+    ) -> on.Answered | on.Failed:
         where, binding = serve.caller.procedure, registration.binding
         try:
-            value = await binding.run(binding.for_call(serve.payload, serve.caller), self._threads)
+            value = await binding.run(binding.for_call(serve.payload, serve.caller, pieces), self._threads, pieces)
             return on.Answered(serve.invocation, value)
         except asyncio.CancelledError:
             return on.Failed(serve.invocation, _canceled(where))
@@ -199,6 +214,8 @@ class Serving:
             error.where = error.where or where
             return on.Failed(serve.invocation, self._declared(registration, error, where))
         except Exception:
+            if pieces is not None and pieces.is_lost:
+                return on.Failed(serve.invocation, _canceled(where))
             return on.Failed(serve.invocation, self._incident(where))
 
     def _declared(self, registration: Registration, error: RemoteError, where: str) -> RemoteError:

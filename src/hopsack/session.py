@@ -29,6 +29,9 @@ Ticket = Hashable
 Others = Literal["new", "forgotten"] | None
 T = TypeVar("T", default=Any)
 
+UNCOUNTED = 1 << 31
+"""What is granted where nobody counts."""
+
 
 class Payload(Protocol):
     """One value as it came over the wire; nothing is decoded before it is read."""
@@ -159,6 +162,19 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     breaker: bool | None = None
 
 
+class Flow(msgspec.Struct, frozen=True):
+    """What of a call comes piece by piece.
+
+    :ivar progress: its caller takes progressive results.
+    :ivar window: so many, before more are taken; ``None``: nobody counts.
+    :ivar inputs: others follow its first input.
+    """
+
+    progress: bool = False
+    window: int | None = None
+    inputs: bool = False
+
+
 class CallRequested(msgspec.Struct, frozen=True):
     """``timeout``: seconds that the call may take; ``None``: what its contract gives."""
 
@@ -167,10 +183,31 @@ class CallRequested(msgspec.Struct, frozen=True):
     value: Any
     timeout: float | None = None
     terms: Terms | None = None
+    flow: Flow | None = None
 
 
 class CallAbandoned(msgspec.Struct, frozen=True):
     """Nobody waits for this call any more. Its ticket still gets an outcome, if the node gives one."""
+
+    ticket: Ticket
+
+
+class MoreWanted(msgspec.Struct, frozen=True):
+    """So many more progressive results of this call are taken."""
+
+    ticket: Ticket
+    items: int
+
+
+class InputGiven(msgspec.Struct, frozen=True):
+    """A further input of this call. Not before :class:`InputsGranted`."""
+
+    ticket: Ticket
+    value: Any
+
+
+class InputsEnded(msgspec.Struct, frozen=True):
+    """No further inputs of this call."""
 
     ticket: Ticket
 
@@ -246,6 +283,20 @@ class Failed(msgspec.Struct, frozen=True):
     error: RemoteError
 
 
+class Progressed(msgspec.Struct, frozen=True):
+    """A handler gives a progressive result. Not before it was granted."""
+
+    invocation: int
+    value: Any
+
+
+class InputsWanted(msgspec.Struct, frozen=True):
+    """A handler takes so many more inputs."""
+
+    invocation: int
+    items: int
+
+
 Input = (
     Opened
     | Received
@@ -254,6 +305,9 @@ Input = (
     | Probed
     | CallRequested
     | CallAbandoned
+    | MoreWanted
+    | InputGiven
+    | InputsEnded
     | PublishRequested
     | SubscribeRequested
     | RateRequested
@@ -262,6 +316,8 @@ Input = (
     | UnregisterRequested
     | Answered
     | Failed
+    | Progressed
+    | InputsWanted
 )
 
 
@@ -387,6 +443,41 @@ class Serve(msgspec.Struct, frozen=True):
     caller: Caller
     payload: Payload
     timeout: float | None = None
+    flow: Flow | None = None
+
+
+class Advance(msgspec.Struct, frozen=True):
+    """A call has a progressive result."""
+
+    ticket: Ticket
+    payload: Payload
+
+
+class InputsGranted(msgspec.Struct, frozen=True):
+    """So many more inputs of a call may be given."""
+
+    ticket: Ticket
+    items: int
+
+
+class ProgressGranted(msgspec.Struct, frozen=True):
+    """So many more progressive results may be given for an invocation."""
+
+    invocation: int
+    items: int
+
+
+class InputCame(msgspec.Struct, frozen=True):
+    """A further input of an invocation."""
+
+    invocation: int
+    payload: Payload
+
+
+class InputsOver(msgspec.Struct, frozen=True):
+    """No further inputs of an invocation will come."""
+
+    invocation: int
 
 
 class Interrupt(msgspec.Struct, frozen=True):
@@ -421,6 +512,11 @@ Effect = (
     | Withheld
     | Skipped
     | Serve
+    | Advance
+    | InputsGranted
+    | ProgressGranted
+    | InputCame
+    | InputsOver
     | Interrupt
     | Revoke
     | Report

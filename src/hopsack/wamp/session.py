@@ -2,10 +2,17 @@
 
     -> HELLO                          <- WELCOME | ABORT | CHALLENGE (then -> AUTHENTICATE)
     -> CALL, CANCEL                   <- RESULT | ERROR
+    -> CALL receive_progress, MORE    <- RESULT progress, before the last one
+    -> CALL progress, with the same   <- MORE
+       number until the last one
     -> PUBLISH                        <- PUBLISHED | ERROR, if acknowledged
     -> SUBSCRIBE, UNSUBSCRIBE         <- SUBSCRIBED, UNSUBSCRIBED | ERROR, then EVENT
     -> REGISTER, UNREGISTER           <- REGISTERED, UNREGISTERED | ERROR
     <- INVOCATION, INTERRUPT          -> YIELD | ERROR
+    <- INVOCATION receive_progress,   -> YIELD progress, before the last one
+       MORE
+    <- INVOCATION progress, with the  -> MORE
+       same number until the last one
     -> GOODBYE <- GOODBYE             <- GOODBYE -> GOODBYE
 
 Newest values: with ``get_retained`` they come right after SUBSCRIBED, and the answer to a probe sent then says that
@@ -20,8 +27,12 @@ One thing is ours: a node of Hopsack may answer an answer with ERROR, whose requ
 that it broke its contract and that the caller did not get it: a YIELD with the wrong result, or an ERROR that is not
 declared. It becomes a :class:`~hopsack.session.Report`, also while the session is leaving.
 
+MORE is ours, too (:class:`hopsack.wamp.messages.More`): it goes to routers that announce ``x_hopsack_flow``. To others
+progressive results and inputs go uncounted.
+
 Bounds: as many requests are remembered as the connection lets be in flight. :data:`HELD` live events wait for a
-snapshot; those beyond are dropped and told as a gap.
+snapshot; those beyond are dropped and told as a gap. :data:`LATE` invocations are remembered that were answered before
+their inputs had ended.
 """
 
 from __future__ import annotations
@@ -60,17 +71,28 @@ __all__ = ["State", "WampSession"]
 ROLES: Mapping[str, Any] = {
     "publisher": {"features": {"publisher_identification": True}},
     "subscriber": {"features": {"publisher_identification": True, "pattern_based_subscription": True}},
-    "caller": {"features": {"caller_identification": True, "call_canceling": True}},
+    "caller": {
+        "features": {
+            "caller_identification": True,
+            "call_canceling": True,
+            "progressive_call_results": True,
+            "progressive_call_invocations": True,
+            "x_hopsack_flow": True,
+        }
+    },
     "callee": {
         "features": {
             "caller_identification": True,
             "call_canceling": True,
+            "progressive_call_results": True,
+            "progressive_call_invocations": True,
+            "x_hopsack_flow": True,
             "pattern_based_registration": True,
             "shared_registration": True,
         }
     },
 }
-"""What HELLO announces. Progressive results belong here once a service may send them."""
+"""What HELLO announces."""
 
 _GOODBYE = "wamp.close.goodbye_and_out"
 _SHUTDOWN = "wamp.close.system_shutdown"
@@ -85,6 +107,7 @@ _GRANTED = "x_hopsack_granted"
 """In WELCOME: it may be asked for. In SUBSCRIBE: it is. In the details of an EVENT without payload: it."""
 
 HELD = 1_000
+LATE = 1_000
 
 _REFUSED_FOR_GOOD: Mapping[str, type[RemoteError]] = {
     "wamp.error.no_such_realm": BadRequest,
@@ -211,6 +234,9 @@ class WampSession:
         self._tells_grants = False
         self._procedures: dict[int, str] = {}
         self._in_hand: dict[int, str] = {}
+        self._fed: dict[int, None] = {}
+        self._is_counted = False
+        self._takes_inputs = False
 
     def take(self, event: on.Input) -> list[on.Effect]:
         if type(event) is on.Received:
@@ -254,6 +280,9 @@ class WampSession:
     def _welcome(self, message: wamp.Welcome) -> list[on.Effect]:
         self.state = State.JOINED
         details = message.details
+        features = _features_of(details, "dealer")
+        self._is_counted = features.get("x_hopsack_flow") is True
+        self._takes_inputs = features.get("progressive_call_invocations") is True
         self._tells_grants = details.get(_GRANTED) is True
         identity = on.Identity(
             session=message.session,
@@ -327,9 +356,43 @@ class WampSession:
         options: dict[str, Any] = {} if event.timeout is None else {"timeout": milliseconds(event.timeout)}
         if event.terms is not None:
             options |= {f"x_hopsack_{name}": value for name, value in msgspec.to_builtins(event.terms).items()}
+        if event.flow is not None:
+            options |= self._options_of(event.flow, event.procedure)
         sent = self._send_value((_CALL, request, options, event.procedure), event.value)
         self._calls[event.ticket] = request
-        return self._asked(request, _CALL, event.ticket, event.procedure, sent)
+        asked = self._asked(request, _CALL, event.ticket, event.procedure, sent)
+        if event.flow is not None and event.flow.inputs and not self._is_counted:
+            return [*asked, on.InputsGranted(event.ticket, on.UNCOUNTED)]
+        return asked
+
+    def _options_of(self, flow: on.Flow, procedure: str) -> dict[str, Any]:
+        if flow.inputs and not self._takes_inputs:
+            raise UsageError(f"{procedure}: this router takes one input for each call")
+        options: dict[str, Any] = {}
+        if flow.progress:
+            options["receive_progress"] = True
+        if flow.window is not None and self._is_counted:
+            options["x_hopsack_window"] = flow.window
+        if flow.inputs:
+            options["progress"] = True
+        return options
+
+    def _take_more(self, event: on.MoreWanted) -> list[on.Effect]:
+        request = self._calls.get(event.ticket)
+        if request is None or not self._is_counted:
+            return []
+        return [self._send(wamp.More(_CALL, request, event.items))]
+
+    def _give_input(self, event: on.InputGiven) -> list[on.Effect]:
+        request = self._calls.get(event.ticket)
+        if request is None:
+            return []
+        where = self._pending[request].subject
+        return [self._send_value((_CALL, request, {"progress": True}, where), event.value)]
+
+    def _end_inputs(self, event: on.InputsEnded) -> list[on.Effect]:
+        request = self._calls.get(event.ticket)
+        return [] if request is None else [self._send(wamp.Call(request, {}, self._pending[request].subject))]
 
     def _abandon(self, event: on.CallAbandoned) -> list[on.Effect]:
         request = self._calls.pop(event.ticket, None)
@@ -423,10 +486,28 @@ class WampSession:
         return pending
 
     def _result(self, message: wamp.Result) -> list[on.Effect]:
+        if message.details and message.details.get("progress") is True:
+            return self._advance(message)
         pending = self._settle(message.request, _CALL)
         if pending.ticket is None:
             return []
         return [on.Resolve(pending.ticket, _Arguments(self._codec, message.args, message.kwargs))]
+
+    def _advance(self, message: wamp.Result) -> list[on.Effect]:
+        pending = self._pending.get(message.request)
+        if pending is None or pending.kind != _CALL or pending.ticket is None:
+            return []  # it was cancelled
+        return [on.Advance(pending.ticket, _Arguments(self._codec, message.args, message.kwargs))]
+
+    def _more(self, message: wamp.More) -> list[on.Effect]:
+        """The other side takes more. What it was about may have ended meanwhile."""
+        if message.kind == _INVOCATION:
+            known = message.request in self._in_hand
+            return [on.ProgressGranted(message.request, message.items)] if known else []
+        pending = self._pending.get(message.request) if message.kind == _CALL else None
+        if pending is None or pending.kind != _CALL or pending.ticket is None:
+            return []
+        return [on.InputsGranted(pending.ticket, message.items)]
 
     def _published(self, message: wamp.Published) -> list[on.Effect]:
         pending = self._settle(message.request, _PUBLISH)
@@ -549,6 +630,8 @@ class WampSession:
         return [event]
 
     def _invocation(self, message: wamp.Invocation) -> list[on.Effect]:
+        if self._fed and message.request in self._fed:
+            return self._further_input(message)
         procedure = self._procedures.get(message.registration)
         if procedure is None:
             gone = Internal("this session does not serve that any more")
@@ -563,7 +646,29 @@ class WampSession:
         self._in_hand[message.request] = caller.procedure
         payload = _Arguments(self._codec, message.args, message.kwargs)
         timeout = seconds_of(details.get("timeout"))
-        return [on.Serve(message.request, message.registration, caller, payload, timeout)]
+        flow = None
+        if "receive_progress" in details or "progress" in details:
+            flow = self._flow_of(message.request, details)
+        return [on.Serve(message.request, message.registration, caller, payload, timeout, flow)]
+
+    def _flow_of(self, request: int, details: dict[str, Any]) -> on.Flow:
+        progress, inputs = details.get("receive_progress") is True, details.get("progress") is True
+        window = details.get("x_hopsack_window")
+        if inputs:
+            self._fed[request] = None
+        return on.Flow(progress, window if isinstance(window, int) else None, inputs)
+
+    def _further_input(self, message: wamp.Invocation) -> list[on.Effect]:
+        """The last one may carry nothing; what comes for an invocation that has been answered is nobody's."""
+        is_last, request = message.details.get("progress") is not True, message.request
+        if is_last:
+            del self._fed[request]
+        if request not in self._in_hand:
+            return []
+        effects: list[on.Effect] = []
+        if not is_last or len(message.args) or len(message.kwargs):
+            effects.append(on.InputCame(request, _Arguments(self._codec, message.args, message.kwargs)))
+        return [*effects, on.InputsOver(request)] if is_last else effects
 
     def _interrupt(self, message: wamp.Interrupt) -> list[on.Effect]:
         return [on.Interrupt(message.request)] if message.request in self._in_hand else []
@@ -572,15 +677,33 @@ class WampSession:
         if event.invocation not in self._in_hand:
             return []
         sent = self._send_value((_YIELD, event.invocation, {}), event.value)
-        del self._in_hand[event.invocation]
+        self._answered(event.invocation)
         return [sent]
 
     def _fail(self, event: on.Failed) -> list[on.Effect]:
-        if self._in_hand.pop(event.invocation, None) is None:
+        if event.invocation not in self._in_hand:
             return []
+        self._answered(event.invocation)
         return [self._send_error(event.invocation, event.error)]
 
-    def _answer_late(self, event: on.Answered | on.Failed) -> list[on.Effect]:
+    def _answered(self, invocation: int) -> None:
+        del self._in_hand[invocation]
+        if len(self._fed) > LATE:
+            late = next((request for request in self._fed if request not in self._in_hand), None)
+            if late is not None:
+                del self._fed[late]
+
+    def _progress(self, event: on.Progressed) -> list[on.Effect]:
+        if event.invocation not in self._in_hand:
+            return []
+        return [self._send_value((_YIELD, event.invocation, {"progress": True}), event.value)]
+
+    def _take_inputs(self, event: on.InputsWanted) -> list[on.Effect]:
+        if event.invocation not in self._in_hand or not self._is_counted:
+            return []
+        return [self._send(wamp.More(_INVOCATION, event.invocation, event.items))]
+
+    def _answer_late(self, event: on.Answered | on.Failed | on.Progressed) -> list[on.Effect]:
         """The connection this invocation came over is gone, and its caller has been told so by the node."""
         return []
 
@@ -640,6 +763,14 @@ def _publication(topic: str, number: int, details: dict[str, Any]) -> on.Publica
     )
 
 
+def _features_of(details: dict[str, Any], role: str) -> dict[str, Any]:
+    """What a peer announces of one of its roles."""
+    try:
+        return dict(details["roles"][role]["features"])
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
 def _no_rates() -> UsageError:
     return UsageError("WAMP has no rates, and this router is no node of Hopsack: leave out max_rate")
 
@@ -696,6 +827,11 @@ _INPUTS: Mapping[tuple[State, type], Step] = {
     (State.JOINED, on.Probed): _S._probe,
     (State.JOINED, on.CallRequested): _S._call,
     (State.JOINED, on.CallAbandoned): _S._abandon,
+    (State.JOINED, on.MoreWanted): _S._take_more,
+    (State.JOINED, on.InputGiven): _S._give_input,
+    (State.JOINED, on.InputsEnded): _S._end_inputs,
+    (State.JOINED, on.Progressed): _S._progress,
+    (State.JOINED, on.InputsWanted): _S._take_inputs,
     (State.JOINED, on.PublishRequested): _S._publish,
     (State.JOINED, on.SubscribeRequested): _S._subscribe,
     (State.JOINED, on.RateRequested): _S._set_rate,
@@ -706,7 +842,14 @@ _INPUTS: Mapping[tuple[State, type], Step] = {
     (State.JOINED, on.Failed): _S._fail,
     (State.LEAVING, on.Lost): _S._lose,
     **{(state, kind): _S._answer_late for state in (State.LEAVING, State.ENDED) for kind in (on.Answered, on.Failed)},
-    **{(state, on.CallAbandoned): lambda _session, _event: [] for state in (State.LEAVING, State.ENDED)},
+    **{
+        (state, kind): lambda _session, _event: []
+        for state in (State.LEAVING, State.ENDED)
+        for kind in (
+            *(on.CallAbandoned, on.MoreWanted, on.InputGiven, on.InputsEnded),
+            *(on.Progressed, on.InputsWanted),
+        )
+    },
     **{(State.ENDED, kind): lambda _session, _event: [] for kind in (on.Lost, on.LeaveRequested)},
 }
 
@@ -715,6 +858,7 @@ _MESSAGES: Mapping[tuple[State, type], Step] = {
     (State.JOINING, wamp.Welcome): _S._welcome,
     (State.JOINING, wamp.Abort): _S._abort,
     (State.JOINED, wamp.Result): _S._result,
+    (State.JOINED, wamp.More): _S._more,
     (State.JOINED, wamp.Error): _S._error,
     (State.JOINED, wamp.Published): _S._published,
     (State.JOINED, wamp.Subscribed): _S._subscribed,
@@ -734,7 +878,7 @@ _MESSAGES: Mapping[tuple[State, type], Step] = {
         (State.LEAVING, kind): lambda _session, _message: []
         for kind in (
             *(wamp.Result, wamp.Published, wamp.Subscribed, wamp.Unsubscribed, wamp.Registered),
-            *(wamp.Unregistered, wamp.Event, wamp.Invocation, wamp.Interrupt),
+            *(wamp.Unregistered, wamp.Event, wamp.Invocation, wamp.Interrupt, wamp.More),
         )
     },
 }
