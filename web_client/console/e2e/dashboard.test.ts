@@ -41,6 +41,18 @@ test("charts move by what the host service pushes", async () => {
   expect(opened.complaints).toEqual([]);
 });
 
+test("a page that is opened begins with what was", async () => {
+  await chartMoves(page, "cpu", 0);
+  await chartMoves(page, "cpu", (await chart(page, "cpu")).newest);
+  const { points } = await chart(page, "cpu");
+
+  const { page: later } = await open(browser, stack.url);
+  await chartMoves(later, "cpu", 0);
+
+  expect((await chart(later, "cpu")).points).toBeGreaterThanOrEqual(points);
+  await later.context().close();
+});
+
 test("the host is described", async () => {
   await page.locator(".host-facts", { hasText: "Python" }).waitFor();
 
@@ -98,6 +110,38 @@ test("who is connected is listed and counted live", async () => {
   await countAgrees(page);
 
   expect(await page.getByTestId("moves").textContent()).toContain(name);
+});
+
+test("several pages of one person are one at the console", async () => {
+  await signIn(page, "user", "amira");
+  const { page: second } = await open(browser, stack.url);
+  await signIn(second, "user", "amira");
+  const here = page.getByTestId("here");
+  await second.getByTestId("here").getByText("amira").waitFor();
+  await page.locator('[data-testid="members"] .member-name', { hasText: "amira" }).nth(1).waitFor();
+
+  expect(await here.getByText("amira").count()).toBe(1);
+  await second.context().close();
+});
+
+test("a line for everybody is shown until it is closed", async () => {
+  const publishing = `publish-${Date.now()}`;
+  await stack.publish("console.notice", { text: publishing, by: "ops" });
+  await page.getByTestId("notice").getByText(publishing).waitFor();
+  await page.getByTestId("notice").getByRole("button", { name: "Close" }).click();
+
+  expect(await page.getByTestId("notice").count()).toBe(0);
+});
+
+test("connections are for operators, and a guest is told how to become one", async () => {
+  await page.goto(`${stack.url}/#/connections`);
+  await page.getByTestId("needs-operator").getByText("--role operator").waitFor();
+  await page.getByTestId("needs-operator").getByRole("button", { name: "Sign in" }).click();
+  await page.getByLabel("Token").fill(await stack.token("operator", "ada"));
+  await page.locator("#identity").getByRole("button", { name: "Sign in" }).click();
+
+  await page.getByTestId("sessions").getByText("host", { exact: true }).waitFor();
+  await page.getByText("Everybody keeps up").waitFor();
 });
 
 test("a guest may read thresholds; a user may set them", async () => {
@@ -169,11 +213,15 @@ describe("the page", () => {
     expect([...opened.origins]).toEqual([stack.url]);
   });
 
-  test.each([360, 390])("fits a width of %d pixels, in both views", async (width) => {
+  test.each([360, 390])("fits a width of %d pixels, in all views", async (width) => {
     await page.setViewportSize({ width, height: 800 });
     await chartMoves(page, "cpu", 0);
 
     expect(await overflow(page)).toBe(0);
+    await page.getByRole("link", { name: "Connections" }).click();
+    await page.getByTestId("needs-operator").waitFor();
+    expect(await overflow(page)).toBe(0);
+    expect(await overlaps(page)).toBe(false);
     await page.getByRole("link", { name: "Tools" }).click();
     await page.getByRole("textbox", { name: "Procedure" }).waitFor();
     expect(await overflow(page)).toBe(0);
@@ -218,6 +266,14 @@ async function countAgrees(on: Page): Promise<void> {
       Number(document.querySelector('[data-testid="headcount"]')?.textContent) ===
       document.querySelectorAll('[data-testid="members"] li').length,
   );
+}
+
+/** Whether what stands at the right of the header lies over its tabs. */
+async function overlaps(on: Page): Promise<boolean> {
+  return await on.evaluate(() => {
+    const right = document.querySelector(".tabs a:last-child")?.getBoundingClientRect().right ?? 0;
+    return right > (document.querySelector(".top-who > :first-child")?.getBoundingClientRect().left ?? 0);
+  });
 }
 
 async function overflow(on: Page): Promise<number> {

@@ -115,6 +115,24 @@ export class Stack {
     return String(made.facts.token);
   }
 
+  /** Publishes an event as an operator. */
+  async publish(topic: string, data: unknown): Promise<void> {
+    const headers = {
+      Authorization: `Bearer ${await this.token("operator", "ops")}`,
+      "Content-Type": "application/json",
+    };
+    const answer = await fetch(`${this.url}/publish/${topic}`, { method: "POST", headers, body: JSON.stringify(data) });
+    if (!answer.ok) throw new Error(await answer.text());
+  }
+
+  /** Calls a procedure as an operator, on the command line. */
+  async call(procedure: string, input: unknown): Promise<Facts> {
+    const words = ["call", "--json", procedure, JSON.stringify(input), "--url", String(this.#node?.facts.rawsocket)];
+    const made = await start([...words, "--data", this.#data], {});
+    await made.end();
+    return made.facts;
+  }
+
   async end(): Promise<void> {
     await Promise.all(this.#programs.map((program) => program.end()));
     await this.#node?.end();

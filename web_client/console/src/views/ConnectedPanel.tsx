@@ -50,11 +50,10 @@ export function ConnectedPanel({ model }: { readonly model: Console }) {
 
 /** Several pages of one person are one. */
 function Here({ people }: { readonly people: readonly Person[] }) {
-  if (people.length === 0) return null;
   return (
     <section class="here">
       <h3>
-        At the console <span class="number">{people.length}</span>
+        At the console <span class="number">{people.length === 0 ? "–" : people.length}</span>
       </h3>
       <ul data-testid="here">
         {people.slice(0, PEOPLE_SHOWN).map(({ authid, role, own }) => (

@@ -75,9 +75,13 @@ function freshnessWords(feed: HostsFeed, page: Page): ReadonlySignal<string> {
       case "live":
         return "live";
       case "silent":
-        return `last sample ${ago(feed.shown.value?.receivedAt ?? 0, page.clock.value)}`;
+        return lastSample(ago(feed.shown.value?.receivedAt ?? 0, page.clock.value));
     }
   });
+}
+
+function lastSample(when: string): string {
+  return when === "now" ? "last sample just now" : `last sample ${when}`;
 }
 
 function HostSelect({ feed }: { readonly feed: HostsFeed }) {
