@@ -133,10 +133,18 @@ class Connection(Requests):
         """Begin to connect, and stay connected until :meth:`close`."""
         self._keeper.start()
 
-    async def drain(self, seconds: float) -> None:
+    @property
+    def in_hand(self) -> int:
+        """Calls that are being served."""
+        return self._serving.in_hand
+
+    async def drain(self, seconds: float) -> int:
         """Take nothing new and finish what is in hand: calls that run, and events that have come.
 
+        What the node sent before it knew is in hand, too: calls are served until it has confirmed that no more come.
+
         :param seconds: what is not done by then is cancelled.
+        :returns: how many were cancelled.
         """
         ends = self._loop.time() + seconds
         readers = self._standing.readers
@@ -148,7 +156,7 @@ class Connection(Requests):
         for reader in readers:
             reader.end()
         reading: set[asyncio.Task[Any]] = {reader.task for reader in readers if reader.task is not None}
-        await _finish(lambda: {task for task in reading | self._serving.tasks if not task.done()}, ends)
+        return await _finish(lambda: {task for task in reading | self._serving.tasks if not task.done()}, ends)
 
     async def close(self) -> None:
         """Finish what is in hand, leave and close; ``close_timeout`` bounds each of the two."""
@@ -665,8 +673,11 @@ def _undoing(wanted: Wanted, number: int, ticket: on.Ticket, _seconds: float = 0
     return kind(ticket, number)
 
 
-async def _finish(tasks: Callable[[], set[asyncio.Task[Any]]], ends: float) -> None:
-    """Wait for ``tasks``, and those that they leave their work to; what still runs when time ``ends`` is cancelled."""
+async def _finish(tasks: Callable[[], set[asyncio.Task[Any]]], ends: float) -> int:
+    """Wait for ``tasks``, and those that they leave their work to; what still runs when time ``ends`` is cancelled.
+
+    :returns: how many were.
+    """
     loop, me = asyncio.get_running_loop(), {asyncio.current_task()}
     while running := tasks() - me:
         _, late = await asyncio.wait(running, timeout=max(0.0, ends - loop.time()))
@@ -675,7 +686,8 @@ async def _finish(tasks: Callable[[], set[asyncio.Task[Any]]], ends: float) -> N
             for task in late:
                 task.cancel()
             await asyncio.wait(late, timeout=1.0)
-            return
+            return len(late)
+    return 0
 
 
 # ---- connect ---------------------------------------------------------------------------------------------------------

@@ -452,7 +452,7 @@ class RawSession:
     def _request(self, number: int | str, procedure: str, frame: _Frame) -> list[on.Effect]:
         registration = self._registrations.get(procedure)
         if registration is None or not isinstance(number, int):
-            return [self._send_error(number, RemoteError("this session does not serve that", where=procedure))]
+            return [self._send_error(number, on.gone(procedure))]
         self._in_hand.add(number)
         timeout, flow, extra = None, None, frame.hopsack
         if extra is not None:

@@ -2,6 +2,10 @@
 
     load DIR/service.py -> its Service classes -> connect, serve -> one ready line each -> SIGTERM -> finish, leave -> 0
                                   the node is lost, is found again -> {"ready": false}, {"ready": true}
+                                  it ends -> {"draining": true, "in_hand": 3} … {"left": true, "cancelled": 0}
+
+A service that ends takes nothing new, finishes what it has in hand, for HOPSACK_FINISH seconds at most, and
+leaves; calls that come meanwhile are other instances'. SIGTERM and SIGINT end all of them; `hopsack drain` ends one.
 
 Data goes to stdout (the ready lines), talk to stderr (the log). Twisted's reactor runs on the process's asyncio loop,
 so handlers may use either.
@@ -39,9 +43,6 @@ __all__ = ["load", "run_folder"]
 
 log = logging.getLogger("hopsack")
 
-TO_END = 3.5
-"""Seconds for what is in hand and for stop(); with leaving, a process ends within 5 s of SIGTERM."""
-
 LOOK = 0.5
 """Seconds between two looks at the files."""
 
@@ -66,6 +67,11 @@ def run_folder(folder: Path, settings: Settings, reload: bool = False, ready_fil
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (our own command line, again)
+    if process.has_busy_threads:
+        log.warning("functions still run in threads, which cannot be stopped: the process ends without them")
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
     return code
 
 
@@ -123,6 +129,12 @@ class _Process:
         self._stopped = asyncio.Event()
         self._engagements: list[Engagement] = []
         self._tellers: list[asyncio.Task[None]] = []
+        self._departures: dict[Engagement, asyncio.Task[None]] = {}
+
+    @property
+    def has_busy_threads(self) -> bool:
+        """Whether blocking functions outlived the time that they had."""
+        return any(engagement.connection.threads.is_busy for engagement in self._engagements)
 
     def stop(self, *_: object) -> None:
         """End politely."""
@@ -145,14 +157,15 @@ class _Process:
         return code
 
     def _is_ready(self) -> bool:
-        restored = all(engagement.connection.is_restored for engagement in self._engagements)
+        stays = [engagement for engagement in self._engagements if not engagement.is_ending]
+        restored = bool(stays) and all(engagement.connection.is_restored for engagement in stays)
         return self._is_begun and restored and not self._stopped.is_set()
 
     async def _outcome(self, serving: asyncio.Task[None], stopped: asyncio.Task[Any]) -> int:
         error = None if not serving.done() else serving.exception()
         for task in (serving, *self._tellers):
             task.cancel()
-        await asyncio.gather(*(engagement.end(TO_END) for engagement in self._engagements))
+        await asyncio.gather(*map(self._depart, self._engagements))
         if error is None:
             return 0
         if exit_of(error) == 1:
@@ -164,8 +177,23 @@ class _Process:
             return 0
         return exit_of(error)
 
+    async def _depart(self, engagement: Engagement) -> None:
+        if engagement not in self._departures:
+            self._departures[engagement] = asyncio.create_task(self._drain(engagement))
+        await asyncio.shield(self._departures[engagement])
+
+    async def _drain(self, engagement: Engagement) -> None:
+        name, count = engagement.service.name, engagement.connection.in_hand
+        if self._is_begun:
+            sentence = f"{name} is draining: {count} calls in hand, {self._settings.finish:g} s at most"
+            _print(sentence, {"draining": True, "service": name, "in_hand": count})
+        cancelled = await engagement.end(self._settings.finish)
+        if self._is_begun:
+            sentence = f"{name} has left; " + (f"{cancelled} were cancelled" if cancelled else "all was finished")
+            _print(sentence, {"left": True, "service": name, "cancelled": cancelled})
+
     async def _serve(self) -> None:
-        """Begin every service; ends only with an error."""
+        """Begin every service; ends with an error, or when all were drained."""
         options = Options(close_timeout=0.5)
         address = Address.parse(self._settings.url)
         for cls in load(self._folder):
@@ -217,8 +245,11 @@ async def _tell(engagement: Engagement) -> None:
 
 
 def _say(name: str, ready: bool) -> None:
-    sentence = f"{name} is {'ready' if ready else 'reconnecting'}"
-    print(sentence if sys.stdout.isatty() else json.dumps({"ready": ready, "service": name}), flush=True)
+    _print(f"{name} is {'ready' if ready else 'reconnecting'}", {"ready": ready, "service": name})
+
+
+def _print(sentence: str, facts: dict[str, Any]) -> None:
+    print(sentence if sys.stdout.isatty() else json.dumps(facts), flush=True)
 
 
 def token_of(settings: Settings, name: str) -> Callable[[], str | None]:

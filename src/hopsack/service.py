@@ -48,8 +48,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _MARKS = "__hopsack__"
 
-_FOR_WORK = 0.75
-"""The part of the time to end that belongs to what is in hand; the rest is for ``stop()``."""
+_FOR_STOP = 0.25
+"""What ``stop()`` has at the least, as a part of the time that what is in hand has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +189,7 @@ class Engagement:
         self._beats: list[asyncio.Task[None]] = []
         self._follower: asyncio.Task[None] | None = None
         self._is_started = False
+        self._ending: asyncio.Task[int] | None = None
         self._repeated = [
             (mark.seconds, _beat(method, mark)) for method, mark in self._marks if isinstance(mark, _Repeated)
         ]
@@ -217,17 +218,28 @@ class Engagement:
                 case _Received(topic, match, inline):
                     yield self.connection.subscribe(topic, method, match=match, inline=inline)
 
-    async def end(self, seconds: float) -> None:
-        """Finish and leave.
+    @property
+    def is_ending(self) -> bool:
+        return self._ending is not None
 
-        :param seconds: for what is in hand and for ``stop()``; leaving has ``close_timeout`` on top.
+    async def end(self, seconds: float) -> int:
+        """Take nothing new, finish what is in hand, leave. Asked again, it waits for the end that has begun.
+
+        :param seconds: for what is in hand. ``stop()`` has what is left of it and a quarter more, and leaving has
+            ``close_timeout``.
+        :returns: how many calls and events were cancelled, because they were not done in time.
         """
-        ends = asyncio.get_running_loop().time() + seconds
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end(seconds), name=f"{self.service.name} ends")
+        return await asyncio.shield(self._ending)
+
+    async def _end(self, seconds: float) -> int:
+        ends = asyncio.get_running_loop().time() + seconds * (1 + _FOR_STOP)
         for task in self._beats:
             task.cancel()
         if self._follower is not None:
             self._follower.cancel()
-        await self.connection.drain(seconds * _FOR_WORK)
+        cancelled = await self.connection.drain(seconds)
         try:
             if self._is_started:
                 async with asyncio.timeout_at(ends):
@@ -235,6 +247,7 @@ class Engagement:
         except Exception:
             log.exception("%s: stop() failed", self.service.name)
         await self.connection.close()
+        return cancelled
 
     async def ended(self) -> HopsackError | None:
         """Wait until the connection is closed: the refusal that closed it, if one did."""

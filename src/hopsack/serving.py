@@ -32,6 +32,7 @@ from hopsack.errors import ERRORS, Canceled, DeclaredError, Internal, Overloaded
 from hopsack.link import Carrier
 from hopsack.options import Options
 from hopsack.progress import Pieces
+from hopsack.session import gone
 from hopsack.standing import Registration
 from hopsack.threads import ThreadsLike
 
@@ -57,7 +58,7 @@ class _Job:
 class Serving:
     """The invocations in hand.
 
-    :ivar tasks: those that run them, or are about to.
+    :ivar tasks: those that run them, or are about to. :ivar in_hand: how many there are.
     """
 
     def __init__(self, options: Options, threads: ThreadsLike) -> None:
@@ -65,7 +66,7 @@ class Serving:
         self._options = options
         self._threads = threads
         self._queue: deque[_Job] = deque()
-        self._in_hand = 0
+        self.in_hand = 0
         self._by_number: dict[int, _Job] = {}
         self._is_begun = False
         self._loop = asyncio.get_running_loop()
@@ -74,10 +75,10 @@ class Serving:
     def begin(self, serve: on.Serve, registration: Registration | None, carrier: Carrier) -> None:
         if registration is None:
             where = serve.caller.procedure
-            carrier.take(on.Failed(serve.invocation, Internal("nothing serves this here any more", where=where)))
-        elif self._in_hand >= self._options.at_once:
+            carrier.take(on.Failed(serve.invocation, gone(where)))
+        elif self.in_hand >= self._options.at_once:
             refusal = Overloaded(
-                f"{self._in_hand} calls run in this service, and the limit is {self._options.at_once}",
+                f"{self.in_hand} calls run in this service, and the limit is {self._options.at_once}",
                 where=serve.caller.procedure,
                 advice="try again later, or run more instances of the service",
             )
@@ -85,7 +86,7 @@ class Serving:
         else:
             due = Due(None if serve.timeout is None else self._now() + serve.timeout, self._now)
             job = _Job(serve, registration, carrier, due)
-            self._in_hand += 1
+            self.in_hand += 1
             self._by_number[serve.invocation] = job
             self._queue.append(job)
             self._go_on()
@@ -174,7 +175,7 @@ class Serving:
                 return True
 
     def _done(self, job: _Job) -> None:
-        self._in_hand -= 1
+        self.in_hand -= 1
         if self._by_number.get(job.serve.invocation) is job:
             del self._by_number[job.serve.invocation]
 

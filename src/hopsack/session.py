@@ -18,12 +18,12 @@ from typing import Any, Generic, Literal, Protocol
 import msgspec
 from typing_extensions import TypeVar
 
-from hopsack.errors import Disconnected, HopsackError, OutcomeUnknown, RemoteError
+from hopsack.errors import Disconnected, HopsackError, OutcomeUnknown, RemoteError, Unavailable
 from hopsack.position import Position
 
 Match = Literal["exact", "prefix", "wildcard"]
 Invoke = Literal["single", "roundrobin", "random", "first", "last", "least"]
-"""How the sessions that serve one procedure share its calls; ``least``: who has the fewest in hand, then the fastest."""
+"""How the sessions that serve one procedure share its calls; ``least``: the fewest in hand, then the fastest."""
 
 Ticket = Hashable
 Others = Literal["new", "forgotten"] | None
@@ -521,6 +521,11 @@ Effect = (
     | Revoke
     | Report
 )
+
+
+def gone(where: str | None) -> RemoteError:
+    """The answer to a call that came after its procedure was given back: somebody else may serve it."""
+    return Unavailable("this session does not serve that any more", where=where, data={"ran": "no"})
 
 
 def unanswered(where: str | None, reason: str) -> HopsackError:

@@ -78,6 +78,7 @@ _ROWS = (
     Variable("HOPSACK_SCHEMAS", "schemas", "The folder of the contracts.", "schemas"),
     Variable("HOPSACK_WEB", "web", "The folder served at `/`.", "web_client/dist"),
     Variable("HOPSACK_DRAIN", "drain", "Seconds that a node which stops gives the calls in flight to end.", "5"),
+    Variable("HOPSACK_FINISH", "finish", "Seconds that a service which stops has to finish what it has in hand.", "10"),
     Variable(
         "HOPSACK_UNSENT",
         "unsent",
@@ -114,6 +115,7 @@ class Settings:
     :ivar schemas: folder of the contracts.
     :ivar web: folder served at ``/``.
     :ivar drain: seconds that a node which stops gives the calls in flight to end.
+    :ivar finish: seconds that a service which stops gives what it has in hand.
     :ivar unsent: bytes that may wait for a slow connection, as :attr:`budgets` reads them.
     :ivar patience: seconds after which a connection that takes nothing is closed.
     :ivar journal: bytes of all kept events together.
@@ -134,6 +136,7 @@ class Settings:
     schemas: Path = Path("schemas")
     web: Path = Path("web_client/dist")
     drain: float = 5.0
+    finish: float = 10.0
     unsent: str = "1 MiB, service=16 MiB, operator=16 MiB"
     patience: float = 30.0
     journal: int = 1 << 30
@@ -398,6 +401,7 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "schemas": _path,
     "web": _path,
     "drain": _seconds,
+    "finish": _seconds,
     "unsent": _unsent,
     "patience": _seconds,
     "journal": _size,

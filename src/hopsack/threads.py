@@ -23,6 +23,9 @@ __all__ = ["Threads", "ThreadsLike"]
 class ThreadsLike(Protocol):
     """Where blocking functions run."""
 
+    @property
+    def is_busy(self) -> bool: ...
+
     async def run(self, function: Callable[[], Any]) -> Any: ...
 
     def close(self) -> None: ...
@@ -55,6 +58,11 @@ class Threads:
         self._taken -= 1
         if not future.cancelled():
             future.exception()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether functions run, or wait for a thread; Python waits for those that run before it ends."""
+        return self._taken > 0
 
     def close(self) -> None:
         """Take no more; functions that run are not waited for."""

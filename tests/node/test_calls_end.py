@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import hopsack
-from hopsack.errors import Deadline
+from hopsack.errors import Canceled, Deadline, HopsackError
 
 from .conftest import Node, NodeProcess
+from .test_library import ServiceProcess, service
 
 pytestmark = pytest.mark.node
 
@@ -76,3 +82,113 @@ def test_giving_up_is_heard_three_levels_down(node: Node, door: str) -> None:
                 await ended.wait()
 
     asyncio.run(asyncio.wait_for(main(), 30))
+
+
+WORKER = """
+import asyncio, os
+from hopsack import Service, procedure
+
+class Worker(Service):
+    @procedure("work.do")
+    async def do(self, number):
+        await asyncio.sleep(0.01)
+        return [number, os.getpid()]
+"""
+
+
+class Load:
+    """Callers who call again and again, and what became of it."""
+
+    def __init__(self, url: str) -> None:
+        self.pids: list[int] = []
+        self.failed: list[HopsackError] = []
+        self._url = url
+        self._news = asyncio.Event()
+        self._is_over = False
+        self._tasks = [asyncio.create_task(self._call()) for _ in range(4)]
+
+    async def _call(self) -> None:
+        async with hopsack.connect(self._url) as fabric:
+            number = 0
+            while not self._is_over:
+                try:
+                    [same, pid] = await fabric.call("work.do", number)
+                    assert same == number
+                    self.pids.append(pid)
+                except HopsackError as error:
+                    self.failed.append(error)
+                number += 1
+                self._news.set()
+
+    async def served_by(self, *pids: int) -> None:
+        """Wait until each of these has answered calls that began after now."""
+        known = len(self.pids) + len(self._tasks)
+        while not set(pids) <= set(self.pids[known:]):
+            self._news.clear()
+            await self._news.wait()
+
+    async def end(self) -> None:
+        self._is_over = True
+        await asyncio.gather(*self._tasks)
+
+
+async def replaced(process: ServiceProcess, stop: Any) -> list[dict[str, Any]]:
+    """Stop a service process, and return what it says until it has ended, which must be well."""
+    stop()
+    said = [json.loads(await asyncio.to_thread(process.line)) for _ in range(2)]
+    assert await asyncio.to_thread(process.process.wait, 20) == 0
+    return said
+
+
+def test_two_instances_are_replaced_under_load_and_no_call_fails(node: Node, tmp_path: Path) -> None:
+    async def main(stack: ExitStack) -> None:
+        async def begun() -> ServiceProcess:
+            process = stack.enter_context(service(tmp_path, node, source=WORKER))
+            assert json.loads(await asyncio.to_thread(process.line)) == {"ready": True, "service": "worker"}
+            return process
+
+        instances = [await begun(), await begun()]
+        load = Load(node.rawsocket)
+        await load.served_by(*(instance.process.pid for instance in instances))
+        for _ in range(2):
+            old = instances.pop(0)
+            draining, left = await replaced(old, lambda old=old: os.kill(old.process.pid, signal.SIGTERM))
+            assert (draining["draining"], draining["service"]) == (True, "worker")
+            assert left == {"left": True, "service": "worker", "cancelled": 0}
+            instances.append(await begun())
+            await load.served_by(*(instance.process.pid for instance in instances))
+        await load.end()
+
+        assert load.failed == []
+        assert len(set(load.pids)) == 4
+
+    with ExitStack() as stack:
+        asyncio.run(asyncio.wait_for(main(stack), 90))
+
+
+STUCK = """
+import threading
+from hopsack import Service, procedure
+
+class Worker(Service):
+    @procedure("work.do")
+    def do(self):
+        print("begun", flush=True)
+        threading.Event().wait()
+"""
+
+
+def test_a_thread_that_never_returns_does_not_keep_a_service_from_ending(node: Node, tmp_path: Path) -> None:
+    async def main(process: ServiceProcess) -> None:
+        await asyncio.to_thread(process.line)
+        async with hopsack.connect(node.rawsocket) as fabric:
+            call = asyncio.ensure_future(fabric.call("work.do"))
+            assert await asyncio.to_thread(process.line) == "begun"
+            draining, left = await replaced(process, process.process.terminate)
+
+            assert (draining["in_hand"], left["cancelled"]) == (1, 1)
+            with pytest.raises(Canceled):
+                await call
+
+    with service(tmp_path, node, source=STUCK, HOPSACK_FINISH="0.1") as process:
+        asyncio.run(asyncio.wait_for(main(process), 30))

@@ -117,8 +117,8 @@ def test_many_calls_at_once(node: Node) -> None:
 
 
 class ServiceProcess:
-    def __init__(self, folder: Path, node: Node, *arguments: str) -> None:
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("HOPSACK_")}
+    def __init__(self, folder: Path, node: Node, *arguments: str, **variables: str) -> None:
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("HOPSACK_")} | variables
         environ |= {"HOPSACK_URL": node.rawsocket, "HOPSACK_DATA": str(node.data), "PYTHONDONTWRITEBYTECODE": "1"}
         self.log = (folder / "service.log").open("w")
         self.process = subprocess.Popen(
@@ -140,9 +140,11 @@ class ServiceProcess:
 
 
 @contextmanager
-def service(folder: Path, node: Node, *arguments: str, source: str = SERVICE) -> Iterator[ServiceProcess]:
+def service(
+    folder: Path, node: Node, *arguments: str, source: str = SERVICE, **variables: str
+) -> Iterator[ServiceProcess]:
     (folder / "service.py").write_text(textwrap.dedent(source))
-    process = ServiceProcess(folder, node, *arguments)
+    process = ServiceProcess(folder, node, *arguments, **variables)
     try:
         yield process
     finally:
@@ -163,7 +165,9 @@ def test_a_folder_runs_until_sigterm_and_finishes_what_is_in_hand(node: Node, tm
     with service(tmp_path, node) as process:
         assert json.loads(process.line()) == {"ready": True, "service": "greeter"}
         assert asyncio.run(main(process)) == [f"GREETING {n}" for n in range(50)]
+        assert json.loads(process.line())["draining"]
         assert process.line() == "stopped"
+        assert json.loads(process.line()) == {"left": True, "service": "greeter", "cancelled": 0}
         assert process.stop() == 0
     assert (tmp_path / "service.log").read_text() == ""
 
@@ -201,7 +205,9 @@ def test_a_changed_file_begins_again(node: Node, tmp_path: Path) -> None:
         assert asyncio.run(greeting()) == "GREETING ann"
 
         (tmp_path / "service.py").write_text(SERVICE.replace("GREETING", "GOOD MORNING"))
+        assert json.loads(process.line())["draining"]
         assert process.line() == "stopped"
+        assert json.loads(process.line())["left"]
         assert json.loads(process.line())["ready"]
 
         assert asyncio.run(greeting()) == "GOOD MORNING ann"

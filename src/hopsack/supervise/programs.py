@@ -24,6 +24,9 @@ DRAIN = 0.5
 """Seconds that the node gives calls in flight, at most. The services have finished theirs and are gone when it is asked
 to end; what is left are pages, and it is killed soon after (:mod:`hopsack.supervise.machine`)."""
 
+FINISH = 1.5
+"""Seconds that a service has for what is in hand, at most: it has left, with its ``stop()``, before it is killed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -71,7 +74,8 @@ def launch_service(
     python: str = sys.executable,
 ) -> Launch:
     """:param token: makes the token of a service, by its name."""
-    env = _inherited(environ) | settings.environ() | {"HOPSACK_TOKEN": token(folder.name)}
+    hurried = replace(settings, finish=min(settings.finish, FINISH))
+    env = _inherited(environ) | hurried.environ() | {"HOPSACK_TOKEN": token(folder.name)}
     return Launch(
         folder.name, "service", (*_command(python), "run", "--with-parent", str(folder)), env, settings.project
     )

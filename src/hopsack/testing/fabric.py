@@ -256,6 +256,8 @@ class _Memory(Carrier):
 class _InPlace:
     """Threads that are none: a blocking function runs where it is called, and the clock does not move meanwhile."""
 
+    is_busy = False
+
     async def run(self, function: Callable[[], Any]) -> Any:
         return function()
 

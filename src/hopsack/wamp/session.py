@@ -51,7 +51,6 @@ from hopsack.due import milliseconds, seconds_of
 from hopsack.errors import (
     BadRequest,
     HopsackError,
-    Internal,
     Invalid,
     LoginRequired,
     Overloaded,
@@ -634,8 +633,7 @@ class WampSession:
             return self._further_input(message)
         procedure = self._procedures.get(message.registration)
         if procedure is None:
-            gone = Internal("this session does not serve that any more")
-            return [self._send_error(message.request, gone)]
+            return [self._send_error(message.request, on.gone(None))]
         details = message.details
         caller = on.Caller(
             session=details.get("caller"),

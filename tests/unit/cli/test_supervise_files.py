@@ -253,6 +253,7 @@ def test_a_service_gets_its_own_token_and_no_secret(tmp_path: Path) -> None:
     assert node.env["HOPSACK_SECRET"] == "s" * 32
     assert "HOPSACK_TOKEN" not in node.env
     assert float(node.env["HOPSACK_DRAIN"]) < NODE_KILLED_AFTER - SERVICES_KILLED_AFTER
+    assert float(service.env["HOPSACK_FINISH"]) < SERVICES_KILLED_AFTER
     assert Settings.from_environ(dict(service.env)).data == settings.data
 
 

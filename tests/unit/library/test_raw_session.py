@@ -259,9 +259,10 @@ def test_a_request_for_what_is_not_served_is_answered() -> None:
 
     assert isinstance(sent, on.Send)
     assert json.loads(sent.data)["error"]["data"] == {
-        "code": "hopsack.internal",
-        "message": "this session does not serve that",
+        "code": "hopsack.unavailable",
+        "message": "this session does not serve that any more",
         "retry": "later",
+        "data": {"ran": "no"},
         "where": "a.b",
     }
 

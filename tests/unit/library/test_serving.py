@@ -191,3 +191,42 @@ def test_ending_waits_for_those_that_begin_in_another_task(peer: Peer, loop: Han
     assert [message[:2] for message in peer.heard()] == [[70, 1], [70, 2], [70, 3], [6, {}]]
     peer.says([6, {}, "wamp.close.goodbye_and_out"])
     assert closing.done()
+
+
+def test_what_comes_until_the_node_has_confirmed_that_no_more_does_is_served(peer: Peer, loop: HandTurnedLoop) -> None:
+    async def work(number: int) -> int:
+        await asyncio.sleep(1)
+        return number
+
+    serving(peer, loop, work)
+    peer.says([68, 1, 6, {}, [1]])
+    draining = loop.create_task(peer.connection.drain(5.0))
+    assert peer.heard() == [[66, 2, 6]]
+    peer.says([68, 2, 6, {}, [2]])
+    peer.says([67, 2])
+    assert peer.connection.in_hand == 2
+
+    peer.says([68, 3, 6, {}, [3]])
+    [refusal] = peer.heard()
+    assert (refusal[:3], refusal[4]) == ([8, 68, 3], "hopsack.unavailable")
+    assert refusal[6]["data"] == {"ran": "no"}
+    loop.advance(1)
+
+    assert answers(peer) == {1: 1, 2: 2}
+    assert draining.result() == 0
+
+
+def test_what_is_not_finished_in_its_time_is_cancelled_and_counted(peer: Peer, loop: HandTurnedLoop) -> None:
+    async def work(number: int) -> int:
+        await asyncio.sleep(number)
+        return number
+
+    serving(peer, loop, work)
+    peer.says(*calls(1, 20, 30))
+    draining = loop.create_task(peer.connection.drain(5.0))
+    assert peer.heard() == [[66, 2, 6]]
+    peer.says([67, 2])
+    loop.advance(5)
+
+    assert answers(peer) == {1: 1, 2: "wamp.error.canceled", 3: "wamp.error.canceled"}
+    assert draining.result() == 2

@@ -194,7 +194,7 @@ def test_a_policy_that_wamp_has_no_word_for_is_by_turns_for_others() -> None:
 
     def options(invoke: on.Invoke) -> dict[str, str]:
         [[*_, options, _]] = talk.does(on.RegisterRequested("r", "a.b", "exact", invoke))
-        return options
+        return dict(options)
 
     assert options("least") == {"invoke": "roundrobin", "x_hopsack_invoke": "least"}
     assert options("random") == {"invoke": "random"}
