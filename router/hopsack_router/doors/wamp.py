@@ -4,8 +4,8 @@ Handshake, framing and liveness are those of all WebSocket doors (``doors/websoc
 Every message is framed and queued on the link, so that a reactor turn ends in one write per connection, and an event's
 frame is the one that all connections with the same serializer and the same compression share.
 
-What streams and newest values need beyond WAMP stands in attributes of our own (``x_…``, WAMP basic profile, section
-3.1), which stock clients pass over:
+What streams, newest values and calls need beyond WAMP stands in attributes of our own (``x_…``, WAMP basic profile,
+section 3.1), which stock clients pass over:
 
     PUBLISH  x_hopsack_key, x_hopsack_delete           the publisher's idempotency key; a key has no value any more
     EVENT    x_hopsack_position, x_hopsack_deleted     where it stands in its stream; the same
@@ -14,6 +14,8 @@ What streams and newest values need beyond WAMP stands in attributes of our own 
     EVENT    x_hopsack_granted = {…}                   no event: that, right behind SUBSCRIBED
     EVENT    x_hopsack_dropped = "slow",               no event: so many were dropped, the reader is too slow
              x_hopsack_count
+    CALL     x_hopsack_key, x_hopsack_wait, …          what its caller asks for one call (``asked.Terms``)
+    REGISTER x_hopsack_invoke                          a policy that WAMP lacks; ``invoke`` says what stock routers do
 
 ``get_retained`` on SUBSCRIBE asks for newest values. Another SUBSCRIBE of the same topic changes its rate. Who knows
 nothing of ours resumes by a call of ``hopsack.stream.read``. WELCOME has ``x_hopsack_granted`` too: this node knows it.
@@ -60,6 +62,7 @@ from hopsack_router.routing import asked, uris
 from hopsack_router.routing.asked import Granted
 from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.broker import to_message
+from hopsack_router.routing.choosing import POLICIES
 from hopsack_router.routing.deadlines import deadlines
 from hopsack_router.routing.fanout import Delivery, Format, Outbox, Outlet
 from hopsack_router.routing.joining import Welcome
@@ -230,8 +233,7 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
         if kind is None:
             raise ProtocolError(f"there is no WAMP message type {raw[0]}")
         try:
-            msg = kind.parse(raw)
-            yield _with_ours(msg, raw[2]) if kind in (message.Publish, message.Subscribe) else msg
+            yield _with_ours(kind.parse(raw), raw)
         except InvalidUriError as error:
             if kind is message.Error and len(raw) >= 5 and raw[1] == message.Invocation.MESSAGE_TYPE:
                 yield message.Error(raw[1], raw[2], RUNTIME_ERROR, args=[f"raised {raw[4]!r:.100}"])
@@ -245,16 +247,26 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
                 answer(message.Error(kind.MESSAGE_TYPE, raw[1], uri, args=args, kwargs=kwargs))
 
 
-def _with_ours(msg: message.Message, options: dict[str, Any]) -> message.Message:
-    """A PUBLISH or SUBSCRIBE with the options that Autobahn does not know. The broker says if they are no good."""
+def _with_ours(msg: message.Message, raw: list[Any]) -> message.Message:
+    """A message with the options that Autobahn does not know. Broker and dealer say if they are no good.
+
+    :raises ProtocolError: there is no such policy.
+    """
     match msg:
-        case message.Publish() if options.keys() & _OURS:
-            key, delete = options.get("x_hopsack_key"), options.get("x_hopsack_delete", False)
+        case message.Publish() if raw[2].keys() & _OURS:
+            key, delete = raw[2].get("x_hopsack_key"), raw[2].get("x_hopsack_delete", False)
             return _as(message.Publish, msg, asked.Publish(msg.request, msg.topic, key=key, delete=delete))
-        case message.Subscribe() if any(name in options for name in _ASKED):
-            after, rate, told = (options.get(name) for name in _ASKED)
+        case message.Subscribe() if any(name in raw[2] for name in _ASKED):
+            after, rate, told = (raw[2].get(name) for name in _ASKED)
             ours = asked.Subscribe(msg.request, msg.topic, after=after, max_rate=rate, newest=False, told=told is True)
             return _as(message.Subscribe, msg, ours)
+        case message.Call() if (terms := asked.terms_of(raw[2])) is not None:
+            return _as(message.Call, msg, asked.Call(msg.request, msg.procedure, terms=terms))
+        case message.Register() if "x_hopsack_invoke" in raw[2]:
+            policy = raw[2]["x_hopsack_invoke"]
+            if policy not in POLICIES:
+                raise ProtocolError(f"x_hopsack_invoke is one of {', '.join(POLICIES)}")
+            msg.invoke = policy
     return msg
 
 
@@ -262,7 +274,7 @@ def _as(kind: Any, msg: message.Message, ours: Any) -> message.Message:
     """:returns: ``ours``, with everything that Autobahn has read."""
     for name in kind.__slots__:
         setattr(ours, name, getattr(msg, name))
-    return ours  # type: ignore[no-any-return]
+    return ours
 
 
 _OURS = frozenset(("x_hopsack_key", "x_hopsack_delete"))

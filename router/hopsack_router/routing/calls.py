@@ -85,8 +85,8 @@ class Traffic:
         name, contract = self.policy.shard_by, self.contract
         if name is None or contract is None:
             return None
-        if name in contract.params:
-            return contract.bind(call.procedure)[name]
+        if name.startswith("{"):
+            return contract.bind(call.procedure)[name[1:-1]]
         try:
             value = payload_of(call.args, call.kwargs, contract.input_is_array)
         except Invalid:

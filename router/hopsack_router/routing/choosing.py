@@ -191,7 +191,7 @@ def _order(rota: Rota[C], policy: str, dice: Dice) -> Iterable[int]:
 def _first(rota: Rota[C], order: Iterable[int], now: float, wish: Wish) -> Seat[C] | None:
     seats, count, limit = rota.seats, len(rota.seats), wish.limit
     spare: Seat[C] | None = None
-    may_wait = False
+    next_turn, may_wait = 0, False
     for turn in order:
         rota.turn = turn + 1
         seat = seats[turn % count]
@@ -203,8 +203,11 @@ def _first(rota: Rota[C], order: Iterable[int], now: float, wish: Wish) -> Seat[
                 return seat
             may_wait = wish.is_patient
         elif spare is None and has_room:
-            spare = seat
-    return None if may_wait else spare
+            spare, next_turn = seat, turn + 1
+    if spare is None or may_wait:
+        return None
+    rota.turn = next_turn
+    return spare
 
 
 def _least(rota: Rota[C], order: Iterable[int], now: float, wish: Wish) -> Seat[C] | None:
