@@ -36,12 +36,14 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
 
     :param router: the realm's router.
     :param clock: schedules what presence settles.
+    :param wall: tells Unix time; ``None``: the clock does.
     """
 
     _session_roles: dict[str, Any]
 
-    def __init__(self, router: Router, clock: IReactorTime) -> None:
+    def __init__(self, router: Router, clock: IReactorTime, wall: Callable[[], float] | None = None) -> None:
         super().__init__(ComponentConfig(router.realm))
+        self._wall = wall or clock.seconds
         self._session_roles = {"callee": RoleCalleeFeatures(call_canceling=True)}
         self._router = router
         self._clock = clock
@@ -60,7 +62,7 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         registered = [self.register(function, uri) for uri, function in served.items()]
         past, options = ReadingBack(self._router), RegisterOptions(details_arg="details")
         registered.append(self.register(past.read, "hopsack.stream.read", options))
-        locking = self._router.locking = Locking(self._router, self._router.new_locks(self._clock), self.tell)
+        locking = self._router.locking = Locking(self._router, self._router.new_locks(self._wall), self.tell)
         registered.append(self.register(locking.acquire, "hopsack.locks.acquire", options))
         registered.append(self.register(locking.release, "hopsack.locks.release", options))
         registered.append(self.register(locking.listed, "hopsack.locks.list"))

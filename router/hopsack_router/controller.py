@@ -27,6 +27,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from hopsack.contracts import Catalogue, load
+from hopsack.contracts.policy import ONCE
 from hopsack.settings import Settings
 from hopsack_router.access import tickets
 from hopsack_router.access.secret import Secret
@@ -36,6 +37,9 @@ from hopsack_router.configuration import REALM
 from hopsack_router.doors.sockets import send_all
 from hopsack_router.drain import LOOK, Drain, Effect, EndCalls, Part, State, TurnAway, spread
 from hopsack_router.fences import Fences
+from hopsack_router.keyed.calls import KeyedCalls
+from hopsack_router.keyed.store import FILE as CALLS
+from hopsack_router.keyed.store import Sqlite
 from hopsack_router.nesting import bound_nesting
 from hopsack_router.routing.departure import Departure, Hint, turn_away
 from hopsack_router.routing.fanout import Outbox
@@ -43,6 +47,7 @@ from hopsack_router.routing.keeping import keeps_events
 from hopsack_router.routing.router import RouterFactory
 from hopsack_router.routing.session import NodeSessionFactory
 from hopsack_router.streams import Journal, node_journal
+from hopsack_router.streams.lanes import OnThread
 
 LOG = Logger()
 
@@ -70,6 +75,7 @@ class NodeController(RouterController):  # type: ignore[misc]
         self.ready = False
         self.closers: list[Closer] = []
         self._journals: dict[str, Journal] = {}
+        self._keyed: dict[str, KeyedCalls] = {}
         self.random = Random()  # noqa: S311 (for delays)
         self._is_stopping = False
         self._router_session_factory = NodeSessionFactory(self._router_factory)
@@ -88,9 +94,11 @@ class NodeController(RouterController):  # type: ignore[misc]
         catalogue = self._router_factory.catalogue = load(self.settings.schemas)
         self._router_factory.fences = self._fences_of(realm_config["name"])
         self._router_factory.journal = yield self._journal_of(realm_config["name"], catalogue)
+        keyed = yield self._keyed_of(realm_config["name"], catalogue)
         started = yield super().start_router_realm(realm_id, realm_config, details)
         router = self.realms[realm_id].router
-        component = NodeComponent(router, self._reactor)
+        router._dealer.serve_keyed(keyed)
+        component = NodeComponent(router, self._reactor, time.time)
         self._router_session_factory.add(component, router, authid=AUTHID, authrole="trusted")
         self.ready = True
         return started
@@ -98,6 +106,19 @@ class NodeController(RouterController):  # type: ignore[misc]
     def _folder_of(self, realm: str) -> Path:
         folder = Path(self.settings.data)
         return folder if realm == REALM else folder / quote(realm, safe="")
+
+    @inlineCallbacks
+    def _keyed_of(self, realm: str, catalogue: Catalogue) -> Any:
+        """What is remembered of a realm's keyed calls, opened when the realm starts for the first time."""
+        keyed = self._keyed.get(realm)
+        if keyed is None:
+            lane = OnThread("keyed-calls", self._reactor.callFromThread)
+            keyed = KeyedCalls(Sqlite(self._folder_of(realm) / CALLS, time.time), lane, self._reactor, time.time)
+            longest = max((one.policy.once for one in catalogue.procedures.values()), default=ONCE)
+            yield keyed.start(longest)
+            self._keyed[realm] = keyed
+            self.closers.append(keyed.close)
+        return keyed
 
     def _fences_of(self, realm: str) -> Fences:
         return Fences(self._folder_of(realm) / "fences", time.time)

@@ -20,9 +20,12 @@ from crossbar.worker.types import RouterRealm
 from twisted.internet.interfaces import IReactorTime
 
 from hopsack.contracts import Catalogue
+from hopsack.contracts.policy import ONCE
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.configuration import REALM, ROLES
 from hopsack_router.doors.wamp import WampFormat, _unframed, received, wamp_format
+from hopsack_router.keyed.calls import KeyedCalls
+from hopsack_router.keyed.store import Memory
 from hopsack_router.routing.backlog import Why
 from hopsack_router.routing.fanout import Outbox, Outlet
 from hopsack_router.routing.keeping import keeps_events
@@ -31,6 +34,7 @@ from hopsack_router.routing.router import RouterFactory
 from hopsack_router.routing.session import NodeSession, NodeSessionFactory
 from hopsack_router.routing.unread import Carried
 from hopsack_router.streams import Journal, node_journal
+from hopsack_router.streams.lanes import OnTheSpot
 
 
 class EmbeddedNode:
@@ -56,6 +60,9 @@ class EmbeddedNode:
         realm.router = self.router = factory.start_realm(realm)
         for role in ROLES:
             self.router.add_role(_Role(role))
+        self._keyed = KeyedCalls(Memory(), OnTheSpot(), clock, clock.seconds)
+        self._keyed.start(ONCE)
+        self.router._dealer.serve_keyed(self._keyed)
         realm.session = RouterServiceAgent(ComponentConfig(REALM, {}), self.router)
         self._sessions.add(realm.session, self.router, authid="meta", authrole="trusted")
         self._sessions.add(NodeComponent(self.router, clock), self.router, authid=AUTHID, authrole="trusted")

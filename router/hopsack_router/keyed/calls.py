@@ -41,6 +41,9 @@ NEVER_RAN = frozenset(
 )
 """Errors of the node's or a callee's that say so."""
 
+OPEN = frozenset(f"hopsack.{name}" for name in ("canceled", "deadline", "outcome_unknown"))
+"""Errors after which it may have run. Who waits is told them; who comes later, that nobody knows."""
+
 SWEEP = 1.0
 """How often keys that are past their time are looked for, in seconds."""
 
@@ -48,7 +51,7 @@ Asker = tuple[Any, int]
 """A session, and its request."""
 
 
-class _InItsName:
+class InItsName:
     """Who calls, as the dealer sees it: somebody with the first asker's name who takes the answer.
 
     :param answered: takes RESULT or ERROR.
@@ -73,18 +76,17 @@ class _Running:
 
     def __init__(self, session: NodeSession, call: message.Call, authorization: dict[str, Any]) -> None:
         self.session, self.call, self.authorization = session, call, authorization
-        self.caller: _InItsName | None = None
+        self.caller: InItsName | None = None
 
 
 class KeyedCalls:
     """The keyed calls of one realm.
 
-    :param clock: ``IReactorTime`` for timers, whose ``seconds()`` are Unix time.
-    :param steady: tells seconds of a clock that does not jump.
+    :param clock: ``IReactorTime``; it does not jump. :param wall: tells Unix time.
     """
 
-    def __init__(self, store: Store, lane: Lane, clock: Any, steady: Callable[[], float]) -> None:
-        self._store, self._lane, self._clock, self._steady = store, lane, clock, steady
+    def __init__(self, store: Store, lane: Lane, clock: Any, wall: Callable[[], float]) -> None:
+        self._store, self._lane, self._clock, self._wall = store, lane, clock, wall
         self._keys = Keys()
         self._waits: dict[Asker, Key] = {}
         self._of: dict[Any, set[int]] = {}
@@ -109,7 +111,7 @@ class KeyedCalls:
             if error is not None:
                 started.errback(Failure(error))
                 return
-            self._keys.recover(rows or (), self._steady(), self._clock.seconds(), max(longest, ONCE))
+            self._keys.recover(rows or (), self._clock.seconds(), self._wall(), max(longest, ONCE))
             self._sweeping = self._clock.callLater(SWEEP, self._sweep)
             started.callback(None)
 
@@ -144,7 +146,7 @@ class KeyedCalls:
         try:
             if call.receive_progress:
                 raise BadRequest("a keyed call has one result", where=call.procedure, advice="leave out progress")
-            got = self._keys.ask(key, _digest(call), asker, window, self._steady(), self._clock.seconds())
+            got = self._keys.ask(key, _digest(call), asker, window, self._clock.seconds(), self._wall())
         except RemoteError as error:
             self._refuse(asker, error)
             return
@@ -161,13 +163,17 @@ class KeyedCalls:
                 seconds = self._dealer.seconds_for(call)
                 self._timed[asker] = self._times.begin(asker, seconds)
 
+    def calls_as(self, session: Any) -> bool:
+        """Whether this is how a keyed call is executed."""
+        return isinstance(session, InItsName)
+
     def _begun(self, key: Key, error: Exception | None) -> None:
         running = self._running[key]
         if error is not None:
             failure = StoreFailed(f"a keyed call cannot be written: {error}", where=key.procedure)
             self._never_ran(key, Outcome(*to_wamp(failure)))
             return
-        caller = running.caller = _InItsName(running.session, partial(self._ended, key))
+        caller = running.caller = InItsName(running.session, partial(self._ended, key))
         self._dealer.route_for(caller, running.call, running.authorization)
 
     # ---- it ends ----------------------------------------------------------------------------------------------------
@@ -181,7 +187,7 @@ class KeyedCalls:
                 return
         else:
             outcome = Outcome(None, answer.args, answer.kwargs)
-        row = self._keys.ended(key, outcome)
+        row = self._keys.ended(key, None if _is_open(outcome) else outcome)
         if row is None:
             self._tell(key, outcome, None)
         else:
@@ -267,11 +273,16 @@ class KeyedCalls:
         """Whether it waits for an outcome."""
         return session in self._of
 
+    @property
+    def count(self) -> int:
+        """How many wait for one."""
+        return len(self._waits)
+
     # ---- writing ----------------------------------------------------------------------------------------------------
 
     def _sweep(self) -> None:
         self._sweeping = self._clock.callLater(SWEEP, self._sweep)
-        self._gone += self._keys.sweep(self._steady())
+        self._gone += self._keys.sweep(self._clock.seconds())
         self._pump()
 
     def _write(self, row: Row, done: Callable[[Exception | None], None]) -> None:
@@ -306,11 +317,15 @@ class KeyedCalls:
             self._close_when_idle()
 
     def _close_when_idle(self) -> None:
-        if self._closed is None or self._is_busy or self._running:
+        if self._closed is None or self._is_busy:
             return
         closed, self._closed = self._closed, None
         self._lane.run(self._store.close, lambda _, error: closed.callback(None))
         self._lane.stop()
+
+
+def _is_open(outcome: Outcome) -> bool:
+    return outcome.uri is not None and (outcome.kwargs or {}).get("code") in OPEN
 
 
 def _user(session: Any) -> str:

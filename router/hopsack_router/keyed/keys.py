@@ -155,13 +155,17 @@ class Keys:
             self._ends = [(one.ends, key) for key, one in self._entries.items()]
             heapq.heapify(self._ends)
 
-    def ended(self, key: Key, outcome: Outcome) -> Row | None:
-        """It has an outcome. :returns: what the store is told; ``None``: its key is forgotten already."""
+    def ended(self, key: Key, outcome: Outcome | None) -> Row | None:
+        """It is over.
+
+        :param outcome: ``None``: nobody knows.
+        :returns: what the store is told; ``None``: its key is forgotten already.
+        """
         entry = self._entries.get(key)
         if entry is None:
             return None
-        encoded = _encode(outcome)
-        if len(encoded) <= MAX_OUTCOME:
+        encoded = None if outcome is None else _encode(outcome)
+        if encoded is not None and len(encoded) <= MAX_OUTCOME:
             entry.outcome = encoded
             self._size += len(encoded)
         entry.is_over = True

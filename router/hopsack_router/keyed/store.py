@@ -18,6 +18,9 @@ from hopsack_router.keyed.keys import Key, Row
 
 LOG = Logger()
 
+FILE = "calls.sqlite"
+"""Below ``HOPSACK_DATA``."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
     procedure TEXT NOT NULL, user TEXT NOT NULL, name TEXT NOT NULL,

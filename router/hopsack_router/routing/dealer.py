@@ -48,6 +48,7 @@ from hopsack_router.routing.retrying import ELSEWHERE, LOST
 from hopsack_router.routing.unread import carried_by
 
 if TYPE_CHECKING:
+    from hopsack_router.keyed.calls import KeyedCalls
     from hopsack_router.routing.session import NodeSession
 
 LOG = Logger()
@@ -206,6 +207,23 @@ class Dealer(Placing):
     def send(self, session: NodeSession, msg: message.Message) -> None:
         self._router.send(session, msg)
 
+    # ---- what keyed calls ask for (:mod:`hopsack_router.keyed.calls`) ------------------------------------------------
+
+    def serve_keyed(self, keyed: KeyedCalls) -> None:
+        """From now on calls with a key are executed once."""
+        self.keyed = keyed
+        keyed.serve(self)
+
+    def route_for(self, caller: Any, call: message.Call, authorization: dict[str, Any]) -> None:
+        self._route(caller, call, authorization)
+
+    def cancel_for(self, caller: Any, call: message.Call) -> None:
+        self.processCancel(caller, message.Cancel(call.request, message.Cancel.KILLNOWAIT))
+
+    def seconds_for(self, call: message.Call) -> float:
+        """How long a call may take."""
+        return self.traffic_of(call.procedure).milliseconds(call.timeout) / 1000
+
     def ask_on(self, in_flight: InFlight, call: message.Call, details: dict[str, Any]) -> None:
         """Give a callee a further input of a call that it has in hand."""
         try:
@@ -220,6 +238,8 @@ class Dealer(Placing):
     # ---- a call ends early ------------------------------------------------------------------------------------------
 
     def processCancel(self, session: NodeSession, cancel: message.Cancel) -> None:
+        if self.keyed is not None and self.keyed.cancel(session, cancel.request):
+            return
         in_flight = self._invocations_by_call.get((session._session_id, cancel.request))
         if in_flight is None or in_flight.canceled:
             return
@@ -238,7 +258,8 @@ class Dealer(Placing):
     @property
     def calls(self) -> int:
         """How many have not ended."""
-        return sum(map(len, self._caller_to_invocations.values()))
+        keyed = 0 if self.keyed is None else self.keyed.count
+        return sum(map(len, self._caller_to_invocations.values())) + keyed
 
     def end_all(self) -> None:
         """The node ends: nobody's call goes on."""
@@ -251,9 +272,13 @@ class Dealer(Placing):
 
     def is_concerned(self, session: NodeSession) -> bool:
         """Whether it calls or is called."""
+        if self.keyed is not None and self.keyed.is_concerned(session):
+            return True
         return session in self._callee_to_invocations or session in self._caller_to_invocations
 
     def detach(self, session: NodeSession) -> None:
+        if self.keyed is not None:
+            self.keyed.left(session)
         for in_flight in list(self._caller_to_invocations.get(session, ())):
             self._end(in_flight, CALLER_LEFT if in_flight.callee is not session else BOTH_LEFT)
         for in_flight in list(self._callee_to_invocations.get(session, ())):

@@ -39,6 +39,7 @@ from hopsack_router.routing.retrying import Ran, Tries
 from hopsack_router.routing.waiting import Waiting
 
 if TYPE_CHECKING:
+    from hopsack_router.keyed.calls import KeyedCalls
     from hopsack_router.routing.asked import Terms
     from hopsack_router.routing.session import NodeSession
 
@@ -65,6 +66,7 @@ class Placing(Registrations):
     """Finds callees for the calls of one realm.
 
     :ivar random: throws the dice of policies and retries; a test gives its own.
+    :ivar keyed: executes calls with a key once; ``None``: a key means nothing here.
     """
 
     def __init__(self, router: Any, reactor: Any, options: Any = None) -> None:
@@ -83,6 +85,7 @@ class Placing(Registrations):
         self._is_filling = False
         self._look: Any = None
         self.flowing = Flowing(self)
+        self.keyed: KeyedCalls | None = None
         for feature in FLOW:
             setattr(self._role_features, feature, True)
 
@@ -139,6 +142,9 @@ class Placing(Registrations):
             refusal = self._refusal_of(terms, traffic, session, call.procedure)
             if refusal is not None:
                 self._router.refuse(session, call, refusal)
+                return
+            if terms.key is not None and self.keyed is not None and not self.keyed.calls_as(session):
+                self.keyed.take(session, call, authorization, terms.key, traffic.policy.once)
                 return
         now = self._now()
         in_flight = InFlight(session, call, authorization, traffic, terms, now)

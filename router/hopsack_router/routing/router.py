@@ -108,9 +108,9 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         if self._store:
             self._store.store_session_left(session, details)
 
-    def new_locks(self, clock: Any) -> Locks:
+    def new_locks(self, wall: Callable[[], float]) -> Locks:
         """Where fencing tokens are reserved on disk, they grow over restarts too."""
-        return Locks(self._factory.fences or in_memory(clock.seconds), clock.seconds)
+        return Locks(self._factory.fences or in_memory(wall), wall)
 
     def budget_of(self, role: str) -> int:
         """Bytes that may wait unsent for one connection of this role."""
