@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -330,7 +331,9 @@ class Ledger:
 
     def _batch(self, flight: _Flight) -> Batch:
         shelves = self.shelves
-        flight.behind, self._behind = self._behind, {}
+        flight.behind = dict(islice(self._behind.items(), self.bounds.batch_events))
+        for key in flight.behind:
+            del self._behind[key]
         flight.written, shelves.unwritten = shelves.unwritten, {}
         flight.births, shelves.births = shelves.births, {}
         flight.forgotten = self._repeats.forgotten

@@ -453,6 +453,23 @@ def test_values_behind_a_store_that_fails_have_a_bound(time: Clock) -> None:
     assert texts(journal.newest("a.state")) == ["x", "x", "y"]
 
 
+def test_values_that_are_behind_are_written_in_batches_of_their_bound(time: Clock) -> None:
+    store, lane = Moody(), Held()
+    journal = _slow(store, lane, time, Bounds(batch_events=4))
+    store.is_broken = True
+    for number in range(10):
+        now(journal.keep("a.state", draft("x", latest=str(number))))
+    lane.turn()
+    store.is_broken = False
+    store.durable.clear()
+
+    time.advance(1)
+    lane.stop()
+
+    assert [row.key for row in store.latest] == [str(number) for number in range(10)]
+    assert len(store.durable) == 3
+
+
 def test_topics_do_not_go_for_the_sake_of_events_that_are_refused(time: Clock) -> None:
     store, lane = Moody(), Held()
     journal = _slow(store, lane, time, Bounds(topics=3, batch_events=5))
