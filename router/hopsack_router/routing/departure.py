@@ -67,7 +67,7 @@ class Departure:
 
     @property
     def calls(self) -> int:
-        return self._dealer.calls
+        return int(self._dealer.calls)
 
     def _clients(self) -> Iterator[NodeSession]:
         for session in self._router._session_id_to_session.values():
