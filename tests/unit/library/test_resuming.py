@@ -440,9 +440,22 @@ class Life(RuleBasedStateMachine):
         self.link.out.append(("page", (read, found)))
 
     @precondition(lambda self: self.reads)
+    @rule(for_good=st.sampled_from([False, False, True]))
+    def refuse_to_read(self, for_good: bool) -> None:
+        self.link.out.append(("page", (self.reads.pop(), Denied("no") if for_good else Overloaded("later"))))
+
+    @precondition(lambda self: self.link.is_granted)
     @rule()
-    def refuse_to_read(self) -> None:
-        self.link.out.append(("page", (self.reads.pop(), Overloaded("later"))))
+    def ask(self) -> None:
+        """Where the streams stand that were silent since this was done last; of all, where the grant did not say."""
+        asked = self.machine.quiet({}, TOPICS)
+        heads = {
+            topic: Position(one.epoch, one.head)
+            for topic, one in self.journals.items()
+            if (self.machine.is_curious and topic not in asked)
+            or (topic in asked and asked[topic] != Position(one.epoch, one.head))
+        }
+        self.link.out.append(("heads", (asked, heads, self.machine.is_curious)))
 
     # ---- the link ------------------------------------------------------------------------------------------------
 
@@ -452,8 +465,14 @@ class Life(RuleBasedStateMachine):
         for _ in range(min(count, len(self.link.out))):
             kind, what = self.link.out.popleft()
             self.is_known = self.is_known or (self.resumes and kind == "grant")
-            tell: Any = {"grant": self.machine.granted, "event": self.machine.came, "page": self.machine.paged}[kind]
+            tell: Any = {
+                "grant": self.machine.granted,
+                "event": self.machine.came,
+                "page": self.machine.paged,
+                "heads": self.machine.checked,
+            }[kind]
             self.obey(tell(*what, self.LIMIT - sum(isinstance(one, Deliver) for one in self.queue)))
+            self.is_known = self.is_known or (kind == "heads" and what[2] and self.machine.knows_all)
 
     @precondition(lambda self: any(kind == "event" for kind, _ in self.link.out))
     @rule(data=st.data(), twice=st.booleans())
@@ -522,13 +541,26 @@ class Life(RuleBasedStateMachine):
         assert sum(isinstance(one, Deliver) for one in getattr(self, "queue", ())) <= self.LIMIT
 
     def teardown(self) -> None:
-        """When everything has come, the reader has the last event of every topic."""
+        """When everything has come, the reader has the last event of each topic, although none comes after it."""
         if not hasattr(self, "machine"):
             return
         if not self.link.is_granted:
             self.reconnect()
+        self.settle()
+        for _ in range(3):
+            self.ask()
+            self.settle()
+        heads = {topic: Position(one.epoch, one.head) for topic, one in self.journals.items()}
+        assert {topic: heads[topic] for topic in self.machine.places} == self.machine.places
+        assert self.resumes is False or self.machine.has_forgotten or set(self.machine.places) == set(heads)
+        for topic, at in self.last.items():
+            assert at == heads[topic] or self.told[topic] or at.offset == 0, (topic, at)
         for topic in self.journals:
             self.publish(topic, 1)
+        self.settle()
+        assert self.last == {topic: Position(one.epoch, one.head) for topic, one in self.journals.items()}
+
+    def settle(self) -> None:
         while self.queue or self.reads or self.link.out:
             while self.reads:
                 read = self.reads.pop(0)
@@ -537,10 +569,9 @@ class Life(RuleBasedStateMachine):
                 self.deliver(9)
             if self.queue:
                 self.take(6)
-        assert self.last == {topic: Position(one.epoch, one.head) for topic, one in self.journals.items()}
 
 
 Life.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=350, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestLife = Life.TestCase
