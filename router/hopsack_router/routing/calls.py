@@ -196,8 +196,9 @@ class InFlight:
 
     @property
     def places_without_callee(self) -> int:
-        """The same where it waits for a callee."""
-        return max(self.traffic.policy.queue, QUEUE) if self.patience > 0 else 0
+        """The same where it waits for a callee to come."""
+        policy = self.traffic.policy
+        return policy.queue if policy.wait else policy.queue or QUEUE
 
     @property
     def retries(self) -> int:
