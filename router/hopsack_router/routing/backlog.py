@@ -237,6 +237,10 @@ class Backlog:
         """The streams of which events are held."""
         return tuple(self._streams)
 
+    def holds(self, channel: Channel) -> bool:
+        """Whether it is one of them."""
+        return channel in self._streams
+
     def hand_over(self, channel: Channel) -> Any:
         """A follower begins to read this channel: let go of what is held of it.
 

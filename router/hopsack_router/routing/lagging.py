@@ -263,6 +263,10 @@ class Lagging:
         self.followers.end(channel)
         self._link.wake()
 
+    def reads(self, channel: Channel) -> bool:
+        """Whether it is among :meth:`channels`."""
+        return self.followers.of(channel) is not None or self.backlog.holds(channel)
+
     def channels(self) -> set[Channel]:
         """What is followed, and the streams of which something is held."""
         return {channel for channel, _ in self.followers} | set(self.backlog.streams)

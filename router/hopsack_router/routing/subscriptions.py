@@ -220,9 +220,11 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
     def _stop_reading(self, session: NodeSession, subscription: Any, lagging: Lagging) -> None:
         """Leave the channels that no other subscription of this session reads."""
         lagging.drop_pace(subscription.id)
-        channels = lagging.channels()
         if subscription.match == "exact":
-            channels &= {Channel(subscription.uri), Channel(subscription.uri, subscription.id)}
+            own = (Channel(subscription.uri), Channel(subscription.uri, subscription.id))
+            channels = {channel for channel in own if lagging.reads(channel)}
+        else:
+            channels = lagging.channels()
         for channel in channels:
             if channel.subscription == subscription.id or not (
                 channel.subscription or self._covering(session, channel.topic)
