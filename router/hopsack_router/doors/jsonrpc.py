@@ -9,10 +9,18 @@
          ->  hopsack.register {procedure, match?}             -> REGISTER      <- {registration}
          ->  hopsack.unregister {registration}                -> UNREGISTER    <- {}
          ->  hopsack.cancel {id}                              -> CANCEL        <- {}
+         ->  hopsack.more {id, n}                             -> MORE          <- {}
+         ->  hopsack.input {id, data?, end?}                  -> CALL          <- {}
          ->  hopsack.ping {}                                                   <- {}
          ->  any other method, params = its input             -> CALL          <- the result
+    page <-  notification hopsack.progress {id, data}        <-  RESULT progress
+    page <-  notification hopsack.more_input {id, n}         <-  MORE
     page <-  request N, method = procedure, params = input   <-  INVOCATION
          ->  response N                                       -> YIELD or ERROR
+         ->  hopsack.progress {id: N, data}                   -> YIELD progress
+         ->  hopsack.more_input {id: N, n}                    -> MORE
+    page <-  notification hopsack.more {id: N, n}            <-  MORE
+    page <-  notification hopsack.input {id: N, data?, end?} <-  INVOCATION again
     page <-  notification hopsack.cancel {id: N}             <-  INTERRUPT     -> ERROR, without waiting for the page
     page <-  notification hopsack.report {id: N, error}      <-  ERROR for YIELD: the page's answer broke its contract
 
@@ -162,16 +170,53 @@ class Cancel(_Params, frozen=True):
     id: str | int | float | None
 
 
+class More(_Params, frozen=True):
+    id: str | int | float | None
+    n: Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
+
+
+class Input(_Params, frozen=True):
+    id: str | int | float | None
+    data: Any = msgspec.UNSET
+    end: bool = False
+
+
+class Progress(_Params, frozen=True):
+    id: int
+    data: Any = None
+
+
+class MoreInput(_Params, frozen=True):
+    id: int
+    n: Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
+
+
 class Extra(msgspec.Struct, frozen=True):
     """The member ``hopsack`` of a call. Members of later versions are not refused.
 
     :ivar timeout: milliseconds until the caller gives up.
+    :ivar progress: progressive results are wanted. :ivar inputs: others follow the first input.
+
+    The others are those of :class:`~hopsack_router.routing.asked.Terms`.
     """
 
     timeout: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    progress: bool = False
+    inputs: bool = False
+    window: asked.Count | None = None
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY)] | None = None
+    wait: asked.Count | None = None
+    retry: asked.Count | None = None
+    queue: bool | None = None
+    breaker: bool | None = None
+
+    def terms(self) -> asked.Terms | None:
+        terms = asked.Terms(self.inputs, self.window, self.key, self.wait, self.retry, self.queue, self.breaker)
+        return None if terms == _NO_TERMS else terms
 
 
 _NO_EXTRA = Extra()
+_NO_TERMS = asked.Terms()
 
 
 # ---- where answers go -------------------------------------------------------------------------------------------
@@ -260,6 +305,7 @@ class Connection:
         self._waiting = _Waiting()
         self._requests = 0
         self._pending: dict[int, _Pending] = {}
+        self._flowing: dict[Id, int] = {}  # calls that give or take piece by piece, by the page's ids
         self._asked: set[int] = set()
         self._registrations: dict[int, str] = {}
 
@@ -438,8 +484,46 @@ class Connection:
         _check(uris.check(request.method, restricted=False, where="procedure"))
         extra = _NO_EXTRA if request.extra is None else _extra(request)
         number = self._ask(slot, request.method, _payload)
+        if (extra.progress or extra.inputs) and not isinstance(slot.id, Absent):
+            self._flowing[slot.id] = number
         args = None if request.params is ABSENT or request.params is None else [request.params]
-        return [Route(message.Call(number, request.method, args=args, timeout=extra.timeout))]
+        progress, terms = extra.progress or None, extra.terms()
+        call = asked.Call(
+            number, request.method, args=args, timeout=extra.timeout, receive_progress=progress, terms=terms
+        )
+        return [Route(call)]
+
+    def _more(self, slot: _Slot, request: Request) -> list[Effect]:
+        """The page takes more progressive results. The call may have ended meanwhile."""
+        wanted = _params(More, request)
+        number = self._flowing.get(wanted.id)
+        told = [] if number is None else [Route(asked.More(message.Call.MESSAGE_TYPE, number, wanted.n))]
+        return [*told, *slot.succeed({})]
+
+    def _input(self, slot: _Slot, request: Request) -> list[Effect]:
+        """A further input of a call, the last one, or both. The call may have ended meanwhile."""
+        given = _params(Input, request)
+        number = self._flowing.get(given.id)
+        if number is None:
+            return slot.succeed({})
+        args = None if given.data is msgspec.UNSET else [given.data]
+        terms = None if given.end else asked.Terms(progress=True)
+        procedure = self._pending[number].where
+        return [Route(asked.Call(number, procedure, args=args, terms=terms)), *slot.succeed({})]
+
+    def _progress(self, slot: _Slot, request: Request) -> list[Effect]:
+        """A progressive result of the page's."""
+        given = _params(Progress, request)
+        if given.id not in self._asked:
+            return slot.succeed({})
+        return [Route(message.Yield(given.id, args=[given.data], progress=True)), *slot.succeed({})]
+
+    def _more_input(self, slot: _Slot, request: Request) -> list[Effect]:
+        """The page takes more inputs of a call that it serves."""
+        wanted = _params(MoreInput, request)
+        if wanted.id not in self._asked:
+            return slot.succeed({})
+        return [Route(asked.More(message.Invocation.MESSAGE_TYPE, wanted.id, wanted.n)), *slot.succeed({})]
 
     def _number(self) -> int:
         """The next request id of this session (WAMP, section 2.1.2: session scope ids count from 1)."""
@@ -466,7 +550,9 @@ class Connection:
             case message.Goodbye():
                 return self._dismissed(msg)
             case message.Result() if msg.progress:
-                return []
+                return self._advanced(msg)
+            case asked.More():
+                return self._granted(msg)
             case message.Unregistered() if not msg.request:
                 self._registrations.pop(msg.registration, None)  # revoked by the router
                 return []
@@ -474,8 +560,37 @@ class Connection:
                 return self._succeeded(msg)
         return []
 
+    def _settle(self, request: int) -> _Pending | None:
+        pending = self._pending.pop(request, None)
+        if pending is not None and self._flowing.get(pending.slot.id) == request:  # type: ignore[arg-type]
+            del self._flowing[pending.slot.id]  # type: ignore[arg-type]
+        return pending
+
+    def _advanced(self, msg: message.Result) -> list[Effect]:
+        pending = self._pending.get(msg.request)
+        if pending is None or self._flowing.get(pending.slot.id) != msg.request:  # type: ignore[arg-type]
+            return []
+        try:
+            value = payload_of(msg.args, msg.kwargs, array=False)
+        except Invalid as error:
+            self._settle(msg.request)
+            cancel = Route(message.Cancel(msg.request, mode=message.Cancel.KILLNOWAIT))
+            return [cancel, *pending.slot.fail(BrokenResult(error.message, where=pending.where))]
+        told = envelopes.notification("hopsack.progress", {"id": pending.slot.id, "data": value})
+        return [Send(told, pending.slot.place.binary)]
+
+    def _granted(self, msg: asked.More) -> list[Effect]:
+        if msg.kind == message.Invocation.MESSAGE_TYPE:
+            known = msg.request in self._asked
+            return [Send(envelopes.notification("hopsack.more", {"id": msg.request, "n": msg.items}))] if known else []
+        pending = self._pending.get(msg.request)
+        if pending is None:
+            return []
+        params = {"id": pending.slot.id, "n": msg.items}
+        return [Send(envelopes.notification("hopsack.more_input", params), pending.slot.place.binary)]
+
     def _succeeded(self, msg: Any) -> list[Effect]:
-        pending = self._pending.pop(msg.request, None)
+        pending = self._settle(msg.request)
         if pending is None:
             return []
         try:
@@ -486,7 +601,7 @@ class Connection:
     def _failed(self, msg: message.Error) -> list[Effect]:
         if msg.request_type == message.Yield.MESSAGE_TYPE:
             return [Send(envelopes.report(msg.request, from_wamp(msg.error, msg.args, msg.kwargs)))]
-        pending = self._pending.pop(msg.request, None) if msg.request_type in _REQUESTS else None
+        pending = self._settle(msg.request) if msg.request_type in _REQUESTS else None
         if pending is None:
             return []
         error = from_wamp(msg.error, msg.args, msg.kwargs)
@@ -504,11 +619,14 @@ class Connection:
     def _close(self, code: CloseCode, reason: str) -> list[Effect]:
         self.state = State.CLOSED
         self._pending.clear()
+        self._flowing.clear()
         return [Close(code.number, clip(reason))]
 
     # ---- the page as callee --------------------------------------------------------------------------------------
 
     def _invoked(self, msg: message.Invocation) -> list[Effect]:
+        if msg.request in self._asked:
+            return self._fed(msg)
         procedure = msg.procedure or self._registrations.get(msg.registration)
         if procedure is None or len(self._asked) >= self._limits.unanswered:
             return [_error(msg.request, _overloaded("the page answers too slowly", procedure))]
@@ -517,8 +635,22 @@ class Connection:
         except Invalid as error:
             return [_error(msg.request, error)]
         self._asked.add(msg.request)
-        extra = {"timeout": msg.timeout} if msg.timeout else None
-        return [Send(envelopes.request(msg.request, procedure, value, extra))]
+        return [Send(envelopes.request(msg.request, procedure, value, _said(msg)))]
+
+    def _fed(self, msg: message.Invocation) -> list[Effect]:
+        """A further input of a call that the page serves; the last one may be empty."""
+        params: dict[str, Any] = {"id": msg.request}
+        is_last = not getattr(msg, "progress", None)
+        try:
+            if msg.args or msg.kwargs or not is_last:
+                params["data"] = payload_of(msg.args, msg.kwargs, array=False)
+        except Invalid as error:
+            self._asked.discard(msg.request)
+            told = Send(envelopes.notification("hopsack.cancel", {"id": msg.request}))
+            return [told, _error(msg.request, error)]
+        if is_last:
+            params["end"] = True
+        return [Send(envelopes.notification("hopsack.input", params))]
 
     def _interrupted(self, msg: message.Interrupt) -> list[Effect]:
         if msg.request not in self._asked:
@@ -568,6 +700,17 @@ def _extra(request: Request) -> Extra:
         text, _, place = str(error).partition(" - at `$")
         path = "/hopsack" + place.rstrip("`").replace(".", "/")
         raise BadRequest(text, where=request.method, path=path) from error
+
+
+def _said(msg: message.Invocation) -> dict[str, Any]:
+    """The member ``hopsack`` of a request to the page: what there is to say beside its input."""
+    facts = {
+        "timeout": msg.timeout,
+        "progress": msg.receive_progress,
+        "window": getattr(msg, "x_hopsack_window", None),
+        "inputs": getattr(msg, "progress", None),
+    }
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _check(refusal: RemoteError | None) -> None:
@@ -628,6 +771,10 @@ _METHODS: dict[str, Callable[[Connection, _Slot, Request], list[Effect]]] = {
     "hopsack.register": Connection._register,
     "hopsack.unregister": Connection._unregister,
     "hopsack.cancel": Connection._cancel,
+    "hopsack.more": Connection._more,
+    "hopsack.input": Connection._input,
+    "hopsack.progress": Connection._progress,
+    "hopsack.more_input": Connection._more_input,
     "hopsack.ping": Connection._pong,
 }
 """Every other method is a call, the node's own procedures ``hopsack.topics.list`` and so on included."""

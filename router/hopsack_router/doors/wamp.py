@@ -16,6 +16,9 @@ section 3.1), which stock clients pass over:
              x_hopsack_count
     CALL     x_hopsack_key, x_hopsack_wait, …          what its caller asks for one call (``asked.Terms``)
     REGISTER x_hopsack_invoke                          a policy that WAMP lacks; ``invoke`` says what stock routers do
+    INVOCATION  x_hopsack_window                       progressive results that may be sent before MORE comes
+    MORE                                               a message of our own (``asked.More``), for peers whose roles
+                                                       announce ``x_hopsack_flow``
 
 ``get_retained`` on SUBSCRIBE asks for newest values. Another SUBSCRIBE of the same topic changes its rate. Who knows
 nothing of ours resumes by a call of ``hopsack.stream.read``. WELCOME has ``x_hopsack_granted`` too: this node knows it.
@@ -65,7 +68,7 @@ from hopsack_router.routing.broker import to_message
 from hopsack_router.routing.choosing import POLICIES
 from hopsack_router.routing.deadlines import deadlines
 from hopsack_router.routing.fanout import Delivery, Format, Outbox, Outlet
-from hopsack_router.routing.joining import Welcome
+from hopsack_router.routing.joining import Welcome, with_flow
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.unread import Carried, is_frequent, read
 
@@ -186,6 +189,7 @@ _BARE = {
     message.Registered: "",
     message.Published: "",
     asked.Published: "",
+    asked.More: "",
 }
 """Messages that any codec writes as they are, unless this attribute of theirs has something of an application in it."""
 
@@ -229,7 +233,7 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
     for raw in decoded:
         if type(raw) is not list or not raw or type(raw[0]) is not int:
             raise ProtocolError("a WAMP message is a list that starts with its type")
-        kind = serializer.MESSAGE_TYPE_MAP.get(raw[0])
+        kind = serializer.MESSAGE_TYPE_MAP.get(raw[0]) or _OUR_KINDS.get(raw[0])
         if kind is None:
             raise ProtocolError(f"there is no WAMP message type {raw[0]}")
         try:
@@ -267,6 +271,8 @@ def _with_ours(msg: message.Message, raw: list[Any]) -> message.Message:
             if policy not in POLICIES:
                 raise ProtocolError(f"x_hopsack_invoke is one of {', '.join(POLICIES)}")
             msg.invoke = policy
+        case message.Hello():
+            return with_flow(msg, raw[2])
     return msg
 
 
@@ -279,6 +285,7 @@ def _as(kind: Any, msg: message.Message, ours: Any) -> message.Message:
 
 _OURS = frozenset(("x_hopsack_key", "x_hopsack_delete"))
 _ASKED = ("x_hopsack_after", "x_hopsack_max_rate", "x_hopsack_granted")
+_OUR_KINDS = {asked.More.MESSAGE_TYPE: asked.More}
 
 _WITH_URI = {
     message.Publish: "topic",

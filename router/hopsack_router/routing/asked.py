@@ -169,10 +169,14 @@ class Rated(message.Message):  # type: ignore[misc]
 
 
 _OURS = "x_hopsack_"
-_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
 
 
-class Terms(msgspec.Struct, frozen=True, rename=lambda name: name if name == "progress" else _OURS + name):
+def _option(name: str) -> str:
+    return name if name == "progress" else _OURS + name
+
+
+class Terms(msgspec.Struct, frozen=True, omit_defaults=True, rename=_option):
     """What the options of a CALL say that Autobahn's does not know. Nothing is ``None``.
 
     :ivar progress: another CALL with the same request id follows: progressive input (WAMP advanced profile).
@@ -183,10 +187,10 @@ class Terms(msgspec.Struct, frozen=True, rename=lambda name: name if name == "pr
     """
 
     progress: bool = False
-    window: _Count | None = None
+    window: Count | None = None
     key: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
-    wait: _Count | None = None
-    retry: _Count | None = None
+    wait: Count | None = None
+    retry: Count | None = None
     queue: bool | None = None
     breaker: bool | None = None
 
@@ -212,6 +216,12 @@ class Call(message.Call):  # type: ignore[misc]
     def __init__(self, *args: Any, terms: Terms | BadRequest | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.terms = terms
+
+    def marshal(self) -> list[Any]:
+        marshalled: list[Any] = super().marshal()
+        if isinstance(self.terms, Terms):
+            marshalled[2] = {**marshalled[2], **msgspec.to_builtins(self.terms)}
+        return marshalled
 
 
 class Invocation(message.Invocation):  # type: ignore[misc]

@@ -39,6 +39,7 @@ from hopsack_router.routing.fanout import Delivery, Format, Outlet, frame_of, fr
 from hopsack_router.routing.farewell import STOPPING, NotNow
 from hopsack_router.routing.flows import Room
 from hopsack_router.routing.followers import Follower
+from hopsack_router.routing.joining import FLOW
 from hopsack_router.routing.lagging import Covering, Lagging
 from hopsack_router.streams import Stored
 
@@ -67,9 +68,14 @@ CLIENT_ROLES = {
     "publisher": role.RolePublisherFeatures(publisher_identification=True),
     "subscriber": role.RoleSubscriberFeatures(publisher_identification=True, pattern_based_subscription=True),
     "caller": role.RoleCallerFeatures(call_canceling=True, progressive_call_results=True),
-    "callee": role.RoleCalleeFeatures(call_canceling=True, caller_identification=True, shared_registration=True),
+    "callee": role.RoleCalleeFeatures(
+        call_canceling=True, caller_identification=True, shared_registration=True, progressive_call_results=True
+    ),
 }
 """What the doors that are not WAMP announce in their sessions' HELLO."""
+for _name in ("caller", "callee"):
+    for _feature in FLOW:
+        setattr(CLIENT_ROLES[_name], _feature, True)
 
 
 class Link:

@@ -53,6 +53,12 @@ def _message(line: dict[str, Any]) -> message.Message:
         return YieldError(wamp[2], wamp[4], wamp[5], wamp[6])
     if wamp[0] == message.Goodbye.MESSAGE_TYPE and "retry_after" in wamp[1]:
         return Farewell(wamp[1]["retry_after"])
+    if wamp[0] == asked.More.MESSAGE_TYPE:
+        return asked.More.parse(wamp)
+    if wamp[0] == message.Invocation.MESSAGE_TYPE:
+        known, args = message.Invocation.parse(wamp), wamp[4] if len(wamp) > 4 else None
+        ours = {name: wamp[3].get(name) for name in ("progress", "x_hopsack_window", "receive_progress", "timeout")}
+        return asked.Invocation(*wamp[1:3], args=args, procedure=known.procedure, **ours)
     return _MESSAGES[wamp[0]].parse(wamp)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from hopsack import session as on
 from hopsack.errors import Disconnected, OutcomeUnknown, RemoteError, Unavailable, UsageError, class_of
@@ -23,7 +24,7 @@ def recorded() -> Iterator[Any]:
         lines = [
             json.loads(line) for line in path.read_text().splitlines() if line.strip() and not line.startswith("//")
         ]
-        if lines[0]["sdk"] and not speaks_of_streams(path):
+        if (lines[0]["sdk"] or lines[0].get("python")) and not speaks_of_streams(path):
             yield pytest.param(lines, id=path.stem)
 
 
@@ -72,6 +73,19 @@ class Replay:
                 return on.PublishRequested(name if line["acknowledge"] else None, line["topic"], line["data"])
             case "call":
                 return on.CallRequested(name, line["procedure"], line.get("input"))
+            case "iterate":
+                flow = on.Flow("window" in line, line.get("window"), line.get("inputs", False))
+                return on.CallRequested(name, line["procedure"], line.get("input"), flow=flow)
+            case "more":
+                return on.MoreWanted(line["of"], line["n"])
+            case "input":
+                return on.InputGiven(line["of"], line["data"])
+            case "end":
+                return on.InputsEnded(line["of"])
+            case "progress":
+                return on.Progressed(self.invocations[line["of"]], line["data"])
+            case "more_input":
+                return on.InputsWanted(self.invocations[line["of"]], line["n"])
             case "cancel":
                 return on.CallAbandoned(line["of"])
             case "register":
@@ -110,12 +124,26 @@ class Replay:
                 case on.Deliver(number, publication, payload):
                     event_ = {"topic": publication.topic, "data": payload.read()}
                     self.told.append({"of": self.named(number), "event": event_})
+                case on.Advance(ticket, payload):
+                    self.told.append({"of": ticket, "progress": payload.read()})
+                case on.InputsGranted(ticket, items):
+                    self.told.append({"of": ticket, "granted": items})
+                case on.ProgressGranted(invocation, items):
+                    self.told.append({"of": self.asked_as(invocation), "granted": items})
+                case on.InputCame(invocation, payload):
+                    self.told.append({"of": self.asked_as(invocation), "input": payload.read()})
+                case on.InputsOver(invocation):
+                    self.told.append({"of": self.asked_as(invocation), "over": True})
                 case on.Serve(invocation, registration, caller, payload):
                     facts = {"procedure": caller.procedure, "input": payload.read()}
+                    if effect.flow is not None:
+                        facts["flow"] = {name: value for name, value in asdict(effect.flow).items() if value}
                     self.told.append({"of": self.named(registration), "asked": facts, "invocation": invocation})
                 case on.Interrupt(invocation):
-                    names = {number: name for name, number in self.invocations.items()}
-                    self.told.append({"of": names[invocation], "canceled": True})
+                    self.told.append({"of": self.asked_as(invocation), "canceled": True})
+
+    def asked_as(self, invocation: int) -> str:
+        return next(name for name, number in self.invocations.items() if number == invocation)
 
     def named(self, number: int) -> str:
         return next(name for name, opened in self.opened.items() if opened == number)
