@@ -3,8 +3,9 @@
  * HOPSACK_TEST_URL (http://host:port, with the repository's contracts) and HOPSACK_TEST_TOKEN (of the user "ann").
  */
 import { connect as connectTo, createServer, type Server, type Socket } from "node:net";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
+import type { WebSocketLike } from "../src/browser";
 import { type ConnectOptions, connect, DeclaredError, type Fabric, type FabricState } from "../src/index";
 
 const NODE = process.env.HOPSACK_TEST_URL ?? "";
@@ -149,6 +150,51 @@ describe.skipIf(!NODE).each(["/raw", "/ws"])("over %s", (path) => {
 
     expect(fabric.state.value).toMatchObject({ name: "open", session: { id } });
   });
+
+  test("a hundred last events that are lost on the way are read all the same, once, in order", async () => {
+    const seen = new Set<string>();
+    let cut = 0;
+    /** Loses every event that says so, the first time that it comes. */
+    const socket = (url: string, protocols: string[]): WebSocketLike => {
+      const real = new WebSocket(url, protocols);
+      return new Proxy(real, {
+        get: (target, name) => {
+          const value = Reflect.get(target, name);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+        set: (target, name, value) => {
+          const filtered = (event: { data: string }): void => {
+            const isEvent = event.data.includes('"method":"event"') || event.data.startsWith("[36,");
+            const text = /lost in [a-z0-9.]+/.exec(event.data)?.[0] ?? "";
+            const isLost = isEvent && text !== "" && !seen.has(text);
+            if (!isLost) value(event);
+            else cut += 1;
+            seen.add(isLost ? text : "");
+          };
+          return Reflect.set(target, name, name === "onmessage" ? filtered : value);
+        },
+      });
+    };
+    const reader = page(NODE + path, { socket, checkEvery: 1_000 });
+    const writer = page(`${NODE}/raw`, { token: TOKEN });
+    const heard = new Map<string, string[]>();
+    const rooms = Array.from({ length: 100 }, (_, index) => `chat.room.${path.slice(1)}lost${index}`);
+    await Promise.all(
+      rooms.map((room) => {
+        const texts: string[] = [];
+        heard.set(room, texts);
+        return reader.subscribe(room, ({ data }) => texts.push(data.text)).ready;
+      }),
+    );
+    const say = (word: string): Promise<unknown> =>
+      Promise.all(rooms.map((room) => writer.publish(room, { by: "ann", text: `${word} ${room}` })));
+    await say("first in");
+    await say("lost in");
+
+    const expected = new Map(rooms.map((room) => [room, [`first in ${room}`, `lost in ${room}`]]));
+    await vi.waitFor(() => expect(heard).toEqual(expected), { timeout: 20_000, interval: 100 });
+    expect(cut).toBe(100);
+  }, 30_000);
 
   describe("through a cable that is cut", () => {
     let cable: Cable;
