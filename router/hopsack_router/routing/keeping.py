@@ -133,6 +133,15 @@ class Keeping:
 
         :param announce: is told when it is the newest; if ``durable``, it is on disk.
         """
+        if not durable:
+            try:
+                event = self.journal.keep_at_once(topic, draft)
+            except RemoteError as error:
+                refuse(error)
+                return
+            if event is not None:
+                announce(event)
+                return
 
         def refused(failure: Failure) -> None:
             if not isinstance(failure.value, RemoteError):

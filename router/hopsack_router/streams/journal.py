@@ -188,16 +188,32 @@ class Journal:
         :param durable: fire when it is on disk. Else it fires in its turn, whatever becomes of the store.
         :raises Overloaded: too much waits. :raises hopsack.errors.StoreFailed: it is not kept.
         """
-        if self._closed is not None:
-            return fail(refusal(topic, "it is closed"))
         kept: Deferred[Stored] = Deferred()
         try:
-            event = self._ledger.keep(topic, draft, durable, (topic, kept), self._hours.now())
+            event = None if durable else self.keep_at_once(topic, draft)
+            if event is not None:
+                return succeed(event)
+            if self._closed is not None:
+                raise refusal(topic, "it is closed")
+            self._ledger.keep(topic, draft, durable, (topic, kept))
         except errors.RemoteError as error:
             return fail(error)
-        self._tell_losses()
         self._pump()
-        return kept if event is None else succeed(event)
+        return kept
+
+    def keep_at_once(self, topic: str, draft: Draft) -> Stored | None:
+        """The same for one that nobody waits for, without a Deferred.
+
+        :returns: ``None``: it cannot be at once, because something waits that came before; :meth:`keep` it.
+        :raises Overloaded: too much waits. :raises hopsack.errors.StoreFailed: it is not kept.
+        """
+        if self._closed is not None:
+            raise refusal(topic, "it is closed")
+        event = self._ledger.keep_at_once(topic, draft, self._hours.now())
+        if event is not None:
+            self._tell_losses()
+            self._pump()
+        return event
 
     def _pump(self) -> None:
         """Commit until nothing waits, one batch at a time."""

@@ -1,8 +1,8 @@
 """The journal's book-keeping: what waits, which offset it gets, and what the store is told. A core without I/O.
 
     take(event)   -> a place in the queue, or the answer at once if it is here already
-    keep(value)   -> the same for a newest value of a topic that is no stream. Where nobody waits for the answer and
-                     nothing stands before it, it is the newest at once, and written behind
+    keep(value)   -> the same for a newest value of a topic that is no stream
+    keep_at_once  -> it is the newest already, and written behind: for one that nobody waits for, with nothing before it
     plan()        -> the next batch: what waits, and chores (topics, trims, values); ``None``: nothing to do
     done()        -> the answers, in the order in which it came in: only now is any of it visible to readers
     show(answer)  -> it is given now: a value is the newest from now on
@@ -236,17 +236,19 @@ class Ledger:
             waiting, mib = len(self._queue), self._queued / MIB
             raise _overloaded(topic, f"{waiting:,} events of {mib:.1f} MiB wait for the journal")
 
-    def keep(self, topic: str, draft: Draft, durable: bool, ticket: Any, now: Moment) -> Stored | None:
+    def keep(self, topic: str, draft: Draft, durable: bool, ticket: Any) -> None:
         """Make an event the newest of its ``latest`` key, on a topic that is no stream.
 
         :param durable: answer when it is on disk. :param ticket: comes back in the answer.
-        :returns: the event, if it is the newest at once; else ``None``, and the answer comes later.
         :raises Overloaded: too much waits.
         """
-        if not (durable or self._queue or self._flight or self.is_telling):
-            return self._keep_behind(topic, draft, now)
         self._enqueue(_Pending(topic, draft, durable, ticket, is_value=True))
-        return None
+
+    def keep_at_once(self, topic: str, draft: Draft, now: Moment) -> Stored | None:
+        """The same, written behind. :returns: ``None``: it has to wait, for something came before it."""
+        if self._queue or self._flight or self.is_telling:
+            return None
+        return self._keep_behind(topic, draft, now)
 
     def _keep_behind(self, topic: str, draft: Draft, now: Moment) -> Stored:
         assert draft.latest is not None

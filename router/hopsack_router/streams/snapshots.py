@@ -79,6 +79,9 @@ class Snapshots:
             board.keys[event.latest] = Newest(changed, event)
             self._grow(board, event.size)
         self._place(event.topic, board)
+        bounds = self._bounds
+        if len(board.keys) <= bounds.keys and board.size <= bounds.topic_bytes and self._size <= bounds.max_bytes:
+            return []
         return [*self._cut(event.topic, board), *self._evict((event.topic, event.latest))]
 
     def find(self, topic: str, key: str) -> Newest | None:
