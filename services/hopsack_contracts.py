@@ -52,6 +52,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Who answered."""
 
 
+class AnsweringInfo(msgspec.Struct, frozen=True, kw_only=True):
+    service: str
+    """The name of the service."""
+    instance: str
+    """What tells it from others of that name."""
+    session: int
+    """Its WAMP session id."""
+
+
 class BehindInfo(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     behind: int
@@ -81,6 +90,46 @@ class DemoClock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class DemoName(msgspec.Struct, frozen=True, kw_only=True):
     name: str
+
+
+class DrainOrderValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    seconds: float | None = None
+    """For what is in hand, in place of what the service was started with."""
+
+
+class Draining(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    id: str
+    in_hand: int
+    """Calls that are finished first."""
+    seconds: float
+    """How long they may take."""
+
+
+class EndpointDescription(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    """Of the handler."""
+    subject: str
+    """The procedure; an empty component is any."""
+    queue_group: str
+    """Who share the calls; empty where it serves alone."""
+    metadata: Mapping[str, str]
+
+
+class EndpointStats(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    subject: str
+    queue_group: str
+    num_requests: int
+    """Calls that were answered."""
+    num_errors: int
+    """Of these, with an error, declared or not."""
+    last_error: str
+    """Code and message, 500 characters at most; empty where there was none."""
+    processing_time: int
+    """Nanoseconds, of all together."""
+    average_processing_time: int
+    """Nanoseconds."""
 
 
 class HostDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -275,13 +324,48 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that the asker waits."""
 
 
-class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
+class ServiceDescription(msgspec.Struct, frozen=True, kw_only=True):
+    type: str
+    name: str
+    id: str
+    version: str
+    metadata: Mapping[str, str]
+    description: str
+    endpoints: tuple[EndpointDescription, ...]
+
+
+class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     instances: int
     procedures: tuple[str, ...]
     """URIs."""
     sessions: tuple[int, ...]
     """WAMP session ids."""
+    answering: tuple[AnsweringInfo, ...] | None = None
+    """Instances that tell of themselves: hopsack.service."""
+
+
+class ServicePing(msgspec.Struct, frozen=True, kw_only=True):
+    type: str
+    """The name that ADR-32 gives this shape."""
+    name: str
+    """Of the service; its instances share it."""
+    id: str
+    """Of the instance."""
+    version: str
+    """Of the service."""
+    metadata: Mapping[str, str]
+
+
+class ServiceStats(msgspec.Struct, frozen=True, kw_only=True):
+    type: str
+    name: str
+    id: str
+    version: str
+    metadata: Mapping[str, str]
+    started: str
+    """RFC 3339, in UTC."""
+    endpoints: tuple[EndpointStats, ...]
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -426,6 +510,9 @@ Door: TypeAlias = Literal["wamp-websocket", "wamp-rawsocket", "raw", "sse", "htt
 """The way in that a session took."""
 
 
+DrainOrder: TypeAlias = DrainOrderValue | None
+
+
 StreamHeads: TypeAlias = Mapping[str, str]
 """Topic to the position of its newest event, where it is another one; usually nothing. 1000 topics at most."""
 
@@ -524,6 +611,22 @@ HOPSACK_PROCEDURES_LIST: Procedure[None, tuple[ProcedureInfo, ...]] = (
     Procedure("hopsack.procedures.list", None, tuple[ProcedureInfo, ...], idempotent=True)
 )
 """The declared procedures, and how many sessions serve each."""
+HOPSACK_SERVICE_SERVICE_INSTANCE_DRAIN: Procedure[DrainOrder, Draining] = (
+    Procedure("hopsack.service.{service}.{instance}.drain", DrainOrder, Draining, idempotent=True)
+)
+"""It takes nothing new, finishes what it has in hand, and ends."""
+HOPSACK_SERVICE_SERVICE_INSTANCE_INFO: Procedure[None, ServiceDescription] = (
+    Procedure("hopsack.service.{service}.{instance}.info", None, ServiceDescription, idempotent=True)
+)
+"""What it serves."""
+HOPSACK_SERVICE_SERVICE_INSTANCE_PING: Procedure[None, ServicePing] = (
+    Procedure("hopsack.service.{service}.{instance}.ping", None, ServicePing, idempotent=True)
+)
+"""Whether it is there."""
+HOPSACK_SERVICE_SERVICE_INSTANCE_STATS: Procedure[None, ServiceStats] = (
+    Procedure("hopsack.service.{service}.{instance}.stats", None, ServiceStats, idempotent=True)
+)
+"""How it is doing."""
 HOPSACK_SERVICES_LIST: Procedure[None, tuple[ServiceInfo, ...]] = (
     Procedure("hopsack.services.list", None, tuple[ServiceInfo, ...], idempotent=True)
 )
@@ -585,6 +688,7 @@ __all__ = [
     "AlertThreshold",
     "AlertsBadHysteresis",
     "Answer",
+    "AnsweringInfo",
     "BehindInfo",
     "CHAT_ROOM_ROOM",
     "CONSOLE_NOTICE",
@@ -602,13 +706,22 @@ __all__ = [
     "DemoName",
     "DemoNoManners",
     "Door",
+    "DrainOrder",
+    "DrainOrderValue",
+    "Draining",
     "ERRORS",
+    "EndpointDescription",
+    "EndpointStats",
     "HOPSACK_LOCKS_ACQUIRE",
     "HOPSACK_LOCKS_CHANGED",
     "HOPSACK_LOCKS_LIST",
     "HOPSACK_LOCKS_RELEASE",
     "HOPSACK_PROCEDURES_LIST",
     "HOPSACK_SERVICES_LIST",
+    "HOPSACK_SERVICE_SERVICE_INSTANCE_DRAIN",
+    "HOPSACK_SERVICE_SERVICE_INSTANCE_INFO",
+    "HOPSACK_SERVICE_SERVICE_INSTANCE_PING",
+    "HOPSACK_SERVICE_SERVICE_INSTANCE_STATS",
     "HOPSACK_SESSIONS_LIST",
     "HOPSACK_STREAM_BEHIND",
     "HOPSACK_STREAM_READ",
@@ -642,7 +755,10 @@ __all__ = [
     "PresenceMember",
     "ProcedureInfo",
     "Question",
+    "ServiceDescription",
     "ServiceInfo",
+    "ServicePing",
+    "ServiceStats",
     "SessionInfo",
     "StreamEvent",
     "StreamHeads",

@@ -5,6 +5,7 @@ An Autobahn session that Crossbar attaches to the router by function call; its r
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,10 @@ AUTHID = "node"
 
 OWN = ("hopsack.", "presence.", "wamp.")
 """What programs may not declare, serve or publish."""
+
+_VITALS = "hopsack.service."
+_PING = re.compile(r"hopsack\.service\.([^.]+)\.([^.]+)\.ping")
+"""What every instance of a service serves (:mod:`hopsack.vitals`)."""
 
 
 class NodeComponent(ApplicationSession):  # type: ignore[misc]
@@ -159,14 +164,24 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
                 "instances": len(sessions),
                 "procedures": sorted({uri for one in sessions for uri in self._procedures_of(one)}),
                 "sessions": sorted(one._session_id for one in sessions),
+                "answering": [facts for one in sessions for facts in self._answering(one)],
             }
             for name, sessions in sorted(instances.items())
         ]
+
+    def _answering(self, session: Any) -> Iterator[dict[str, Any]]:
+        """The service and the instance that this session is, where it serves what every service does."""
+        for registration in self._router._dealer.registrations_of(session):
+            found = _PING.fullmatch(registration.uri)
+            if found is not None:
+                yield {"service": found[1], "instance": found[2], "session": session._session_id}
 
     def _procedures_of(self, session: Any) -> Iterator[str]:
         """What it serves, as declared: a service registers ``a..c``, and a reader knows ``a.{b}.c``."""
         catalogue = self._router.admission.catalogue
         for registration in self._router._dealer.registrations_of(session):
+            if registration.uri.startswith(_VITALS):
+                continue
             declared = _declared(registration, catalogue.procedure, catalogue.procedures_matching)
             yield from (contract.uri for contract in declared)
             if not declared:  # below an open prefix

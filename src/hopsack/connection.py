@@ -25,7 +25,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -132,6 +132,11 @@ class Connection(Requests):
     def start(self) -> None:
         """Begin to connect, and stay connected until :meth:`close`."""
         self._keeper.start()
+
+    @property
+    def registrations(self) -> Sequence[Registration]:
+        """What it serves."""
+        return tuple(self._standing.registrations)
 
     @property
     def in_hand(self) -> int:
@@ -553,9 +558,7 @@ class Connection(Requests):
         """
         declared, further = getattr(procedure, "input", None), getattr(procedure, "inputs", None)
         pattern = Pattern.of(partly(procedure, params), match)
-        binding = Binding.of(
-            handler, pattern, facts=on.Caller, declared=declared, further_input=further, inline=inline
-        )
+        binding = Binding.of(handler, pattern, facts=on.Caller, declared=declared, further_input=further, inline=inline)
         codes = frozenset(error.CODE for error in procedure.errors) if isinstance(procedure, Procedure) else None
         registration = Registration(binding, invoke, self._loop.create_future(), self._unregister, errors=codes)
         self._standing.add(registration)

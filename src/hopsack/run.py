@@ -182,6 +182,10 @@ class _Process:
             self._departures[engagement] = asyncio.create_task(self._drain(engagement))
         await asyncio.shield(self._departures[engagement])
 
+    async def _depart_when_asked(self, engagement: Engagement) -> None:
+        await engagement.asked.wait()
+        await self._depart(engagement)
+
     async def _drain(self, engagement: Engagement) -> None:
         name, count = engagement.service.name, engagement.connection.in_hand
         if self._is_begun:
@@ -198,7 +202,8 @@ class _Process:
         address = Address.parse(self._settings.url)
         for cls in load(self._folder):
             dial = dialer(address, token=token_of(self._settings, cls.name), service=cls.name, options=options)
-            self._engagements.append(Engagement(cls(), Connection(dial, options)))
+            connection = Connection(dial, options)
+            self._engagements.append(Engagement(cls(), connection, finish=self._settings.finish))
         waiter = asyncio.create_task(_tell_missing(self._engagements[0].connection, self._settings))
         try:
             await asyncio.gather(*map(_begin, self._engagements))
@@ -206,6 +211,7 @@ class _Process:
             waiter.cancel()
         self._is_begun = True
         self._tellers = [asyncio.create_task(_tell(engagement)) for engagement in self._engagements]
+        self._tellers += [asyncio.create_task(self._depart_when_asked(engagement)) for engagement in self._engagements]
         endings = [asyncio.create_task(engagement.ended()) for engagement in self._engagements]
         for ending in asyncio.as_completed(endings):
             error = await ending

@@ -23,6 +23,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import secrets
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -31,11 +33,12 @@ from hopsack import session as on
 from hopsack.binding import Binding, Pattern
 from hopsack.connection import Connection
 from hopsack.contracts.refs import Procedure, Topic
-from hopsack.errors import HopsackError, UsageError
+from hopsack.errors import HopsackError, RemoteError, UsageError
 from hopsack.iterating import Iteration
 from hopsack.iterating import Wanted as Calling
 from hopsack.keeper import Closed, Connected
 from hopsack.requests import Make, Requests
+from hopsack.vitals import Draining, Vitals, version_of
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -131,9 +134,11 @@ class Service(Requests):
     """Base of services.
 
     :cvar name: of the service, in lists, logs and metrics; the class name in lower case if it is not given.
+    :cvar version: of the service; ``__version__`` of its module or package if it is not given.
     """
 
     name: ClassVar[str] = ""
+    version: ClassVar[str] = ""
     _connection: Connection | None = None
 
     def __init_subclass__(cls) -> None:
@@ -180,11 +185,36 @@ class Service(Requests):
 
 
 class Engagement:
-    """One service on one connection, from start to stop."""
+    """One service on one connection, from start to stop.
 
-    def __init__(self, service: Service, connection: Connection) -> None:
+    :ivar asked: set when somebody asks it to drain; by then it has begun to end.
+    :param finish: seconds for what is in hand, where who asks it to drain does not say.
+    :param instance: its name among those of the same service; a random one if it is not given.
+    :param wall: tells the time of day, in Unix seconds.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        connection: Connection,
+        *,
+        finish: float = 10.0,
+        instance: str | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self.service = service
         self.connection = connection
+        self.asked = asyncio.Event()
+        self._finish = finish
+        self._vitals = Vitals(
+            service.name,
+            instance or secrets.token_hex(4),
+            version_of(type(service)),
+            _summary(type(service)),
+            wall(),
+            lambda: connection.registrations,
+            self._begin_to_end,
+        )
         self._marks = list(_marks(service))
         self._beats: list[asyncio.Task[None]] = []
         self._follower: asyncio.Task[None] | None = None
@@ -204,7 +234,7 @@ class Engagement:
         identity = await self.connection.opened()
         await self.service.start()
         self._is_started = True
-        await asyncio.gather(*self._standing())
+        await asyncio.gather(*self._standing(), *map(self._answer_for, self._vitals.procedures()))
         await self.service.joined()
         self._follower = asyncio.create_task(self._follow(identity), name=f"{self.service.name} rejoins")
         for seconds, binding in self._repeated:
@@ -217,6 +247,21 @@ class Engagement:
                     yield self.connection.register(uri, method, match=match, invoke=invoke, inline=inline)
                 case _Received(topic, match, inline):
                     yield self.connection.subscribe(topic, method, match=match, inline=inline)
+
+    async def _answer_for(self, vital: tuple[str, Callable[..., Any]]) -> None:
+        """Serve what every service does; where the router or the role does not allow it, it goes without."""
+        try:
+            await self.connection.register(*vital, invoke="single", inline=True)
+        except RemoteError as error:
+            log.info("%s: not served: %s", self.service.name, error)
+
+    def _begin_to_end(self, seconds: float | None) -> Draining:
+        finish = self._finish if seconds is None else seconds
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end(finish), name=f"{self.service.name} ends")
+            self.asked.set()
+        in_hand = self.connection.in_hand - 1  # but for the call that asks
+        return Draining(self.service.name, self._vitals.instance, in_hand, finish)
 
     @property
     def is_ending(self) -> bool:
@@ -294,6 +339,11 @@ def _marks(service: Service) -> Iterator[tuple[Callable[..., Any], _Mark]]:
         marks: tuple[_Mark, ...] = getattr(inspect.getattr_static(service, name, None), _MARKS, ())
         for mark in marks:
             yield getattr(service, name), mark
+
+
+def _summary(cls: type[Service]) -> str:
+    """The first line of what its author wrote about it."""
+    return (vars(cls).get("__doc__") or "").strip().partition("\n")[0]
 
 
 def _beat(method: Callable[..., Any], mark: _Repeated) -> Binding:

@@ -182,12 +182,18 @@ class Serving:
     # ---- one job -----------------------------------------------------------------------------------------------------
 
     async def _serve(self, job: _Job) -> None:
-        due = job.due
+        due, tally, begun = job.due, job.registration.tally, self._now()
         DUE.set(due)
-        if due.at is not None and due.at <= self._now():
-            self._answer(job, on.Failed(job.serve.invocation, late(job.serve.caller.procedure)))
-            return
-        self._answer(job, await self._outcome(job.registration, job.serve, job.pieces))
+        outcome: on.Answered | on.Failed
+        if due.at is not None and due.at <= begun:
+            outcome = on.Failed(job.serve.invocation, late(job.serve.caller.procedure))
+        else:
+            outcome = await self._outcome(job.registration, job.serve, job.pieces)
+        tally.requests += 1
+        tally.seconds += self._now() - begun
+        if type(outcome) is on.Failed:
+            tally.failed(outcome.error)
+        self._answer(job, outcome)
         if due.at != GIVEN_UP or job.registration.binding.runs != "thread":
             due.at = None  # A thread that nobody waits for runs on, and may ask.
 

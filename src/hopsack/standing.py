@@ -29,6 +29,7 @@ from hopsack.link import Carrier
 from hopsack.position import Position
 from hopsack.resuming import TOPICS
 from hopsack.subscription import Subscription
+from hopsack.tally import Tally
 
 __all__ = ["Feed", "Registration", "Standing", "Wanted"]
 
@@ -110,6 +111,7 @@ class Registration:
 
     :ivar id: its number on the present link.
     :ivar errors: the codes that its contract declares; ``None`` if it is served by its URI alone.
+    :ivar tally: how often it was asked, and how that ended.
     """
 
     binding: Binding
@@ -118,6 +120,7 @@ class Registration:
     leave: Callable[[Registration], Awaitable[None]]
     id: int | None = None
     errors: frozenset[str] | None = None
+    tally: Tally = field(default_factory=Tally)
 
     @property
     def procedure(self) -> str:

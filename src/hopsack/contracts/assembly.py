@@ -101,7 +101,7 @@ def build(sources: Iterable[Source], problems: Iterable[Problem] = ()) -> Catalo
 
 def _builtin() -> Iterator[Source]:
     folder = resources.files("hopsack.contracts") / "builtin"
-    for name in ("hopsack.yaml", "presence.yaml"):
+    for name in ("hopsack.yaml", "hopsack/service.yaml", "presence.yaml"):
         yield Source(name, f"hopsack/contracts/builtin/{name}", (folder / name).read_text(encoding="utf-8"))
 
 

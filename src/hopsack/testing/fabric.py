@@ -25,6 +25,7 @@ a Twisted one; Twisted's global reactor is not turned by it.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
@@ -70,6 +71,7 @@ class Fabric:
         self._memories: dict[Connection, list[_Memory]] = {}
         self._engagements: dict[Service, Engagement] = {}
         self._guests = 0
+        self._numbers = itertools.count(1)
         self.settle()
 
     # ---- who is there ------------------------------------------------------------------------------------------------
@@ -77,7 +79,9 @@ class Fabric:
     def start(self, service: S) -> S:
         """Begin a service, with the role ``service`` and its name; return it when it is ready."""
         connection = self._connection("service", service.name, service.name)
-        engagement = self._engagements[service] = Engagement(service, connection)
+        engagement = self._engagements[service] = Engagement(
+            service, connection, instance=f"i{next(self._numbers)}", wall=lambda: self.loop.time()
+        )
         self.run(engagement.begin())
         return service
 

@@ -43,6 +43,15 @@ export interface Answer {
   readonly by: string;
 }
 
+export interface AnsweringInfo {
+  /** The name of the service. */
+  readonly service: string;
+  /** What tells it from others of that name. */
+  readonly instance: string;
+  /** Its WAMP session id. */
+  readonly session: number;
+}
+
 export interface BehindInfo {
   readonly topic: string;
   /** Events between it and the newest. */
@@ -76,6 +85,48 @@ export interface DemoName {
 
 /** The way in that a session took. */
 export type Door = "wamp-websocket" | "wamp-rawsocket" | "raw" | "sse" | "http" | "node";
+
+export type DrainOrder = DrainOrderValue | null;
+
+export interface DrainOrderValue {
+  /** For what is in hand, in place of what the service was started with. */
+  readonly seconds?: number;
+}
+
+export interface Draining {
+  readonly name: string;
+  readonly id: string;
+  /** Calls that are finished first. */
+  readonly in_hand: number;
+  /** How long they may take. */
+  readonly seconds: number;
+}
+
+export interface EndpointDescription {
+  /** Of the handler. */
+  readonly name: string;
+  /** The procedure; an empty component is any. */
+  readonly subject: string;
+  /** Who share the calls; empty where it serves alone. */
+  readonly queue_group: string;
+  readonly metadata: { readonly [key: string]: string };
+}
+
+export interface EndpointStats {
+  readonly name: string;
+  readonly subject: string;
+  readonly queue_group: string;
+  /** Calls that were answered. */
+  readonly num_requests: number;
+  /** Of these, with an error, declared or not. */
+  readonly num_errors: number;
+  /** Code and message, 500 characters at most; empty where there was none. */
+  readonly last_error: string;
+  /** Nanoseconds, of all together. */
+  readonly processing_time: number;
+  /** Nanoseconds. */
+  readonly average_processing_time: number;
+}
 
 export interface HostDescription {
   /** The host's name. */
@@ -264,6 +315,16 @@ export interface Question {
   readonly timeout_s: number;
 }
 
+export interface ServiceDescription {
+  readonly type: string;
+  readonly name: string;
+  readonly id: string;
+  readonly version: string;
+  readonly metadata: { readonly [key: string]: string };
+  readonly description: string;
+  readonly endpoints: readonly EndpointDescription[];
+}
+
 export interface ServiceInfo {
   readonly name: string;
   readonly instances: number;
@@ -271,6 +332,31 @@ export interface ServiceInfo {
   readonly procedures: readonly string[];
   /** WAMP session ids. */
   readonly sessions: readonly number[];
+  /** Instances that tell of themselves: hopsack.service. */
+  readonly answering?: readonly AnsweringInfo[];
+}
+
+export interface ServicePing {
+  /** The name that ADR-32 gives this shape. */
+  readonly type: string;
+  /** Of the service; its instances share it. */
+  readonly name: string;
+  /** Of the instance. */
+  readonly id: string;
+  /** Of the service. */
+  readonly version: string;
+  readonly metadata: { readonly [key: string]: string };
+}
+
+export interface ServiceStats {
+  readonly type: string;
+  readonly name: string;
+  readonly id: string;
+  readonly version: string;
+  readonly metadata: { readonly [key: string]: string };
+  /** RFC 3339, in UTC. */
+  readonly started: string;
+  readonly endpoints: readonly EndpointStats[];
 }
 
 export interface SessionInfo {
@@ -460,6 +546,14 @@ export interface Procedures {
   readonly "hopsack.locks.release": { input: LockReleased; output: null; errors: never };
   /** The declared procedures, and how many sessions serve each. */
   readonly "hopsack.procedures.list": { input: null; output: readonly ProcedureInfo[]; errors: never };
+  /** It takes nothing new, finishes what it has in hand, and ends. */
+  readonly [procedure: `hopsack.service.${string}.${string}.drain`]: { input: DrainOrder; output: Draining; errors: never };
+  /** What it serves. */
+  readonly [procedure: `hopsack.service.${string}.${string}.info`]: { input: null; output: ServiceDescription; errors: never };
+  /** Whether it is there. */
+  readonly [procedure: `hopsack.service.${string}.${string}.ping`]: { input: null; output: ServicePing; errors: never };
+  /** How it is doing. */
+  readonly [procedure: `hopsack.service.${string}.${string}.stats`]: { input: null; output: ServiceStats; errors: never };
   /** The services that serve procedures. */
   readonly "hopsack.services.list": { input: null; output: readonly ServiceInfo[]; errors: never };
   /** The sessions of the realm. */
