@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     from hopsack.errors import RemoteError as RemoteError
     from hopsack.errors import Unavailable as Unavailable
     from hopsack.history import History as History
+    from hopsack.iterating import Iteration as Iteration
     from hopsack.latest import LatestMap as LatestMap
     from hopsack.options import Options as Options
+    from hopsack.progress import Inputs as Inputs
+    from hopsack.progress import Progress as Progress
     from hopsack.resuming import Recovery as Recovery
     from hopsack.service import Service as Service
     from hopsack.service import every as every
@@ -57,7 +60,9 @@ _HOMES = {
     "Event": "session",
     "History": "history",
     "HopsackError": "errors",
+    "Inputs": "progress",
     "Invalid": "errors",
+    "Iteration": "iterating",
     "LatestMap": "latest",
     "LocalError": "errors",
     "NoCallee": "errors",
@@ -66,6 +71,7 @@ _HOMES = {
     "OutcomeUnknown": "errors",
     "Overloaded": "errors",
     "Procedure": "contracts.refs",
+    "Progress": "progress",
     "Progressive": "contracts.refs",
     "Published": "session",
     "Recovery": "resuming",
