@@ -4,6 +4,10 @@
 header ``Idempotency-Key`` (draft-ietf-httpapi-idempotency-key-header) lets a publish be sent again: what the stream has
 under the key already is answered with its first position. The answer is ``{}``, or ``{"position": …}`` of a stream.
 
+The same header lets a call be sent again: it is executed once, and a repeat gets the outcome of the first. The header
+``Hopsack-Timeout`` says how many milliseconds its caller waits; no longer than the contract gives. An answer that says
+when to try again has ``Retry-After``.
+
 One request is one session: it joins, asks once, and leaves. The answer is 200 with the result, or a problem document
 with the status that fits. A caller that goes away takes its call with it: the session ends, the callee is interrupted.
 
@@ -54,10 +58,26 @@ ONLY = 1
 """The request id of the one request that a session here makes."""
 
 
-def call_of(procedure: str, body: bytes, _: Request) -> message.Call:
-    """:raises RemoteError: the procedure can be none, or the body is not JSON."""
+def call_of(procedure: str, body: bytes, request: Request) -> message.Call:
+    """:raises RemoteError: the procedure can be none, the body is not JSON, or a header says nothing that is meant."""
     _check(procedure, "procedure")
-    return message.Call(ONLY, procedure, args=[envelopes.decode(body)] if body else None)
+    args, timeout, key = [envelopes.decode(body)] if body else None, timeout_of(request), key_of(request)
+    terms = None if key is None else asked.Terms(key=key)
+    return asked.Call(ONLY, procedure, args=args, timeout=timeout, terms=terms)
+
+
+def timeout_of(request: Request) -> int | None:
+    """The milliseconds of ``Hopsack-Timeout``.
+
+    :raises BadRequest: they are none.
+    """
+    given = request.getHeader("hopsack-timeout")
+    if given is None:
+        return None
+    text = given.strip()
+    if text.isascii() and text.isdecimal() and len(text) <= 15 and int(text) > 0:
+        return int(text)
+    raise BadRequest("Hopsack-Timeout is a number of milliseconds above 0", path="Hopsack-Timeout")
 
 
 def publish_of(topic: str, body: bytes, request: Request) -> asked.Publish:

@@ -75,6 +75,26 @@ def test_a_caller_that_leaves_takes_its_call_with_it(node: Node, page: Any) -> N
     assert ann.notification("hopsack.cancel") == {"id": asked["id"]}
 
 
+def test_a_call_says_how_long_it_waits(http: httpx.Client, page: Any) -> None:
+    ann = page()
+    ann.ask("hopsack.register", {"procedure": "demo.ann.ask"})
+
+    answer = http.post("/call/demo.ann.ask", json={"text": "Ready?"}, headers={"Hopsack-Timeout": "50"})
+
+    assert answer.status_code == 504
+    assert answer.json()["code"] == "hopsack.deadline"
+    assert answer.json()["data"] == {"ran": "maybe"}
+    assert answer.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "1.5", "soon", ""])
+def test_a_timeout_that_is_none(http: httpx.Client, given: str) -> None:
+    answer = http.post("/call/demo.echo", content='"x"', headers={"Hopsack-Timeout": given})
+
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "hopsack.bad_request"
+
+
 def test_publishing(http: httpx.Client, page: Any) -> None:
     reader = page()
     reader.ask("hopsack.subscribe", {"topic": "demo.news"})
