@@ -112,7 +112,7 @@ class KeyedCalls:
                 started.errback(Failure(error))
                 return
             self._keys.recover(rows or (), self._clock.seconds(), self._wall(), max(longest, ONCE))
-            self._sweeping = self._clock.callLater(SWEEP, self._sweep)
+            self._look_later()
             started.callback(None)
 
         self._lane.run(self._store.open, opened)
@@ -126,8 +126,9 @@ class KeyedCalls:
         """Write what waits, and close the store."""
         self._closed = Deferred()
         closed = self._closed
-        if self._sweeping is not None and self._sweeping.active():
+        if self._sweeping is not None:
             self._sweeping.cancel()
+            self._sweeping = None
         self._times.close()
         self._pump()
         return closed
@@ -157,6 +158,7 @@ class KeyedCalls:
         self._of.setdefault(session, set()).add(call.request)
         match got:
             case Run(row):
+                self._look_later()
                 self._running[key] = _Running(session, call, authorization)
                 self._write(row, partial(self._begun, key))
             case Wait():
@@ -280,9 +282,15 @@ class KeyedCalls:
 
     # ---- writing ----------------------------------------------------------------------------------------------------
 
+    def _look_later(self) -> None:
+        """While there are keys, some are past their time now and then."""
+        if self._sweeping is None and self._closed is None and len(self._keys):
+            self._sweeping = self._clock.callLater(SWEEP, self._sweep)
+
     def _sweep(self) -> None:
-        self._sweeping = self._clock.callLater(SWEEP, self._sweep)
+        self._sweeping = None
         self._gone += self._keys.sweep(self._clock.seconds())
+        self._look_later()
         self._pump()
 
     def _write(self, row: Row, done: Callable[[Exception | None], None]) -> None:
