@@ -151,6 +151,11 @@ class LatestMap(Mapping[Any, Any]):
         settle_error(self.filled, error or UsageError(f"{self.topic}: closed before all keys were in"))
         self._turn()
 
+    @property
+    def awaited(self) -> int:
+        """Newest values that are still to come."""
+        return 0 if self._next is None else self._left
+
     def _fill(self) -> None:
         self._values, self._next = self._next or {}, None
         self.is_complete = True
@@ -193,6 +198,8 @@ class Sink(Subscription[Any]):
         )
         self._latest = latest
         self._renew = renew
+        self._awaited = 0
+        self._stuck = 0
 
     def granted(self, grant: Grant | None, asked: Mapping[str, Position]) -> None:
         super().granted(grant, asked)
@@ -201,6 +208,16 @@ class Sink(Subscription[Any]):
     def skipped(self, topic: str, count: int | None) -> None:
         super().skipped(topic, count)
         self._renew(self)
+
+    def quiet(self, known: Mapping[str, Position], most: int) -> dict[str, Position]:
+        """Newest values that have stopped coming before they were all there are asked for again."""
+        awaited = self._latest.awaited
+        self._stuck = self._stuck + 1 if awaited and awaited == self._awaited else 0
+        self._awaited = awaited
+        if self._stuck > 1:
+            self._stuck = 0
+            self._renew(self)
+        return {} if awaited else super().quiet(known, most)
 
     def end(self, error: HopsackError | None = None) -> None:
         super().end(error)

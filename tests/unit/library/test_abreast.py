@@ -134,6 +134,29 @@ def test_a_stream_that_began_anew_is_told(raw: RawPeer, loop: HandTurnedLoop) ->
     assert list(subscription.recoveries) == [Recovery("t", False, "epoch", None)]
 
 
+def test_a_newest_value_that_is_lost_is_asked_for_again_and_no_map_waits_for_ever(
+    raw: RawPeer, loop: HandTurnedLoop
+) -> None:
+    connection = raw.connect(check_interval=4.0, ping_interval=1e9)
+    task = loop.create_task(connection.map("t", key="host"))
+    [(request, *_)] = raw.asked()
+    raw.answers(request, subscription=5, recovered=False, snapshot=2)
+    for question, _ in asks(raw):
+        raw.answers(question)
+    loop.advance(1.9)
+    raw.tells("event", topic="t", data={"host": "a"}, retained=True)
+    loop.advance(1.9)
+    assert [method for _, method, _ in raw.asked() if method != BEHIND] == []
+    loop.advance(4.0)
+    (given, *_), (request, *_) = [one for one in raw.asked() if one[1] != BEHIND]
+    raw.answers(given)
+    raw.answers(request, subscription=6, recovered=False, snapshot=2)
+    for host in ("a", "b"):
+        raw.tells("event", topic="t", data={"host": host}, retained=True)
+
+    assert sorted(task.result()) == ["a", "b"]
+
+
 # ---- a stream that begins while nobody is connected ------------------------------------------------------------------
 
 

@@ -728,20 +728,23 @@ function check(core: Core): Effect[] {
   const positions: Record<string, string> = {};
   const patterns: object[] = [];
   const asked: Check["asked"] = new Map();
+  const stuck: Interest[] = [];
   for (const interest of core.interests.values()) {
     const { phase, reading, request } = interest;
     if (phase !== "granted" || !reading || request.kind !== "subscribe" || asked.size >= POSITIONS) continue;
     const { places, others } = reading.quiet(positions, POSITIONS - Object.keys(positions).length);
+    if (reading.behind) stuck.push(interest);
     if (others && patterns.length < PATTERNS) patterns.push({ topic: request.topic, match: request.match });
     if (places.size > 0 || others) asked.set(interest, { places, others });
     for (const [topic, { epoch, offset }] of places) positions[topic] = `${epoch}:${offset}`;
   }
   core.check = undefined;
-  if (asked.size === 0) return [];
+  const again = stuck.flatMap((interest) => askAgain(core, interest));
+  if (asked.size === 0) return again;
   const ticket = core.tickets();
   core.check = { ticket, asked, age: 0 };
   const input = patterns.length > 0 ? { positions, patterns } : { positions };
-  return forward(core, { kind: "call", ticket, procedure: BEHIND, input });
+  return [...again, ...forward(core, { kind: "call", ticket, procedure: BEHIND, input })];
 }
 
 function checked(

@@ -81,8 +81,10 @@ export class Reading {
   #none = false;
   /** It is granted: who comes now comes too late for the snapshot. */
   #stands = false;
-  /** Newest values still to come. */
+  /** Newest values still to come; when somebody looked last, and so often without a change. */
   #left = 0;
+  #awaited = 0;
+  #stuck = 0;
   #hole: { readonly topic: string; readonly place: Place } | undefined;
   /** The grant names all topics that there are. */
   #whole = false;
@@ -272,11 +274,15 @@ export class Reading {
   // ---- an event that was lost, and none came after it --------------------------------------------------------------
 
   /**
-   * Topics whose last event was the last already when this was asked before, and whether others are not known.
+   * Topics whose last event was the last already when this was asked before, and whether others are not known. Sets
+   * `behind` where newest values have stopped coming before they were all there.
    *
    * @param asked topics that are asked about already. @param most so many of them.
    */
   quiet(asked: object = {}, most = TOPICS): { readonly places: ReadonlyMap<string, Place>; readonly others: boolean } {
+    this.#stuck = this.#stands && this.#left > 0 && this.#left === this.#awaited ? this.#stuck + 1 : 0;
+    this.#awaited = this.#left;
+    this.behind ||= this.#stuck > 1;
     const isStill = this.#stands && !this.behind && !this.thinned && this.#left === 0;
     const lowest = isStill ? [...this.#lowest()] : [];
     const places = new Map(lowest.filter(([topic, place]) => place.quiet && !(topic in asked)).slice(0, most));

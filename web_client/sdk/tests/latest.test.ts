@@ -234,6 +234,28 @@ describe("a map", () => {
     expect(on.wire.heard()).toEqual([]);
   });
 
+  test("a newest value that is lost on the way is asked for again, and no map waits for ever", () => {
+    const on = stage({ checkEvery: 4_000 });
+    const map = on.fabric.map("host.metrics", { key: "host" });
+    on.wire.joins();
+    const value = (data: object): void =>
+      on.wire.says({ method: "event", params: { topic: "host.metrics", data, retained: true } });
+    on.wire.says({ id: on.wire.hears().id, result: { subscription: 11, recovered: false, snapshot: 2 } });
+    on.clock.turn(1_900);
+    value(sample("a", 1));
+    on.clock.turn(1_900);
+    expect(on.wire.heard().filter(({ method }) => method === "hopsack.subscribe")).toEqual([]);
+    on.clock.turn(4_000);
+    const asked = on.wire.heard().filter(({ method }) => method === "hopsack.subscribe");
+    expect(asked).toHaveLength(1);
+    on.wire.says({ id: asked[0].id, result: { subscription: 12, recovered: false, snapshot: 2 } });
+    value(sample("a", 1));
+    value(sample("b", 2));
+
+    expect(map.complete).toBe(true);
+    expect(shown(map)).toEqual({ a: 1, b: 2 });
+  });
+
   test("an event of a live topic amid a pattern's newest values is none of them", () => {
     const on = stage();
     const [first, late]: unknown[][] = [[], []];
