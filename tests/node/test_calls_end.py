@@ -17,6 +17,7 @@ import hopsack
 from hopsack.errors import Canceled, Deadline, HopsackError
 
 from .conftest import Node, NodeProcess
+from .test_cli import run as command
 from .test_library import ServiceProcess, service
 
 pytestmark = pytest.mark.node
@@ -192,3 +193,42 @@ def test_a_thread_that_never_returns_does_not_keep_a_service_from_ending(node: N
 
     with service(tmp_path, node, source=STUCK, HOPSACK_FINISH="0.1") as process:
         asyncio.run(asyncio.wait_for(main(process), 30))
+
+
+def test_an_operator_sees_the_instances_and_lets_them_leave(node: Node, tmp_path: Path) -> None:
+    with service(tmp_path, node, source=WORKER) as one, service(tmp_path, node, source=WORKER) as other:
+        for process in (one, other):
+            assert json.loads(process.line())["ready"]
+        assert command(node, "call", "work.do", "1", "--timeout", "5", "--wait", "1", "--retry", "0")[0] == 0
+
+        rows = [json.loads(line) for line in command(node, "services", "ls")[1].splitlines()]
+        [told, _] = [json.loads(line) for line in command(node, "services", "info", "worker")[1].splitlines()]
+        instance = rows[0]["instance"]
+        code, drained, _ = command(node, "drain", "worker", "--instance", instance)
+
+        assert [row["name"] for row in rows] == ["worker", "worker"]
+        assert [sum(row[name] for row in rows) for name in ("num_requests", "num_errors")] == [1, 0]
+        assert (told["name"], [one["subject"] for one in told["endpoints"]]) == ("worker", ["work.do"])
+        assert (code, json.loads(drained)["id"]) == (0, instance)
+        assert [row["instance"] for row in map(json.loads, command(node, "services", "ls")[1].splitlines())] == [
+            rows[1]["instance"]
+        ]
+        assert command(node, "drain", "worker")[0] == 0
+        for process in (one, other):
+            assert json.loads(process.line())["draining"]
+            assert json.loads(process.line()) == {"left": True, "service": "worker", "cancelled": 0}
+            assert process.process.wait(20) == 0
+        code, _, error = command(node, "drain", "worker")
+        assert (code, "no service worker is connected" in error) == (2, True)
+        assert command(node, "call", "work.do", "1", "--timeout", "0.2", "--wait", "5")[0] == 6
+
+
+def test_who_is_no_operator_may_not_drain(node: Node, tmp_path: Path) -> None:
+    with service(tmp_path, node, source=WORKER) as process:
+        assert json.loads(process.line())["ready"]
+
+        code, _, error = command(node, "drain", "worker", "--token", node.token("service"))
+
+        assert code == 5
+        assert "[hopsack.denied]" in error
+        assert process.stop() == 0

@@ -1,4 +1,4 @@
-"""``topics ls``, ``procedures ls``, ``services ls`` and ``sessions ls``: what the node tells about itself."""
+"""``topics ls``, ``procedures ls`` and ``sessions ls``: what the node tells about itself."""
 
 from __future__ import annotations
 
@@ -90,17 +90,6 @@ procedures = _listing(
     "uri",
     "no contract declares a procedure like that",
     _procedure,
-)
-services = _listing(
-    "services",
-    "The services that are connected.",
-    (
-        Column("name", "service"),
-        Column("instances", "instances", "right"),
-        Column("procedures", "serves", wraps=True),
-    ),
-    "name",
-    "no service is connected",
 )
 sessions = _listing(
     "sessions",

@@ -38,6 +38,7 @@ SECTIONS: Mapping[str, Mapping[str, Verb]] = {
         "wait": Verb("control:wait", "Wait until the fabric is ready."),
         "node": Verb("node:node", "Run the node alone, in this process."),
         "run": Verb("run:run", "Run one folder with a service.py, in this process."),
+        "drain": Verb("services:drain", "Let a service finish what it has in hand, and end."),
     },
     "Talk to it": {
         "pub": Verb("talk:pub", "Publish to a topic."),
@@ -47,7 +48,7 @@ SECTIONS: Mapping[str, Mapping[str, Verb]] = {
     "Look at it": {
         "topics": Verb("lists:topics", "The topics, and who reads them."),
         "procedures": Verb("lists:procedures", "The procedures, and who serves them."),
-        "services": Verb("lists:services", "The services that are connected."),
+        "services": Verb("services:services", "The services that are connected, and how they are."),
         "sessions": Verb("lists:sessions", "Everybody who is connected, and who reads too slowly."),
     },
     "Work on it": {
@@ -242,5 +243,7 @@ def show(error: Exception, *, as_json: bool = False) -> None:
 
 
 def _place_and_advice(facts: Mapping[str, Any]) -> list[str]:
-    line = "; ".join(filter(None, [facts.get("where"), facts.get("advice")]))
+    hint = facts.get("data", {}).get("retry_after")
+    later = f"try again in {hint:g} s" if isinstance(hint, int | float) else None
+    line = "; ".join(filter(None, [facts.get("where"), facts.get("advice"), later]))
     return [line] if line else []

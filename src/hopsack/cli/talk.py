@@ -266,19 +266,41 @@ async def _subscribe(
 @click.command(short_help="Call a procedure.")
 @click.argument("procedure")
 @click.argument("input", required=False, metavar="[JSON|-]")
-@click.option("--timeout", type=float, default=10.0, show_default=True, metavar="S", help="Seconds to wait.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds that it may take; exit code 6 if that is not enough.",
+)
+@click.option("--key", metavar="KEY", help="A name for this call: of several with one name, one is executed.")
+@click.option("--wait", type=click.FloatRange(0), metavar="S", help="Wait so long for somebody who serves it.")
+@click.option("--retry", type=click.IntRange(0), metavar="N", help="Try an idempotent procedure so often again.")
 @remote_options
 @json_option
-def call(procedure: str, input: str | None, timeout: float, as_json: bool, **given: Any) -> None:
+def call(
+    procedure: str,
+    input: str | None,
+    timeout: float,
+    key: str | None,
+    wait: float | None,
+    retry: int | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Call a procedure and print its result, which is one JSON value.
+
+    Without --wait and --retry, it is as the contract says.
 
     \b
       hopsack call host.describe '{"host": "kitchen"}'
+      hopsack call shop.order '{"article": "tea"}' --key order-17 --wait 5
     """
     settings = remote_settings(**given)
     text = sys.stdin.read() if input == "-" else input
     value = None if text is None else _value(text, f"{own_name()} call {shlex.quote(procedure)}")
-    result = run(_call(settings, procedure, value, timeout))
+    result = run(_call(settings, procedure, value, timeout, key=key, wait=wait, retry=retry))
     if for_people(as_json):
         from hopsack.cli.output import pretty
 
@@ -287,9 +309,9 @@ def call(procedure: str, input: str | None, timeout: float, as_json: bool, **giv
         emit(result, as_json)
 
 
-async def _call(settings: Settings, procedure: str, value: Any, seconds: float) -> Any:
+async def _call(settings: Settings, procedure: str, value: Any, seconds: float, **terms: Any) -> Any:
     async with joined(settings) as connection:
-        return await connection.call(procedure, value, timeout=seconds)
+        return await connection.call(procedure, value, timeout=seconds, **terms)
 
 
 def ask(procedure: str, given: dict[str, Any]) -> Any:
