@@ -172,7 +172,10 @@ class Reader(EmbeddedLink):
 
 @pytest.mark.parametrize(
     ("fmt", "frame"),
-    [(RAW, b'{"jsonrpc":"2.0","method":"event","params":{"topic":"lab.reading","data":21}}'), (SSE, b"data: 21\n\n")],
+    [
+        (RAW, b'{"jsonrpc":"2.0","method":"event","params":{"topic":"lab.reading","data":21,"retained":true}}'),
+        (SSE, b"data: 21\n\n"),
+    ],
 )
 def test_readers_of_other_doors_get_their_own_framing_each_time_they_ask(
     open_realm: Realm, fmt: Format, frame: bytes
