@@ -67,6 +67,22 @@ class BehindInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Events between it and the newest."""
 
 
+class CalleeInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    session: int
+    """The WAMP session id."""
+    authid: str
+    in_hand: int
+    """Calls that it has not answered."""
+    stalled: bool
+    """It has calls in hand and has answered nothing for 0.8 s."""
+    answers_in: float | None = None
+    """Seconds until it answers, a moving average. Left out before its first answer."""
+    limit: int | None = None
+    """Calls that it takes at once, as it registered."""
+    breaker: Literal["closed", "open", "half-open"] | None = None
+    """Left out where there is none."""
+
+
 class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     """The name the writer gives; not a proof."""
@@ -313,6 +329,18 @@ class ProcedureInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Codes."""
     timeout: float | None = None
     """Seconds. Left out where the contract gives none."""
+    invoke: str | None = None
+    """How its callees share it."""
+    calls: int | None = None
+    """So far. This and the next three are left out where there are none."""
+    waiting: int | None = None
+    """Calls that wait now, for a callee or for room."""
+    retries: int | None = None
+    """Further tries so far."""
+    opened: int | None = None
+    """How often a breaker has opened."""
+    load: tuple[CalleeInfo, ...] | None = None
+    """Each callee."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -693,6 +721,7 @@ __all__ = [
     "CHAT_ROOM_ROOM",
     "CONSOLE_NOTICE",
     "CONSOLE_NOTICE_MEMBERS",
+    "CalleeInfo",
     "ChatMessage",
     "ConsoleNotice",
     "DEMO_ADD",

@@ -17,6 +17,7 @@ from twisted.internet.defer import DeferredList
 from twisted.internet.interfaces import IReactorTime
 
 from hopsack.contracts import TopicContract
+from hopsack_router import loads
 from hopsack_router.locking import Locking
 from hopsack_router.reading_back import ReadingBack
 from hopsack_router.routing.asked import Publish
@@ -120,6 +121,7 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
     def procedures(self, *_: Any) -> list[dict[str, Any]]:
         catalogue, map_ = self._router.admission.catalogue, self._router._dealer._registration_map
         callees = _sessions_by_contract(map_, catalogue.procedure, catalogue.procedures_matching)
+        served = loads.serving(map_._observation_id_to_observation.values(), catalogue)
         listed = []
         for uri, contract in sorted(catalogue.procedures.items()):
             facts: dict[str, Any] = {
@@ -132,7 +134,7 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
             }
             if contract.timeout is not None:
                 facts["timeout"] = contract.timeout
-            listed.append(facts)
+            listed.append(facts | loads.facts_of(contract, served[uri], self._router._dealer))
         return listed + [
             {"uri": uri, "summary": "", "callees": len(sessions)}
             for uri, sessions in self._undeclared(map_, catalogue.procedure, catalogue.procedures_matching)

@@ -1,4 +1,5 @@
-"""The node's counters, in a registry of their own. Labels are few and bounded: doors, message types, codes."""
+"""The node's counters, in a registry of their own. Labels are few and bounded: doors, message types, codes,
+procedures as they are declared."""
 
 from __future__ import annotations
 
@@ -53,6 +54,12 @@ class Tallies(Collector):
 
 sessions = Tallies("hopsack_sessions", "Sessions in the realm", "door", REGISTRY, GaugeMetricFamily)
 joins = Tallies("hopsack_joins", "Sessions that joined", "door", REGISTRY)
+calls = Tallies("hopsack_calls", "Calls, by procedure as declared", "procedure", REGISTRY)
+retries = Tallies("hopsack_retries", "Further tries of calls that failed", "procedure", REGISTRY)
+breakers = Tallies("hopsack_breakers_opened", "How often a breaker has opened", "procedure", REGISTRY)
+waiting = Tallies(
+    "hopsack_calls_waiting", "Calls that wait for a callee, or for room", "procedure", REGISTRY, GaugeMetricFamily
+)
 messages = Tallies("hopsack_messages", "WAMP messages received, by type", "type", REGISTRY)
 deliveries = Counter("hopsack_deliveries", "Events queued for a subscriber", registry=REGISTRY)
 refusals = Counter("hopsack_refusals", "Messages refused, by error code", ["code"], registry=REGISTRY)

@@ -14,6 +14,7 @@ from hopsack.contracts import ProcedureContract, payload_of
 from hopsack.contracts.catalogue import DEFAULT_TIMEOUT
 from hopsack.contracts.policy import NONE, QUEUE, Policy
 from hopsack.errors import Invalid
+from hopsack_router import metrics
 from hopsack_router.routing.choosing import ANY, LEAST, Wish
 from hopsack_router.routing.retrying import Budget, Tries
 
@@ -50,6 +51,7 @@ class Traffic:
         "opened",
         "policy",
         "retried",
+        "tally",
         "uri",
         "wish",
     )
@@ -65,6 +67,12 @@ class Traffic:
         self.wish = _wish_of(self.policy, uri)
         self.budget: Budget | None = None
         self.calls = self._earned = self.retried = self.opened = 0
+        self.tally = metrics.calls.tally(uri or NOBODYS)
+
+    @property
+    def label(self) -> str:
+        """What metrics call it."""
+        return self.uri or NOBODYS
 
     def milliseconds(self, asked: int | None) -> int:
         """How long a call may take: what its caller asks for, and no more than the contract gives."""
@@ -212,3 +220,4 @@ class InFlight:
 
 
 UNDECLARED = ""
+NOBODYS = "undeclared"

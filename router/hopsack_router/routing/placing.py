@@ -26,6 +26,7 @@ from twisted.logger import Logger
 
 from hopsack.deadlines import Lane
 from hopsack.errors import BadRequest, Denied, RemoteError
+from hopsack_router import metrics
 from hopsack_router.routing import endings, uris
 from hopsack_router.routing.breaker import Breaker
 from hopsack_router.routing.calls import UNDECLARED, InFlight, Traffic
@@ -76,7 +77,9 @@ class Placing(Registrations):
         self._cancel_timers = deadlines(reactor, self._expire)
         self._patience = deadlines(reactor, self._give_up)
         self._patient: dict[InFlight, Lane] = {}
-        self._traffic: dict[str, Traffic] = {UNDECLARED: Traffic(UNDECLARED, None)}
+        declared = router.admission.catalogue.procedures
+        self._traffic = {uri: Traffic(uri, contract) for uri, contract in declared.items()}
+        self._traffic[UNDECLARED] = Traffic(UNDECLARED, None)
         self._waiting: Waiting[InFlight] = Waiting()
         self._delayed: dict[InFlight, Any] = {}  # until its next try
         self._owed: dict[Any, dict[int, tuple[Seat[Any], Any]]] = {}  # callee -> what it does that nobody waits for
@@ -112,11 +115,15 @@ class Placing(Registrations):
     def traffic_of(self, procedure: str) -> Traffic:
         """What is known of a procedure's calls."""
         contract = self._router.admission.catalogue.procedure(procedure)
-        uri = UNDECLARED if contract is None else contract.uri
-        traffic = self._traffic.get(uri)
-        if traffic is None:
-            traffic = self._traffic[uri] = Traffic(uri, contract)
-        return traffic
+        return self._traffic[UNDECLARED if contract is None else contract.uri]
+
+    def waiting_of(self, traffic: Traffic) -> int:
+        """How many of a procedure's calls wait."""
+        return self._waiting.of(traffic.uri)
+
+    def now(self) -> float:
+        """Seconds of the clock that calls are counted with."""
+        return self._now()
 
     def _refusal_of(self, terms: Any, traffic: Traffic, session: NodeSession, procedure: str) -> RemoteError | None:
         """What is wrong with the terms of a CALL."""
@@ -137,6 +144,7 @@ class Placing(Registrations):
     def _route(self, session: NodeSession, call: message.Call, authorization: dict[str, Any]) -> None:
         traffic = self.traffic_of(call.procedure)
         traffic.calls += 1
+        traffic.tally.n += 1
         terms: Terms | None = getattr(call, "terms", None)
         if terms is not None:
             refusal = self._refusal_of(terms, traffic, session, call.procedure)
@@ -252,6 +260,7 @@ class Placing(Registrations):
             retry_after = self._wait_of(in_flight, registration, after)
             self._refuse(in_flight, endings.crowded(in_flight.call.procedure, retry_after))
             return False
+        metrics.waiting.tally(in_flight.traffic.label).n += 1
         if in_flight.timeout_call is None:
             self._begin(in_flight)
         return True
@@ -278,6 +287,7 @@ class Placing(Registrations):
     def _step_out(self, in_flight: InFlight) -> None:
         """It does not wait any more."""
         if self._waiting.leave(in_flight):
+            metrics.waiting.tally(in_flight.traffic.label).n -= 1
             patience = self._patient.pop(in_flight, None)
             if patience is not None:
                 patience.end(in_flight)
@@ -385,6 +395,7 @@ class Placing(Registrations):
         if wait is None:
             return False
         traffic.retried += 1
+        metrics.retries.tally(traffic.label).n += 1
         self._take_back(in_flight, last)
         self._delayed[in_flight] = self._reactor.callLater(wait, self._next_try, in_flight)
         return True
@@ -428,6 +439,7 @@ class Placing(Registrations):
         breaker, in_flight.breaker = in_flight.breaker, None
         if breaker is not None and breaker.ended(self._now(), failed, in_flight.is_probe):
             in_flight.traffic.opened += 1
+            metrics.breakers.tally(in_flight.traffic.label).n += 1
             callee = getattr(in_flight.callee, "_authid", None)
             LOG.warn("a breaker opens: {authid} fails {procedure}", authid=callee, procedure=in_flight.traffic.uri)
 

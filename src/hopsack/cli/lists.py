@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -62,7 +62,39 @@ def _session_columns(rows: list[Row], columns: tuple[Column, ...]) -> tuple[Colu
 
 
 def _procedure(row: Row) -> Row:
-    return {**row, "callees": row["callees"] or "nobody"}
+    load = row.get("load", ())
+    in_hand = sum(one["in_hand"] for one in load)
+    times = [one["answers_in"] for one in load if "answers_in" in one]
+    return {
+        **row,
+        "callees": served_by(row["callees"], load),
+        "in_hand": in_hand or "",
+        "waiting": row.get("waiting", ""),
+        "answers_in": short_time(sum(times) / len(times)) if times else "",
+    }
+
+
+def served_by(callees: int, load: Sequence[Row]) -> str:
+    """How many callees there are, and how many of them are not asked now."""
+    if not callees:
+        return "nobody"
+    stalled = sum(one["stalled"] for one in load)
+    shut = sum(one.get("breaker", "closed") != "closed" for one in load)
+    words = (f"{count} {word}" for count, word in ((stalled, "stalled"), (shut, "shut off")) if count)
+    return ", ".join((str(callees), *words))
+
+
+def short_time(seconds: float) -> str:
+    """Two digits of it: ``0.35 ms``, ``12 ms``, ``1.2 s``."""
+    number, unit = (seconds, "s") if seconds >= 1 else (seconds * 1000, "ms")
+    return f"{number:.0f} {unit}" if number >= 10 else f"{number:.2g} {unit}"
+
+
+def _procedure_columns(rows: list[Row], columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """What is busy is shown where anything is; who may call then is in the JSON."""
+    busy = ("in_hand", "waiting", "answers_in")
+    hidden = ("call",) if any(row.get(name) for row in rows for name in busy) else busy
+    return tuple(column for column in columns if column.key not in hidden)
 
 
 topics = _listing(
@@ -80,16 +112,20 @@ topics = _listing(
 )
 procedures = _listing(
     "procedures",
-    "The procedures, and who serves them.",
+    "The procedures, who serves them, and how busy they are.",
     (
         Column("uri", "procedure"),
         Column("callees", "served by", "right"),
+        Column("in_hand", "in hand", "right"),
+        Column("waiting", "waiting", "right"),
+        Column("answers_in", "answers in", "right"),
         Column("call", "may call"),
         Column("summary", "summary", wraps=True),
     ),
     "uri",
     "no contract declares a procedure like that",
     _procedure,
+    _procedure_columns,
 )
 sessions = _listing(
     "sessions",

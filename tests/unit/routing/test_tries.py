@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hopsack.contracts import load
+from hopsack_router import metrics
 from hopsack_router.embed import EmbeddedNode
 
 from .conftest import Client, Realm
@@ -328,3 +329,75 @@ def test_services_may_call_past_a_breaker_and_guests_may_not(realm: Realm) -> No
     assert details(denied)["code"] == "hopsack.denied"
     assert told == []
     assert len(service.take()) == 1
+
+
+# ---- what the node tells of it --------------------------------------------------------------------------------------
+
+
+def told(realm: Realm, asker: Client, number: int, procedure: str) -> dict[str, Any]:
+    (result,) = asker.send(CALL, number, {}, "hopsack.procedures.list")
+    return next(facts for facts in result[3][0] if facts["uri"] == procedure)
+
+
+def test_the_node_tells_what_its_callees_do(realm: Realm) -> None:
+    one, two = serve(realm, "lab.fragile", "one", "two", invoke="roundrobin")
+    guest, asker = realm.join(), realm.join("service", "asker")
+    fail(one, guest, 1)
+    realm.clock.advance(0.5)
+    guest.send(CALL, 2, {"timeout": 900}, "lab.fragile", [1])
+    realm.clock.advance(0.8)
+
+    facts = told(realm, asker, 1, "lab.fragile")
+
+    assert facts["load"] == [
+        {
+            "session": one.session,
+            "authid": "one",
+            "in_hand": 0,
+            "stalled": False,
+            "answers_in": 0.0,
+            "breaker": "closed",
+        },
+        {"session": two.session, "authid": "two", "in_hand": 1, "stalled": True, "breaker": "closed"},
+    ]
+    assert (facts["invoke"], facts["calls"]) == ("roundrobin", 2)
+
+
+def test_the_node_tells_who_waits_what_was_tried_again_and_which_breakers_opened(realm: Realm) -> None:
+    guest, asker = realm.join(), realm.join("service", "asker")
+    guest.send(CALL, 1, {}, "lab.wait", [1])
+    one, _ = serve(realm, "lab.look", "one", "two")
+    guest.send(CALL, 2, {}, "lab.look", [1])
+    one.leave()
+    later(realm)
+    (fragile,) = serve(realm, "lab.fragile", "three")
+    for number in (3, 4):
+        fail(fragile, guest, number)
+
+    assert told(realm, asker, 1, "lab.wait")["waiting"] == 1
+    assert told(realm, asker, 2, "lab.look")["retries"] == 1
+    facts = told(realm, asker, 3, "lab.fragile")
+    assert (facts["opened"], facts["load"][0]["breaker"]) == (1, "open")
+    assert "load" not in told(realm, asker, 4, "lab.do")
+
+
+def test_counters_for_prometheus(realm: Realm) -> None:
+    def count(name: str, procedure: str) -> float:
+        return metrics.REGISTRY.get_sample_value(name, {"procedure": procedure}) or 0
+
+    names = "hopsack_calls_total", "hopsack_retries_total", "hopsack_breakers_opened_total", "hopsack_calls_waiting"
+    before = {name: sum(count(name, one) for one in ("lab.look", "lab.wait", "lab.fragile")) for name in names}
+    guest = realm.join()
+    guest.send(CALL, 1, {}, "lab.wait", [1])
+    one, _ = serve(realm, "lab.look", "one", "two")
+    guest.send(CALL, 2, {}, "lab.look", [1])
+    one.leave()
+    (fragile,) = serve(realm, "lab.fragile", "three")
+    for number in (3, 4):
+        fail(fragile, guest, number)
+
+    after = {name: sum(count(name, one) for one in ("lab.look", "lab.wait", "lab.fragile")) for name in names}
+
+    assert [after[name] - before[name] for name in names] == [4, 1, 1, 1]
+    guest.leave()
+    assert count("hopsack_calls_waiting", "lab.wait") == before["hopsack_calls_waiting"]

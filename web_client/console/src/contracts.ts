@@ -58,6 +58,22 @@ export interface BehindInfo {
   readonly behind: number;
 }
 
+export interface CalleeInfo {
+  /** The WAMP session id. */
+  readonly session: number;
+  readonly authid: string;
+  /** Calls that it has not answered. */
+  readonly in_hand: number;
+  /** It has calls in hand and has answered nothing for 0.8 s. */
+  readonly stalled: boolean;
+  /** Seconds until it answers, a moving average. Left out before its first answer. */
+  readonly answers_in?: number;
+  /** Calls that it takes at once, as it registered. */
+  readonly limit?: number;
+  /** Left out where there is none. */
+  readonly breaker?: "closed" | "open" | "half-open";
+}
+
 export interface ChatMessage {
   /** The name the writer gives; not a proof. */
   readonly by: string;
@@ -304,6 +320,18 @@ export interface ProcedureInfo {
   readonly errors?: readonly string[];
   /** Seconds. Left out where the contract gives none. */
   readonly timeout?: number;
+  /** How its callees share it. */
+  readonly invoke?: string;
+  /** So far. This and the next three are left out where there are none. */
+  readonly calls?: number;
+  /** Calls that wait now, for a callee or for room. */
+  readonly waiting?: number;
+  /** Further tries so far. */
+  readonly retries?: number;
+  /** How often a breaker has opened. */
+  readonly opened?: number;
+  /** Each callee. */
+  readonly load?: readonly CalleeInfo[];
 }
 
 export interface Question {
