@@ -233,7 +233,7 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
     for raw in decoded:
         if type(raw) is not list or not raw or type(raw[0]) is not int:
             raise ProtocolError("a WAMP message is a list that starts with its type")
-        kind = serializer.MESSAGE_TYPE_MAP.get(raw[0]) or _OUR_KINDS.get(raw[0])
+        kind: Any = serializer.MESSAGE_TYPE_MAP.get(raw[0]) or _OUR_KINDS.get(raw[0])
         if kind is None:
             raise ProtocolError(f"there is no WAMP message type {raw[0]}")
         try:
