@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from websockets.sync.client import connect as connect_page
 import hopsack
 
 from .conftest import Node, NodeProcess
+from .test_stock_wamp import CLIENTS, MODULES, saw
 
 pytestmark = pytest.mark.node
 
@@ -116,6 +118,7 @@ def fabric(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fabric]:
     folder = tmp_path_factory.mktemp("flow")
     (folder / "schemas").mkdir()
     (folder / "schemas" / "long.yaml").write_text(CONTRACTS)
+    (folder / "schemas" / "open.yaml").write_text("undeclared: allow\n")
     (folder / "long").mkdir()
     (folder / "long" / "service.py").write_text(SERVICE)
     process = NodeProcess(folder, "--schemas", str(folder / "schemas"))
@@ -233,3 +236,25 @@ def test_a_page_that_vanishes_stops_the_service(fabric: Fabric) -> None:
         return False
 
     assert asyncio.run(ended()), "the service still works for a page that is gone"
+
+
+# ---- stock WAMP clients ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("serializer", ["json", "msgpack", "cbor"])
+def test_progressive_results_of_autobahn(fabric: Fabric, serializer: str) -> None:
+    seen = saw(sys.executable, str(CLIENTS / "autobahn_progress.py"), fabric.node.ws("/ws"), serializer)
+
+    assert seen == [
+        ["last", "done"],
+        ["before", [0, 1, 2, 3, 4]],
+        ["unasked", "done"],
+        ["failed", ["open.failed", ["second"], ["first"]]],
+    ]
+
+
+@pytest.mark.skipif(not (MODULES / "wampy").is_dir() or shutil.which("node") is None, reason="needs node and wampy")
+def test_progressive_results_and_invocations_of_wampy(fabric: Fabric) -> None:
+    seen = saw("node", str(CLIENTS / "wampy_progress.mjs"), str(MODULES), fabric.node.ws("/ws"))
+
+    assert seen == [["last", "done"], ["before", [0, 1, 2, 3, 4]], ["taken", 10]]
