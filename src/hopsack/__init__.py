@@ -9,11 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hopsack.caching import cached as cached
     from hopsack.connection import Connection as Connection
     from hopsack.connection import connect as connect
     from hopsack.contracts.refs import Procedure as Procedure
     from hopsack.contracts.refs import Progressive as Progressive
     from hopsack.contracts.refs import Topic as Topic
+    from hopsack.debouncing import debounced as debounced
     from hopsack.due import no_deadline as no_deadline
     from hopsack.due import remaining as remaining
     from hopsack.errors import BreakerOpen as BreakerOpen
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from hopsack.iterating import Iteration as Iteration
     from hopsack.latest import LatestMap as LatestMap
     from hopsack.options import Options as Options
+    from hopsack.pools import to_pool as to_pool
     from hopsack.progress import Inputs as Inputs
     from hopsack.progress import Progress as Progress
     from hopsack.resuming import Recovery as Recovery
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from hopsack.session import Caller as Caller
     from hopsack.session import Event as Event
     from hopsack.session import Published as Published
+    from hopsack.sharing import single_flight as single_flight
     from hopsack.standing import Registration as Registration
     from hopsack.subscription import Subscription as Subscription
 
@@ -81,12 +85,16 @@ _HOMES = {
     "Subscription": "subscription",
     "Topic": "contracts.refs",
     "Unavailable": "errors",
+    "cached": "caching",
     "connect": "connection",
+    "debounced": "debouncing",
     "every": "service",
     "no_deadline": "due",
     "procedure": "service",
     "remaining": "due",
+    "single_flight": "sharing",
     "subscribe": "service",
+    "to_pool": "pools",
 }
 
 __all__ = [*_HOMES]

@@ -35,6 +35,7 @@ from hopsack.connection import Connection, dialer
 from hopsack.errors import UsageError
 from hopsack.keeper import Waiting
 from hopsack.options import Options
+from hopsack.pools import pool_of
 from hopsack.ready import changes, vouch
 from hopsack.service import Engagement, Service
 from hopsack.settings import Settings
@@ -67,7 +68,8 @@ def run_folder(folder: Path, settings: Settings, reload: bool = False, ready_fil
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (our own command line, again)
-    if process.has_busy_threads:
+    pool = pool_of(loop)
+    if process.has_busy_threads or (pool is not None and pool.is_busy):
         log.warning("functions still run in threads, which cannot be stopped: the process ends without them")
         logging.shutdown()
         sys.stdout.flush()

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from functools import partial
 from typing import Any, Protocol
 
 from hopsack.due import late, remaining
@@ -48,11 +47,15 @@ class Threads:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix="hopsack")
         self._taken += 1
-        begin = partial(copy_context().run, _in_time, function)
-        future = asyncio.get_running_loop().run_in_executor(self._executor, begin)
+        running = self._executor.submit(copy_context().run, _in_time, function)
+        future = asyncio.wrap_future(running)
         future.add_done_callback(self._freed)
-        # The shield keeps the place taken while an abandoned function still runs.
-        return await asyncio.shield(future)
+        try:
+            # The shield keeps the place taken while an abandoned function still runs.
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            running.cancel()  # one that has not begun
+            raise
 
     def _freed(self, future: asyncio.Future[Any]) -> None:
         self._taken -= 1

@@ -31,7 +31,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hopsack import bridge
+from hopsack import bridge, pools
 from hopsack import session as on
 from hopsack.connection import AGENT, REALM, Connection
 from hopsack.contracts.refs import Topic
@@ -66,6 +66,7 @@ class Fabric:
     def __init__(self, schemas: str | Path | Catalogue | None = None) -> None:
         self.loop = HandTurnedLoop()
         bridge.install(self.loop)
+        pools.use(self.loop, _InPlace())
         self.clock, self.node = _node(schemas)
         self._options = Options(chance=lambda: 0.5, incident=_incidents(), close_timeout=1.0)
         self._memories: dict[Connection, list[_Memory]] = {}
