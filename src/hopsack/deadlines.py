@@ -4,19 +4,21 @@ Requests that were given equally long run out of time in the order they began. S
 is set for the first, and when it finds that one answered long since, it is set again for whoever is first then. A timer
 of its own costs a request 3 µs, an entry here 0.2 µs. The node keeps its calls and its newcomers in the same way.
 
-Bound: one entry for each request under way. A length that no request has any more keeps its timer until it fires, but
-only while there are at most :data:`MAX_IDLE` lengths.
+Bound: one entry for each request under way. A length that no request has any more keeps its timer until it fires. There
+are at most :data:`MAX_LANES` lengths with a timer of their own; requests of other lengths share one, and a heap. What
+is left of a call's time is hardly ever the same twice.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any, Protocol
 
-__all__ = ["MAX_IDLE", "Deadlines", "Lane"]
+__all__ = ["MAX_LANES", "Deadlines", "Lane"]
 
-MAX_IDLE = 64
+MAX_LANES = 16
 
 
 class Timer(Protocol):
@@ -43,12 +45,16 @@ class Deadlines:
         self._expire = expire
         self._failed = failed
         self._lanes: dict[float, Lane] = {}
+        self._odds = Odds(self)
 
     def begin(self, request: Hashable, seconds: float) -> Lane:
         """:returns: what to tell when the request ends before."""
         now = self._now()
         lane = self._lanes.get(seconds)
         if lane is None:
+            if len(self._lanes) >= MAX_LANES:
+                self._odds.begin(request, seconds, now)
+                return self._odds
             lane = self._lanes[seconds] = Lane(self, seconds)
             self._wake(lane, now, now + seconds)
         lane.due[request] = now + seconds
@@ -68,27 +74,27 @@ class Deadlines:
                 self._wake(lane, now, due)
                 return
             del lane.due[request]
-            try:
-                self._expire(request, lane.seconds)
-            except Exception:
-                self._failed()
+            self.over(request, lane.seconds)
         if self._lanes.get(lane.seconds) is lane:
             del self._lanes[lane.seconds]
 
-    def idle(self, lane: Lane) -> None:
-        """Called by a lane in which nobody waits."""
-        if len(self._lanes) > MAX_IDLE:
-            self._remove(lane)
+    def over(self, request: Hashable, seconds: float) -> None:
+        """Its time is over."""
+        try:
+            self._expire(request, seconds)
+        except Exception:
+            self._failed()
+
+    def now(self) -> float:
+        return self._now()
 
     def close(self) -> None:
         """Set no more timers for what has ended; those who still wait keep theirs."""
         for lane in [lane for lane in self._lanes.values() if not lane.due]:
-            self._remove(lane)
-
-    def _remove(self, lane: Lane) -> None:
-        if lane.timer is not None:  # otherwise it is firing, and goes by itself
-            lane.timer.cancel()
-            del self._lanes[lane.seconds]
+            if lane.timer is not None:  # otherwise it is firing, and goes by itself
+                lane.timer.cancel()
+                del self._lanes[lane.seconds]
+        self._odds.close()
 
 
 class Lane:
@@ -106,9 +112,67 @@ class Lane:
     def renew(self, request: Hashable) -> None:
         """Something has come of the request, and its time begins anew. One that has ended stays so."""
         if self.due.pop(request, None) is not None:
-            self.due[request] = self._deadlines._now() + self.seconds
+            self.due[request] = self._deadlines.now() + self.seconds
 
     def end(self, request: Hashable) -> None:
         """The request has ended, in time or not."""
-        if self.due.pop(request, None) is not None and not self.due:
-            self._deadlines.idle(self)
+        self.due.pop(request, None)
+
+
+class Odds(Lane):
+    """The requests of all other lengths, in a heap. Those that have ended stay in it until they are half of it."""
+
+    __slots__ = ("_given", "_heap", "_number")
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        super().__init__(deadlines, 0.0)
+        self._heap: list[tuple[float, int, Hashable]] = []
+        self._given: dict[Hashable, tuple[int, float]] = {}
+        self._number = 0
+
+    def begin(self, request: Hashable, seconds: float, now: float) -> None:
+        self._number += 1
+        due = now + seconds
+        self._given[request] = self._number, seconds
+        heap = self._heap
+        heapq.heappush(heap, (due, self._number, request))
+        if len(heap) > 2 * len(self._given) + MAX_LANES:
+            self._heap = heap = [one for one in heap if self._is_open(one)]
+            heapq.heapify(heap)
+        if self.timer is None or due < self.wakes_at:
+            self._wake(now, due)
+
+    def _is_open(self, entry: tuple[float, int, Hashable]) -> bool:
+        given = self._given.get(entry[2])
+        return given is not None and given[0] == entry[1]
+
+    def _wake(self, now: float, due: float) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        self.wakes_at = due
+        self.timer = self._deadlines.call_later(due - now, self._fire)
+
+    def _fire(self) -> None:
+        self.timer = None
+        now = max(self._deadlines.now(), self.wakes_at)
+        while self._heap and (self._heap[0][0] <= now or not self._is_open(self._heap[0])):
+            entry = heapq.heappop(self._heap)
+            if self._is_open(entry):
+                _, seconds = self._given.pop(entry[2])
+                self._deadlines.over(entry[2], seconds)
+        if self._heap and (self.timer is None or self._heap[0][0] < self.wakes_at):
+            self._wake(now, self._heap[0][0])
+
+    def renew(self, request: Hashable) -> None:
+        given = self._given.get(request)
+        if given is not None:
+            self.begin(request, given[1], self._deadlines.now())
+
+    def end(self, request: Hashable) -> None:
+        self._given.pop(request, None)
+
+    def close(self) -> None:
+        if not self._given and self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+            self._heap.clear()

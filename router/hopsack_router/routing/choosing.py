@@ -53,11 +53,12 @@ class Seat(Generic[C]):
     :ivar breakers: by procedure, of those that ask for one.
     """
 
-    __slots__ = ("awaited", "breakers", "callee", "heard", "in_hand", "limit", "mean", "name")
+    __slots__ = ("awaited", "breakers", "callee", "heard", "in_hand", "limit", "mean", "name", "salt")
 
     def __init__(self, callee: C, name: str, limit: int | None = None) -> None:
         self.callee = callee
         self.name = name
+        self.salt = _hash(name)
         self.limit = limit
         self.in_hand = self.awaited = 0
         self.heard = 0.0
@@ -234,11 +235,19 @@ def _least(rota: Rota[C], order: Iterable[int], now: float, wish: Wish) -> Seat[
 
 def owner_of(key: str, seats: Sequence[Seat[C]]) -> Seat[C]:
     """Whose key it is. If a callee comes or goes, only keys that it gets or had move (rendezvous hashing)."""
-    return max(seats, key=lambda seat: (_weight(key, seat.name), seat.name))
+    if len(seats) == 1:
+        return seats[0]
+    hashed = _hash(key)
+    return max(seats, key=lambda seat: ((hashed ^ seat.salt) * _ODD & _BITS, seat.name))
 
 
-def _weight(key: str, name: str) -> bytes:
-    return blake2b(key.encode(), digest_size=8, key=name.encode()[:64]).digest()
+_BITS = (1 << 64) - 1
+_ODD = 0x9E3779B97F4A7C15
+"""2^64 over the golden ratio: multiplied by it, every bit has its part in the highest ones."""
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
 def why(rota: Rota[Any], now: float, wish: Wish = ANY) -> tuple[Why, float]:

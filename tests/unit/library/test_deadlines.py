@@ -7,8 +7,10 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hopsack.deadlines import MAX_IDLE, Deadlines
+from hopsack.deadlines import MAX_LANES, Deadlines
 from hopsack.testing.loop import HandTurnedLoop
 
 
@@ -106,12 +108,73 @@ def test_many_that_are_answered_cost_one_timer(kept: Kept) -> None:
     assert [name for name, _ in kept.expired] == ["last"]
 
 
-def test_lengths_that_nobody_has_any_more_keep_a_bounded_number_of_timers(kept: Kept) -> None:
-    for number in range(3 * MAX_IDLE):
+def test_lengths_that_nobody_has_any_more_keep_a_bounded_number_of_timers_and_entries(kept: Kept) -> None:
+    for number in range(1000):
         kept.begin(str(number), 100.0 + number)
         kept.end[str(number)]()
 
-    assert len(kept.deadlines._lanes) == MAX_IDLE
+    assert len(kept.deadlines._lanes) == MAX_LANES
+    assert len(kept.timers) == MAX_LANES + 1
+    assert len(kept.deadlines._odds._heap) <= MAX_LANES + 2
+    kept.deadlines.close()
+    assert kept.loop.settle() is None
+
+
+def test_many_lengths_need_few_timers(kept: Kept) -> None:
+    for number in range(1000):
+        kept.loop.advance(0.001)
+        kept.begin(str(number), 5.0 + number / 100)
+
+    kept.loop.advance(30)
+
+    assert [name for name, _ in kept.expired] == [str(n) for n in range(1000)]
+    assert [when for _, when in kept.expired] == pytest.approx([5.0 + n / 100 + (n + 1) / 1000 for n in range(1000)])
+
+
+LIVES = st.lists(
+    st.tuples(
+        st.sampled_from(["begin", "begin", "end", "renew", "pass"]), st.integers(0, 9), st.integers(1, 5 * MAX_LANES)
+    ),
+    max_size=120,
+)
+
+
+@given(LIVES)
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_whatever_begins_and_ends_each_is_told_once_and_in_time(life: list[tuple[str, int, int]]) -> None:
+    kept = Kept(HandTurnedLoop())
+    lanes, due, told = {}, {}, []
+    for step, number, length in life:
+        name, seconds = str(number), length / 4
+        match step:
+            case "begin" if name not in due:
+                lanes[name] = kept.deadlines.begin(name, seconds)
+                due[name] = kept.loop.time() + seconds, seconds
+            case "end" if name in due:
+                lanes[name].end(name)
+                del due[name]
+            case "renew" if name in due:
+                lanes[name].renew(name)
+                due[name] = kept.loop.time() + due[name][1], due[name][1]
+            case "pass":
+                kept.loop.advance(seconds)
+                over = sorted((when, name) for name, (when, _) in due.items() if when <= kept.loop.time())
+                told += [(name, when) for when, name in over]
+                for _, gone in over:
+                    del due[gone]
+                assert sorted(kept.expired) == sorted(told)
+    kept.loop.close()
+
+
+def test_who_begins_again_while_others_of_odd_lengths_wait_keeps_nobody_back(kept: Kept) -> None:
+    for number in range(MAX_LANES):
+        kept.begin(str(number), 100.0 + number)
+    kept.begin("again", 3.0)
+    kept.begin("soon", 4.0)
+
+    kept.loop.advance(7)
+
+    assert kept.expired == [("again", 3.0), ("soon", 4.0), ("again", 6.0)]
 
 
 def test_closing_leaves_a_timer_only_to_who_waits(kept: Kept) -> None:
