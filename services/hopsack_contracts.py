@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 
-from hopsack.contracts.refs import Procedure, Topic
+from hopsack.contracts.refs import Procedure, Progressive, Topic
 from hopsack.errors import DeclaredError
 
 
@@ -530,6 +530,16 @@ class WatchQuery(msgspec.Struct, frozen=True, kw_only=True):
     root: WatchRoot
 
 
+class WatchWalk(msgspec.Struct, frozen=True, kw_only=True):
+    root: WatchRoot
+    at: float
+    """When the folder was read: seconds since the Unix epoch."""
+    truncated: bool
+    """True where there is more than is known."""
+    entries: int
+    """How many there were."""
+
+
 AlertMetric: TypeAlias = Literal["cpu", "memory", "disk"]
 """Percent: busy time of all cores, memory used, space used on the root file system."""
 
@@ -543,6 +553,10 @@ DrainOrder: TypeAlias = DrainOrderValue | None
 
 StreamHeads: TypeAlias = Mapping[str, str]
 """Topic to the position of its newest event, where it is another one; usually nothing. 1000 topics at most."""
+
+
+WatchEntries: TypeAlias = tuple[WatchEntry, ...]
+"""Some of them. What is deeper comes later."""
 
 
 WatchRoot: TypeAlias = str
@@ -693,6 +707,10 @@ WATCH_ROOTS: Procedure[None, tuple[WatchRoot, ...]] = (
     Procedure("watch.roots", None, tuple[WatchRoot, ...], idempotent=True)
 )
 """The names of the watched roots."""
+WATCH_WALK: Progressive[WatchQuery, WatchEntries, WatchWalk] = (
+    Progressive("watch.walk", WatchQuery, WatchWalk, (WatchUnknownRoot,), progress=WatchEntries)
+)
+"""Everything that is known below a watched root, however much. Changes with a later time apply on top."""
 
 ERRORS: Mapping[str, type[DeclaredError]] = {
     "alerts.bad_hysteresis": AlertsBadHysteresis,
@@ -800,10 +818,13 @@ __all__ = [
     "WATCH_LIST",
     "WATCH_ROOTS",
     "WATCH_ROOT_CHANGED",
+    "WATCH_WALK",
     "WatchChange",
+    "WatchEntries",
     "WatchEntry",
     "WatchListing",
     "WatchQuery",
     "WatchRoot",
     "WatchUnknownRoot",
+    "WatchWalk",
 ]

@@ -9,20 +9,24 @@ import asyncio
 import difflib
 import os
 
-from hopsack import LocalError, Service, procedure
+from hopsack import LocalError, Progress, Service, procedure
 from hopsack_contracts import (
     WATCH_LIST,
     WATCH_ROOT_CHANGED,
     WATCH_ROOTS,
+    WATCH_WALK,
+    WatchEntries,
     WatchListing,
     WatchQuery,
     WatchRoot,
     WatchUnknownRoot,
+    WatchWalk,
 )
 from watch import contract
 from watch.names import matcher
 from watch.observer import Observer
 from watch.roots import Roots
+from watch.tree import MOST
 
 
 class Watch(Service):
@@ -71,10 +75,20 @@ class Watch(Service):
 
     @procedure(WATCH_LIST)
     async def list_entries(self, query: WatchQuery) -> WatchListing:
+        return contract.listing(query.root, *self.observer(query).listing(contract.MOST_ENTRIES))
+
+    @procedure(WATCH_WALK)
+    async def walk(self, query: WatchQuery, progress: Progress[WatchEntries]) -> WatchWalk:
+        at, entries, truncated = self.observer(query).listing(MOST)
+        for batch in contract.batches(entries):
+            await progress.send(batch)
+        return WatchWalk(root=query.root, at=at, truncated=truncated, entries=len(entries))
+
+    def observer(self, query: WatchQuery) -> Observer:
         observer = self.observers.get(query.root)
         if observer is None:
             raise unknown_root(query.root, list(self.observers))
-        return contract.listing(query.root, *observer.listing(contract.MOST_ENTRIES))
+        return observer
 
 
 def unknown_root(name: str, known: list[str]) -> WatchUnknownRoot:

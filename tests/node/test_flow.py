@@ -238,6 +238,25 @@ def test_a_page_that_vanishes_stops_the_service(fabric: Fabric) -> None:
     assert asyncio.run(ended()), "the service still works for a page that is gone"
 
 
+def cli(fabric: Fabric, *words: str, stdin: str = "") -> list[Any]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("HOPSACK_")}
+    command = [sys.executable, "-m", "hopsack.cli", "call", *words, "--url", fabric.node.rawsocket]
+    environ |= {"HOPSACK_DATA": str(fabric.node.data)}
+    ran = subprocess.run(command, input=stdin, env=environ, capture_output=True, text=True, timeout=50, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return [json.loads(line) for line in ran.stdout.splitlines()]
+
+
+def test_the_command_line_prints_what_comes_before_the_result(fabric: Fabric) -> None:
+    lines = cli(fabric, "long.answer", "2", "--progress")
+
+    assert lines == [{"progress": "x" * PIECE}, {"progress": "x" * PIECE}, {"result": 2}]
+
+
+def test_the_command_line_gives_further_inputs_from_a_pipe(fabric: Fabric) -> None:
+    assert cli(fabric, "long.taken", "--inputs", stdin='"four"\n\n"six.."\n') == [{"result": 9}]
+
+
 # ---- stock WAMP clients ---------------------------------------------------------------------------------------------
 
 

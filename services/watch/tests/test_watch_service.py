@@ -6,9 +6,18 @@ from typing import Any
 
 import pytest
 
-from hopsack import DeclaredError, Invalid
+from hopsack import Connection, DeclaredError, Invalid
 from hopsack.testing import Fabric
-from hopsack_contracts import WATCH_LIST, WATCH_ROOTS, WatchListing, WatchQuery, WatchUnknownRoot
+from hopsack_contracts import (
+    WATCH_LIST,
+    WATCH_ROOTS,
+    WATCH_WALK,
+    WatchEntries,
+    WatchListing,
+    WatchQuery,
+    WatchUnknownRoot,
+    WatchWalk,
+)
 from watch import contract
 from watch.service import Watch
 
@@ -46,6 +55,33 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setenv("WATCH_ROOTS", f"home={folder},later={tmp_path / 'later'}")
     with Fabric(SCHEMAS) as fabric:
         yield Stage(fabric, folder)
+
+
+async def walked(page: Connection, root: str = "home") -> tuple[list[WatchEntries], WatchWalk]:
+    async with page.iterate(WATCH_WALK, WatchQuery(root=root)) as walk:
+        return [entries async for entries in walk], walk.result
+
+
+def test_a_walk_gives_everything_in_batches_the_deepest_last(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "BATCH", 2)
+    monkeypatch.setattr(contract, "MOST_ENTRIES", 1)
+    for name in ("a/b/c", "d", "e"):
+        path = stage.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("four")
+    stage.told()
+
+    batches, end = stage.fabric.run(walked(stage.page))
+
+    assert sorted(entry.path for batch in batches for entry in batch) == ["a", "a/b", "a/b/c", "d", "e"]
+    assert ([len(batch) for batch in batches], batches[-1][-1].path) == ([2, 2, 1], "a/b/c")
+    assert (end.root, end.entries, end.truncated) == ("home", 5, False)
+    assert stage.listing().truncated
+
+
+def test_a_walk_of_an_unknown_root_is_its_declared_error(stage: Stage) -> None:
+    with pytest.raises(WatchUnknownRoot, match="hme"):
+        stage.fabric.run(walked(stage.page, "hme"))
 
 
 def test_a_change_is_told_as_it_is(stage: Stage) -> None:

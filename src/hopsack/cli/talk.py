@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shlex
 import stat
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -96,10 +98,14 @@ def _is_fed() -> bool:
 def _values(lines: Iterable[str]) -> Iterator[Any]:
     for number, line in enumerate(lines, 1):
         if line.strip():
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise UsageError(f"line {number} of stdin is not JSON: {error}\n{_short(line.strip())}") from error
+            yield _value_of_line(number, line)
+
+
+def _value_of_line(number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise UsageError(f"line {number} of stdin is not JSON: {error}\n{_short(line.strip())}") from error
 
 
 def _value(text: str, command: str) -> Any:
@@ -277,6 +283,8 @@ async def _subscribe(
 @click.option("--key", metavar="KEY", help="A name for this call: of several with one name, one is executed.")
 @click.option("--wait", type=click.FloatRange(0), metavar="S", help="Wait so long for somebody who serves it.")
 @click.option("--retry", type=click.IntRange(0), metavar="N", help="Try an idempotent procedure so often again.")
+@click.option("--progress", is_flag=True, help="Print what comes before the result, too; the time is for each of them.")
+@click.option("--inputs", is_flag=True, help="Further inputs, one JSON value a line from stdin, as they are taken.")
 @remote_options
 @json_option
 def call(
@@ -286,20 +294,32 @@ def call(
     key: str | None,
     wait: float | None,
     retry: int | None,
+    progress: bool,
+    inputs: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
     """Call a procedure and print its result, which is one JSON value.
 
-    Without --wait and --retry, it is as the contract says.
+    Without --wait and --retry, it is as the contract says. With --progress or --inputs there is a line for each
+    progressive result, {"progress": …}, and the last line is {"result": …}.
 
     \b
       hopsack call host.describe '{"host": "kitchen"}'
       hopsack call shop.order '{"article": "tea"}' --key order-17 --wait 5
+      hopsack call files.walk '{"path": "."}' --progress | jq .progress.path
     """
     settings = remote_settings(**given)
+    if inputs and input == "-":
+        raise click.UsageError("stdin is either the input or the further inputs")
     text = sys.stdin.read() if input == "-" else input
     value = None if text is None else _value(text, f"{own_name()} call {shlex.quote(procedure)}")
+    if progress or inputs:
+        if key is not None or retry is not None:
+            raise click.UsageError("--key and --retry are for calls that have one result")
+        lines = _given_lines() if inputs else None
+        run(_iterate(settings, procedure, value, timeout, wait, lines, as_json))
+        return
     result = run(_call(settings, procedure, value, timeout, key=key, wait=wait, retry=retry))
     if for_people(as_json):
         from hopsack.cli.output import pretty
@@ -312,6 +332,49 @@ def call(
 async def _call(settings: Settings, procedure: str, value: Any, seconds: float, **terms: Any) -> Any:
     async with joined(settings) as connection:
         return await connection.call(procedure, value, timeout=seconds, **terms)
+
+
+async def _iterate(
+    settings: Settings,
+    procedure: str,
+    value: Any,
+    seconds: float,
+    wait: float | None,
+    inputs: AsyncIterator[Any] | None,
+    as_json: bool,
+) -> None:
+    async with (
+        joined(settings) as connection,
+        connection.iterate(procedure, value, inputs=inputs, timeout=seconds, wait=wait) as iteration,
+    ):
+        async for one in iteration:
+            emit({"progress": one}, as_json=True)
+        emit({"result": iteration.result}, as_json)
+
+
+async def _given_lines() -> AsyncIterator[Any]:
+    """The JSON values on stdin, each when it is wanted."""
+    number = 0
+    while line := await _next_line():
+        number += 1
+        if line.strip():
+            yield _value_of_line(number, line)
+
+
+async def _next_line() -> str:
+    """In a thread that nobody waits for: when the call has ended, somebody may still think about the next line."""
+    from hopsack.keeper import settle
+
+    loop = asyncio.get_running_loop()
+    came: asyncio.Future[str] = loop.create_future()
+
+    def read() -> None:
+        line = sys.stdin.readline()
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, came, line)
+
+    threading.Thread(target=read, daemon=True).start()
+    return await came
 
 
 def ask(procedure: str, given: dict[str, Any]) -> Any:

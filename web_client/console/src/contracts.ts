@@ -493,6 +493,9 @@ export interface WatchChange {
   readonly at: number;
 }
 
+/** Some of them. What is deeper comes later. */
+export type WatchEntries = readonly WatchEntry[];
+
 export interface WatchEntry {
   /** Below the root, parted by `/`. */
   readonly path: string;
@@ -519,6 +522,16 @@ export interface WatchQuery {
 
 /** The name a watched folder is configured under. It is a component of the topic. */
 export type WatchRoot = string;
+
+export interface WatchWalk {
+  readonly root: WatchRoot;
+  /** When the folder was read: seconds since the Unix epoch. */
+  readonly at: number;
+  /** True where there is more than is known. */
+  readonly truncated: boolean;
+  /** How many there were. */
+  readonly entries: number;
+}
 
 /** Topic → what it carries. */
 export interface Topics {
@@ -602,6 +615,8 @@ export interface Procedures {
   readonly "watch.list": { input: WatchQuery; output: WatchListing; errors: "watch.unknown_root" };
   /** The names of the watched roots. */
   readonly "watch.roots": { input: null; output: readonly WatchRoot[]; errors: never };
+  /** Everything that is known below a watched root, however much. Changes with a later time apply on top. */
+  readonly "watch.walk": { input: WatchQuery; output: WatchWalk; progress: WatchEntries; errors: "watch.unknown_root" };
 }
 
 /** Code of a declared error → its `data`. */
