@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from hopsack_bench import costs, events, joins, journal, library, recovery, rpc, slow, storm
+from hopsack_bench import costs, events, joins, journal, library, policies, recovery, rpc, slow, storm
 from hopsack_bench.costs import Crowd
 from hopsack_bench.events import Load
 from hopsack_bench.samples import Figure, Sample
@@ -21,6 +21,7 @@ class Size:
     :ivar seconds: how long one load lasts.
     :ivar idle: connections whose memory is measured.
     :ivar rate: events a second where one event's cost is measured.
+    :ivar calls_rate: calls a second that callees share.
     :ivar counts: whether the figures mean anything.
     """
 
@@ -32,6 +33,7 @@ class Size:
     joins: int
     idle: int
     rate: float
+    calls_rate: float
     crowd: Crowd
     recovery: recovery.Plan
     storms: tuple[storm.Storm, ...]
@@ -49,6 +51,7 @@ FULL = Size(
     joins=2000,
     idle=10_000,
     rate=2000,
+    calls_rate=200,
     crowd=costs.CROWD,
     recovery=recovery.Plan(kills=20, readers=2, rate=60, quiet=2.0),
     storms=(
@@ -70,6 +73,7 @@ QUICK = Size(
     joins=40,
     idle=100,
     rate=200,
+    calls_rate=100,
     crowd=Crowd(10, 10, 10),
     recovery=recovery.Plan(kills=3, readers=1, rate=30, quiet=0.5, gentle=2),
     storms=(storm.Storm(50, 20, "at once"), storm.Storm(50, 20, "SIGTERM")),
@@ -134,6 +138,13 @@ _JOINS = (
 )
 _MEMORY = (Figure("kib", "KiB per connection", "kib"), Figure("server_mib", "server MiB", "plain"))
 _COST = (Figure("cpu_us", "CPU µs", "us"),)
+_POLICIES = (
+    Figure("cpu_us", "CPU µs per call", "us"),
+    Figure("per_second", "calls/s", "count"),
+    *_WAITS[:2],
+    *_CORE,
+)
+_SHARES = (*_WAITS, Figure("slow", "of the slow one", "part"))
 _JOURNAL = (Figure("cpu_us", "CPU µs per event", "us"), Figure("per_second", "events/s", "count"), *_WAITS[:2])
 _RECOVERY = (
     Figure("acknowledged", "events acknowledged", "count"),
@@ -257,6 +268,23 @@ _ROWS = (
         {"hopsack-open": "unchecked"},
         {"hopsack": ("hopsack", "Hopsack"), "hopsack-open": ("hopsack-open", "Hopsack, unchecked")},
         lambda size: partial(costs.measure_validation, rate=size.rate, seconds=size.seconds),
+    ),
+    Scenario(
+        "policies",
+        "Calls: what deadlines, retry, breakers, limits and shards cost the node, per call of 200 bytes",
+        _POLICIES,
+        {policies.PLAIN: "plain"},
+        {name: ("hopsack", kind.title) for name, kind in policies.KINDS.items()},
+        lambda size: partial(policies.measure_cost, seconds=size.seconds),
+    ),
+    Scenario(
+        "least",
+        "Calls shared by four callees, three of which take 2 ms and one 500",
+        _SHARES,
+        {"turns": "turns"},
+        {name: ("hopsack", kind.title) for name, kind in policies.SHARES.items()},
+        lambda size: partial(policies.measure_share, rate=size.calls_rate, seconds=2 * size.seconds),
+        main="p99_ms",
     ),
     Scenario(
         "crowd",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from hopsack_bench import journal
+from hopsack_bench import journal, policies
 from hopsack_bench.costs import CALLS, CROWD, EVENTS
 from hopsack_bench.library import ALONE, AMONG, SIDES
 from hopsack_bench.samples import Sample
@@ -115,6 +115,17 @@ def _library() -> Iterable[Target]:
         yield Target("sdk", words, this, "at most", limit, that)
 
 
+def _calls() -> Iterable[Target]:
+    load = policies.MANY
+    for name in (policies.OWN, policies.GUARDED, policies.SHARDED):
+        this, that = At(load, name, "cpu_us"), At(load, policies.PLAIN, "cpu_us")
+        words = f"{name} adds to a call, in µs"
+        yield Target("policies", words, this, "at most", 5, that, "difference")
+    load = policies.words_of(FULL.calls_rate)
+    this, that = At(load, "least", "p99_ms"), At(load, "turns", "p99_ms")
+    yield Target("least", "p99 with one slow callee of four, over round robin", this, "at most", 0.1, that)
+
+
 def _sessions() -> Iterable[Target]:
     for name in ("hopsack-raw", "hopsack-json"):
         yield Target("connect", f"{name}: joins/s", At(f"{FULL.joins:,} joins", name, "per_second"), "at least", 2000)
@@ -174,6 +185,7 @@ TARGETS: Sequence[Target] = (
     *_latency(),
     *_rpc(),
     *_library(),
+    *_calls(),
     *_sessions(),
     *_costs(),
     *_journal(),

@@ -55,6 +55,21 @@ def test_events_calls_and_joins_are_counted_to_the_last(tmp_path: Path) -> None:
     assert_kept(tmp_path, [fanout, rpc, sdk, connect])
 
 
+@pytest.mark.node
+@pytest.mark.timeout(60)
+def test_what_the_node_does_about_calls_is_measured(tmp_path: Path) -> None:
+    ran = bench("policies", "least", "--quick", "--json", "--name", "smoke", "--into", str(tmp_path))
+
+    assert ran.returncode == 0, ran.stderr
+    policies, least = map(json.loads, ran.stdout.splitlines())
+    assert [one["subject"] for one in policies["samples"]] == ["plain", "own-deadlines", "guarded", "sharded"]
+    assert all(one["figures"]["cpu_us"] > 0 for one in policies["samples"])
+    shares = {one["subject"]: one["figures"]["slow"] for one in least["samples"]}
+    assert shares["least"] < shares["turns"]
+    assert policies["remarks"] == least["remarks"] == []
+    assert_kept(tmp_path, [policies, least])
+
+
 def assert_kept(folder: Path, outcomes: list[dict[str, Any]]) -> None:
     kept = json.loads((folder / "smoke.json").read_text())
     assert len(kept["scenarios"]) == len(outcomes)
@@ -78,6 +93,7 @@ def test_the_list_names_every_scenario() -> None:
     assert ran.returncode == 0
     names = [json.loads(line)["scenario"] for line in ran.stdout.splitlines()]
     assert names == [
-        *("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "validation", "crowd", "journal"),
+        *("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "validation", "policies", "least"),
+        *("crowd", "journal"),
         *("recovery", "storm", "stall", "slow"),
     ]

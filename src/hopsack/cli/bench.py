@@ -19,7 +19,8 @@ from hopsack.settings import Settings
 
 # Known here so that --help needs no bench; a test compares.
 SCENARIOS = (
-    *("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "journal", "validation", "crowd"),
+    *("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "journal", "validation"),
+    *("policies", "least", "crowd"),
     *("recovery", "storm", "stall", "slow"),
 )
 
