@@ -140,10 +140,14 @@ class Registrations(CrossbarDealer):  # type: ignore[misc]
             self._router.announce(f"wamp.registration.{event}", session._session_id, fact)
 
 
+_BY_TURNS = frozenset((LEAST, message.Register.INVOKE_ROUNDROBIN))
+"""Policies whose callees may serve one procedure together: who asks for turns knows no word for the least."""
+
+
 def _conflict(policy: str, asked: str, register: message.Register) -> RemoteError | None:
     if policy == message.Register.INVOKE_SINGLE:
         return AlreadyRegistered(where=register.procedure)
-    if policy != asked:
+    if policy != asked and not {policy, asked} <= _BY_TURNS:
         return RemoteError(
             f"its callees share it by the policy {policy}, this one asked for {asked}",
             code=ApplicationError.PROCEDURE_EXISTS_INVOCATION_POLICY_CONFLICT,

@@ -140,10 +140,27 @@ def test_a_contract_may_want_one_callee(realm: Realm) -> None:
     assert details(error)["code"] == "hopsack.already_registered"
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"x_hopsack_invoke": "least"}, {"invoke": "roundrobin"}),
+        ({"invoke": "roundrobin"}, {"x_hopsack_invoke": "least"}),
+    ],
+)
+def test_a_stock_callee_that_asks_for_turns_serves_beside_ours(
+    realm: Realm, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    services(realm, 1, "lab.any", **first)
+
+    (registered,) = realm.join("service", "second").send(REGISTER, 1, second, "lab.any")
+
+    assert registered[0] == REGISTERED
+
+
 def test_callees_that_disagree_are_told(realm: Realm) -> None:
     services(realm, 1, "lab.any", x_hopsack_invoke="least")
 
-    (error,) = realm.join("service", "second").send(REGISTER, 1, {"invoke": "roundrobin"}, "lab.any")
+    (error,) = realm.join("service", "second").send(REGISTER, 1, {"invoke": "first"}, "lab.any")
 
     assert error[4] == "wamp.error.procedure_exists_with_different_invocation_policy"
 
