@@ -183,7 +183,13 @@ def test_the_node_lists_what_it_has(realm: Realm) -> None:
     assert topics["lab.reading"]["subscribers"] == 0
     assert procedures["lab.double"]["callees"] == 1
     assert services == [
-        {"name": "lab", "instances": 1, "procedures": ["lab.double"], "sessions": [service.session]},
+        {
+            "name": "lab",
+            "instances": 1,
+            "procedures": ["lab.double"],
+            "sessions": [service.session],
+            "answering": [],
+        },
     ]
     assert [(one["authid"], one["role"], one["door"]) for one in sessions] == [
         ("lab", "service", "wamp-rawsocket"),
