@@ -6,7 +6,8 @@
          ->  hopsack.rate {subscription, max_rate}            -> RATE          <- {}
          ->  hopsack.unsubscribe {subscription}               -> UNSUBSCRIBE   <- {}
          ->  hopsack.publish {topic, data, key?, delete?}     -> PUBLISH       <- {position?}      (if it has an id)
-         ->  hopsack.register {procedure, match?}             -> REGISTER      <- {registration}
+         ->  hopsack.register {procedure, match?, invoke?,    -> REGISTER      <- {registration}
+                           concurrency?}
          ->  hopsack.unregister {registration}                -> UNREGISTER    <- {}
          ->  hopsack.cancel {id}                              -> CANCEL        <- {}
          ->  hopsack.more {id, n}                             -> MORE          <- {}
@@ -44,6 +45,7 @@ import msgspec
 from autobahn.wamp import message
 
 from hopsack.contracts import payload_of
+from hopsack.contracts.policy import Invoke
 from hopsack.errors import BadRequest, BrokenResult, Canceled, Invalid, Overloaded, RemoteError, from_wamp, to_wamp
 from hopsack_router.doors import envelopes, places
 from hopsack_router.doors.closing import (
@@ -154,8 +156,15 @@ class Publish(_Params, frozen=True):
 
 
 class Register(_Params, frozen=True):
+    """
+    :ivar invoke: how callees share it; ``None``: nobody else serves it. :ivar concurrency: calls that the page takes at
+        once.
+    """
+
     procedure: str
     match: Match = "exact"
+    invoke: Invoke | None = None
+    concurrency: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class Unregister(_Params, frozen=True):
@@ -457,7 +466,9 @@ class Connection:
             return {"registration": msg.registration}
 
         number = self._ask(slot, params.procedure, registered)
-        return [Route(message.Register(number, params.procedure, match=params.match))]
+        register = message.Register(number, params.procedure, match=params.match, concurrency=params.concurrency)
+        register.invoke = params.invoke or message.Register.INVOKE_SINGLE  # its own constructor knows no ``least``
+        return [Route(register)]
 
     def _unregister(self, slot: _Slot, request: Request) -> list[Effect]:
         params = _params(Unregister, request)

@@ -56,6 +56,18 @@ def test_unanswered_requests_are_bounded() -> None:
     assert len(routed(fourth)) == 1
 
 
+def test_pages_may_share_a_procedure() -> None:
+    machine = connection()
+
+    effects = say(machine, "hopsack.register", {"procedure": "demo.ask", "invoke": "least", "concurrency": 2}, id=1)
+    alone = say(machine, "hopsack.register", {"procedure": "demo.own"}, id=2)
+    wrong = say(machine, "hopsack.register", {"procedure": "demo.ask", "invoke": "cheapest"}, id=3)
+
+    assert routed(effects) == [[64, 1, {"invoke": "least", "concurrency": 2}, "demo.ask"]]
+    assert routed(alone) == [[64, 2, {}, "demo.own"]]
+    assert codes(wrong) == ["hopsack.invalid"]
+
+
 def test_what_waits_for_the_join_is_bounded_in_number_and_in_bytes() -> None:
     few = connection(Limits(unanswered=1), joined=False)
     small = connection(Limits(waiting_bytes=100), joined=False)
