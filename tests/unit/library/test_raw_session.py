@@ -24,7 +24,7 @@ def recorded() -> Iterator[Any]:
         lines = [
             json.loads(line) for line in path.read_text().splitlines() if line.strip() and not line.startswith("//")
         ]
-        if (lines[0]["sdk"] or lines[0].get("python")) and not speaks_of_streams(path):
+        if lines[0]["sdk"] and not speaks_of_streams(path):
             yield pytest.param(lines, id=path.stem)
 
 

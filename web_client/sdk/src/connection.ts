@@ -7,7 +7,8 @@
  * with a new ticket each time, so an acknowledgement with an old ticket is dropped in one comparison. Several listeners
  * of one topic share an interest. Calls and acknowledged publications are sent once: without a connection they wait for
  * one within their deadlines, and those that were sent when the connection broke end as `hopsack.outcome_unknown`. What
- * has a key is sent again instead, for the node does what has the same key once.
+ * has a key is sent again instead, for the node does what has the same key once. Of a call that flows, the deadline is the
+ * longest silence: whatever passes, either way, begins it anew.
  *
  * What the listeners of a subscription have read is kept by `reading.ts`: it says what to resume from, and when to ask
  * again on a connection that stands. In a hidden page the subscriptions that may lose events are slowed down.
@@ -28,6 +29,8 @@ import { Reading, type Told } from "./reading.js";
 import { apply, type Rules } from "./rules.js";
 import {
   type After,
+  type Flow,
+  type Further,
   type Gap,
   type Identity,
   type Match,
@@ -117,6 +120,9 @@ export type Input =
       readonly backlog: number;
     }
   | { readonly kind: "cancel"; readonly id: number; readonly error: HopsackError }
+  /** So many more progressive results are taken. */
+  | { readonly kind: "more"; readonly id: number; readonly n: number }
+  | { readonly kind: "input"; readonly id: number; readonly further: Further; readonly backlog: number }
   | {
       readonly kind: "subscribe";
       readonly id: number;
@@ -135,6 +141,9 @@ export type Input =
   | { readonly kind: "leave"; readonly id: number; readonly of: number }
   | { readonly kind: "answer"; readonly invocation: number; readonly result: unknown }
   | { readonly kind: "decline"; readonly invocation: number; readonly error: HopsackError }
+  | { readonly kind: "progress"; readonly invocation: number; readonly data: unknown }
+  /** So many more inputs are taken. */
+  | { readonly kind: "moreInput"; readonly invocation: number; readonly n: number }
   | { readonly kind: "close" };
 
 export type Effect =
@@ -154,7 +163,12 @@ export type Effect =
       readonly invocation: number;
       readonly procedure: string;
       readonly input: unknown;
+      readonly flow: Flow;
     }
+  /** A progressive result, and further inputs that the callee takes; `id` is the call's. */
+  | { readonly kind: "progressed"; readonly id: number; readonly data: unknown }
+  | { readonly kind: "granted"; readonly id: number; readonly n: number }
+  | Extract<SessionEffect, { kind: "fed" | "taken" }>
   | { readonly kind: "interrupt"; readonly invocation: number }
   | { readonly kind: "report"; readonly error: HopsackError };
 
@@ -194,6 +208,8 @@ type Sent = Extract<Request, { kind: "call" | "publish" | "unsubscribe" | "unreg
   readonly since?: number;
   /** When a call's time is over, epoch milliseconds. */
   readonly due?: number;
+  /** Of a call that flows: milliseconds that it may be silent. */
+  readonly silence?: number | undefined;
 };
 
 export interface Surroundings {
@@ -499,8 +515,10 @@ function call(core: Core, input: Extract<Input, { kind: "call" }>): Effect[] {
   const { id, procedure, timeout, backlog } = input;
   const full = overfull(core, backlog, procedure);
   if (full) return [{ kind: "fail", id, error: full }];
+  const { input: value, terms } = input;
+  const silence = terms?.progress || terms?.inputs ? timeout : undefined;
   const due = core.now() + timeout;
-  return begin(core, { kind: "call", ticket: id, procedure, input: input.input, terms: input.terms, due }, timeout);
+  return begin(core, { kind: "call", ticket: id, procedure, input: value, terms, due, silence }, timeout);
 }
 
 function publish(core: Core, input: Extract<Input, { kind: "publish" }>): Effect[] {
@@ -528,14 +546,20 @@ function fly(core: Core, request: Sent): Effect[] {
   const keyed = keyOf(request) !== undefined;
   if (request.since !== undefined && !repeatable(core, request)) return giveUp(core, id, outcomeUnknown(request));
   core.flying.set(id, keyed ? { since: core.now(), ...request } : request);
-  return attempt(core, timed(core, request), id, () => []);
+  return [...renewed(request), ...attempt(core, timed(core, request), id, () => [])];
+}
+
+/** Something of a call passes: its time begins anew. */
+function renewed({ ticket, silence }: Sent): Effect[] {
+  return silence === undefined || silence === Infinity ? [] : [{ kind: "wake", timer: ticket, after: silence }];
 }
 
 /** A call tells the node what is left of its time. */
 function timed(core: Core, request: Sent): Request {
   if (request.kind !== "call") return request;
-  const { due = Number.POSITIVE_INFINITY, since: _, ...call } = request;
-  const timeout = Number.isFinite(due) ? Math.max(1, Math.round(due - core.now())) : undefined;
+  const { due = Number.POSITIVE_INFINITY, since: _, silence, ...call } = request;
+  const left = silence ?? due - core.now();
+  const timeout = Number.isFinite(left) ? Math.max(1, Math.round(left)) : undefined;
   return { ...call, terms: { ...call.terms, timeout } };
 }
 
@@ -550,15 +574,18 @@ function attempt(core: Core, request: Request, id: number, then: () => Effect[])
     return [...forward(core, request), ...then()];
   } catch (error) {
     core.flying.delete(id);
-    const usage = new LocalError("hopsack.usage", `This cannot be sent as JSON: ${String(error)}`);
     return [
       { kind: "sleep", timer: id },
-      { kind: "fail", id, error: usage },
+      { kind: "fail", id, error: unsendable(error) },
     ];
   }
 }
 
-function overfull(core: Core, backlog: number, where: string): HopsackError | undefined {
+function unsendable(error: unknown): HopsackError {
+  return new LocalError("hopsack.usage", `This cannot be sent as JSON: ${String(error)}`);
+}
+
+function overfull(core: Core, backlog: number, where: string | undefined): HopsackError | undefined {
   const counts: readonly [string, number, number][] = [
     ["operations wait for the connection", core.phase === "open" ? 0 : core.waiting.size, WAITING],
     ["operations are in flight", core.flying.size, IN_FLIGHT],
@@ -572,6 +599,29 @@ function overfull(core: Core, backlog: number, where: string): HopsackError | un
 
 function cancel(core: Core, { id, error }: Extract<Input, { kind: "cancel" }>): Effect[] {
   return core.waiting.has(id) || core.flying.has(id) ? giveUp(core, id, error) : [];
+}
+
+function more(core: Core, { id, n }: Extract<Input, { kind: "more" }>): Effect[] {
+  const call = core.flying.get(id);
+  return call ? [...renewed(call), ...forward(core, { kind: "more", of: id, n })] : [];
+}
+
+function input(core: Core, { id, further, backlog }: Extract<Input, { kind: "input" }>): Effect[] {
+  const call = core.flying.get(id);
+  if (!call) return [];
+  const full = overfull(core, backlog, subjectOf(call));
+  if (full) return giveUp(core, id, full);
+  try {
+    return [...forward(core, { kind: "input", of: id, further }), ...renewed(call)];
+  } catch (error) {
+    return giveUp(core, id, unsendable(error));
+  }
+}
+
+function flowed(core: Core, effect: Extract<SessionEffect, { kind: "progressed" | "granted" }>): Effect[] {
+  const { ticket: id, ...what } = effect;
+  const call = core.flying.get(id);
+  return call ? [...renewed(call), { ...what, id } as Effect] : [];
 }
 
 function giveUp(core: Core, id: number, error: HopsackError): Effect[] {
@@ -826,7 +876,7 @@ function denied(core: Core, interest: Interest, error: HopsackError): Effect[] {
 // ---- invocations -------------------------------------------------------------------------------------------------
 
 function serve(core: Core, effect: Extract<SessionEffect, { kind: "serve" }>): Effect[] {
-  const { ticket, invocation, procedure, input } = effect;
+  const { ticket, invocation, procedure, input, flow } = effect;
   const [id] = core.asked.get(ticket)?.listeners ?? [];
   if (id === undefined) {
     const error = new RemoteError("hopsack.no_callee", "This page does not serve that any more.", { where: procedure });
@@ -837,7 +887,11 @@ function serve(core: Core, effect: Extract<SessionEffect, { kind: "serve" }>): E
     return forward(core, { kind: "decline", invocation, error });
   }
   core.running.add(invocation);
-  return [{ kind: "invoke", id, invocation, procedure, input }];
+  return [{ kind: "invoke", id, invocation, procedure, input, flow }];
+}
+
+function flow(core: Core, input: Extract<Input, { kind: "progress" | "moreInput" }>): Effect[] {
+  return core.running.has(input.invocation) ? forward(core, input) : [];
 }
 
 function answer(core: Core, input: Extract<Input, { kind: "answer" | "decline" }>): Effect[] {
@@ -887,6 +941,12 @@ function obey(core: Core, effect: SessionEffect): Effect[] {
     }
     case "serve":
       return serve(core, effect);
+    case "progressed":
+    case "granted":
+      return flowed(core, effect);
+    case "fed":
+    case "taken":
+      return core.running.has(effect.invocation) ? [effect] : [];
     case "interrupt":
       return core.running.delete(effect.invocation) ? [effect] : [];
     case "revoke": {
@@ -926,7 +986,10 @@ function outcome(core: Core, effect: Extract<SessionEffect, { kind: "settle" | "
 
 const dropped = (): Effect[] => [];
 
-const ALIVE = { fired, call, publish, cancel, subscribe, register, limit, seen, leave, answer, decline: answer, close };
+const ALIVE = {
+  ...{ fired, call, publish, cancel, more, input, subscribe, register, limit, seen, leave },
+  ...{ answer, decline: answer, progress: flow, moreInput: flow, close },
+};
 
 const RULES: Rules<Phase, Core, Input, Effect> = {
   idle: { ...ALIVE, started: connect, woken: dropped },
@@ -939,6 +1002,8 @@ const RULES: Rules<Phase, Core, Input, Effect> = {
     call: refuse,
     publish: refuse,
     cancel: dropped,
+    more: dropped,
+    input: dropped,
     subscribe: refuse,
     register: refuse,
     limit: dropped,
@@ -946,6 +1011,8 @@ const RULES: Rules<Phase, Core, Input, Effect> = {
     leave: (_, { id }) => [{ kind: "settle", id, value: null }],
     answer: dropped,
     decline: dropped,
+    progress: dropped,
+    moreInput: dropped,
     woken: dropped,
     close: dropped,
   },

@@ -18,12 +18,23 @@ export interface AnyTopics {
 }
 
 export interface AnyProcedures {
-  readonly [procedure: string]: { readonly input: Undeclared; readonly output: Undeclared };
+  readonly [procedure: string]: {
+    readonly input: Undeclared;
+    readonly output: Undeclared;
+    readonly progress: Undeclared;
+    readonly inputs: Undeclared;
+  };
 }
 
 export type Name<Map> = keyof Map & string;
 export type InputOf<P, K extends Name<P>> = P[K] extends { readonly input: infer Input } ? Input : never;
 export type OutputOf<P, K extends Name<P>> = P[K] extends { readonly output: infer Output } ? Output : never;
+/** A progressive result: where the contract says nothing of them, they are like the last one. */
+export type ProgressOf<P, K extends Name<P>> = P[K] extends { readonly progress: infer Progress }
+  ? Progress
+  : OutputOf<P, K>;
+/** An input that follows the first; none does where the contract does not say so. */
+export type InputsOf<P, K extends Name<P>> = P[K] extends { readonly inputs: infer Inputs } ? Inputs : never;
 
 /** An event. `position` is there for topics that are streams: hand it back to resume. */
 export interface FabricEvent<Data = Undeclared, Topic extends string = string> {
@@ -118,18 +129,27 @@ export interface EventsOptions
 
 export interface CallOptions {
   /** Milliseconds until the call ends with `hopsack.deadline`, waiting for the connection included; 10,000 by default. */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
   /** Ends the call with `hopsack.canceled`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /**
    * Names this call, in at most 64 characters: the node executes it once, and a repeat gets the first one's outcome. With
    * a key, a call whose outcome the lost connection left open is sent again.
    */
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** Milliseconds to wait for a callee, where there is none. */
-  readonly wait?: number;
+  readonly wait?: number | undefined;
   /** Further tries of an idempotent procedure; its contract says how many otherwise. */
-  readonly retry?: number;
+  readonly retry?: number | undefined;
+}
+
+/** `timeout` is the longest silence: each result, input, and each time that more are taken begins it anew. */
+export interface IterateOptions<Inputs = Undeclared>
+  extends Pick<CallOptions, "timeout" | "signal" | "wait" | "retry"> {
+  /** The inputs that follow the first. They are pulled as the callee takes them; the end of the call closes them. */
+  readonly inputs?: AsyncIterable<Inputs> | Iterable<Inputs> | undefined;
+  /** Results that may wait for the loop; the callee waits while there are so many. 16 by default. */
+  readonly window?: number | undefined;
 }
 
 export interface PublishOptions extends Pick<CallOptions, "timeout" | "signal"> {
@@ -224,17 +244,39 @@ export interface Events<Event> extends AsyncIterableIterator<Event> {
   return(): Promise<IteratorResult<Event>>;
 }
 
+/** A call whose results a loop reads, one after the other. Called from the moment it is made; leaving the loop cancels it. */
+export interface Iteration<Progress = Undeclared, Output = Undeclared> extends AsyncIterableIterator<Progress, Output> {
+  /** The last result. Rejects with what the loop ends with. The results before it are for the loop to read. */
+  readonly result: Promise<Output>;
+  return(): Promise<IteratorResult<Progress, Output>>;
+}
+
 /** What a procedure's handler is told beside its input. */
-export interface Invocation {
+export interface Invocation<Inputs = Undeclared> {
   readonly procedure: string;
   /** Aborted when the caller gave up or the connection was lost: nobody waits for the answer any more. */
   readonly signal: AbortSignal;
+  /** Milliseconds that the call has left when it comes; of one that flows, the longest silence. */
+  readonly timeout: number | undefined;
+  /** The inputs that follow the first, asked for as they are read. Ends at once where none follow. */
+  readonly inputs: AsyncIterableIterator<Inputs>;
 }
+
+/** What a handler returns. A generator yields the results before the last one, as its caller takes them. */
+export type Answer<Output, Progress> =
+  | Output
+  | Promise<Output>
+  | AsyncGenerator<Progress, Output, undefined>
+  | Generator<Progress, Output, undefined>;
 
 /** No input may be left out where the contract asks for one. */
 export type CallArguments<Input> = null extends Input
   ? [input?: Input, options?: CallOptions]
   : [input: Input, options?: CallOptions];
+
+export type IterateArguments<Input, Inputs> = null extends Input
+  ? [input?: Input, options?: IterateOptions<Inputs>]
+  : [input: Input, options?: IterateOptions<Inputs>];
 
 /** A page's connection to the fabric. */
 export interface Fabric<T = AnyTopics, P = AnyProcedures> {
@@ -293,6 +335,15 @@ export interface Fabric<T = AnyTopics, P = AnyProcedures> {
   call<K extends Name<P>>(procedure: K, ...rest: CallArguments<InputOf<P, K>>): Promise<OutputOf<P, K>>;
 
   /**
+   * Calls a procedure that gives its results one after the other, or takes its inputs so:
+   * `for await (const hit of fabric.iterate("find", query)) …`. The loop ends with an error as `call` does.
+   */
+  iterate<K extends Name<P>>(
+    procedure: K,
+    ...rest: IterateArguments<InputOf<P, K>, InputsOf<P, K>>
+  ): Iteration<ProgressOf<P, K>, OutputOf<P, K>>;
+
+  /**
    * Publishes an event. @returns its position, where the topic is a stream. A stream's events come back to this page's
    * own subscriptions, the others do not.
    */
@@ -303,11 +354,12 @@ export interface Fabric<T = AnyTopics, P = AnyProcedures> {
 
   /**
    * Serves a procedure from this page. A `DeclaredError` that the handler throws reaches the caller as it is; anything
-   * else reaches it as `hopsack.internal` with an incident number, and the browser's console with all it has.
+   * else reaches it as `hopsack.internal` with an incident number, and the browser's console with all it has. A handler
+   * that is a generator yields progressive results, and is closed when the caller gives up.
    */
   register<K extends Name<P>>(
     procedure: K,
-    handler: (input: InputOf<P, K>, invocation: Invocation) => OutputOf<P, K> | Promise<OutputOf<P, K>>,
+    handler: (input: InputOf<P, K>, invocation: Invocation<InputsOf<P, K>>) => Answer<OutputOf<P, K>, ProgressOf<P, K>>,
     options?: HoldOptions,
   ): Registration;
 

@@ -12,14 +12,13 @@ export type Retry = "never" | "later" | "after_login";
 
 export type ErrorCode = keyof typeof ERRORS | keyof typeof LOCAL;
 
-/** Codes of {@link LocalError}. They never cross the wire. */
+/**
+ * Codes that never cross the wire. A {@link LocalError} may have one of the table, too: what happened to the page's own
+ * connection is called what it is called at the node.
+ */
 export const LOCAL = {
   "hopsack.usage": { retry: "never", meaning: "The library was used in a way that cannot work." },
   "hopsack.disconnected": { retry: "later", meaning: "There is no connection, and the operation was not sent." },
-  "hopsack.outcome_unknown": {
-    retry: "never",
-    meaning: "The connection was lost after this was sent and before its answer: it may or may not have been done.",
-  },
 } as const;
 
 /** Beside code and message. `path`: JSON Pointer (RFC 6901) to the field at fault, "" for the whole payload. */

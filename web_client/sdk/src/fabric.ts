@@ -17,6 +17,7 @@ import {
   type WebSocketLike,
 } from "./browser.js";
 import {
+  BACKLOG,
   CHECK,
   type Connection,
   connection,
@@ -36,17 +37,20 @@ import type {
   History,
   HistoryOptions,
   HoldOptions,
-  Invocation,
+  IterateOptions,
   MapOptions,
   PublishOptions,
   Recovery,
   SubscribeOptions,
 } from "./contract.js";
 import { DeclaredError, type HopsackError, isObject, LocalError, RemoteError } from "./errors.js";
+import { WINDOW } from "./flow.js";
 import { type Ends, Hold } from "./hold.js";
+import { Iterating } from "./iterate.js";
 import { Latest } from "./latest.js";
 import { Variable } from "./observable.js";
 import { matches, raw } from "./raw.js";
+import { GIVEN_UP, type Serve, Served } from "./serve.js";
 import type { Arrival, Gap, Identity, Match } from "./session.js";
 import { Stream } from "./stream.js";
 import { SUBPROTOCOL, wamp } from "./wamp.js";
@@ -105,7 +109,12 @@ export function connect<T = AnyTopics, P = AnyProcedures>(options: ConnectOption
 interface Asker {
   settle(value: unknown): void;
   fail(error: HopsackError): void;
+  /** Of a call that flows. */
+  readonly flow?: Iterating | undefined;
 }
+
+/** What is known of an operation when it begins. */
+type Asked = { readonly id: number; readonly timeout: number; readonly backlog: number };
 
 /** A subscription's functions of the program. */
 interface Listener {
@@ -115,8 +124,6 @@ interface Listener {
   readonly skipped?: ((gap: Gap) => unknown) | undefined;
   readonly latest?: Latest;
 }
-
-type Serve = (input: unknown, invocation: Invocation) => unknown;
 
 class Shell {
   readonly state = new Variable<FabricState>({ name: "connecting", attempt: 0, reason: "" });
@@ -129,7 +136,7 @@ class Shell {
   readonly #latest: Readonly<Record<string, readonly string[]>>;
   readonly #listeners = new Map<number, Listener>();
   readonly #servers = new Map<number, Serve>();
-  readonly #running = new Map<number, AbortController>();
+  readonly #running = new Map<number, Served>();
   readonly #timers = new Map<Timer, () => void>();
   #leavePage = (): void => {};
   readonly #todo: Effect[] = [];
@@ -231,6 +238,25 @@ class Shell {
     return this.#ask(procedure, timeout, signal, (asked) => ({ ...what, ...asked }));
   }
 
+  iterate(procedure: string, input?: unknown, options: IterateOptions = {}): Iterating {
+    const { inputs, window = WINDOW, timeout = TIMEOUT, signal, wait, retry } = options;
+    if (!(window >= 1)) throw new LocalError("hopsack.usage", `A window of ${window} lets nothing through.`);
+    const terms = { wait, retry, progress: true, window, inputs: inputs ? true : undefined } as const;
+    let id = 0;
+    const iterating = new Iterating({
+      ...{ where: procedure, window, silence: timeout, signal },
+      now: () => this.#clock.now(),
+      more: (n) => this.#feed({ kind: "more", id, n }),
+      input: (further) => this.#feed({ kind: "input", id, further, backlog: this.#backlog }),
+      cancel: (error) => this.#feed({ kind: "cancel", id, error }),
+    });
+    const call = (asked: Asked): Input => {
+      id = asked.id;
+      return { kind: "call", procedure, input, terms, ...asked };
+    };
+    return iterating.of(this.#ask(procedure, timeout, signal, call, iterating), inputs);
+  }
+
   publish(topic: string, data: unknown, options: PublishOptions = {}): Promise<string | undefined> {
     return this.#publish(topic, data, options, undefined);
   }
@@ -295,7 +321,8 @@ class Shell {
     where: string,
     timeout = TIMEOUT,
     signal: AbortSignal | undefined,
-    input: (asked: { id: number; timeout: number; backlog: number }) => Input,
+    input: (asked: Asked) => Input,
+    flow?: Iterating,
   ): Promise<unknown> {
     const id = this.#connection.ticket();
     const error = (): HopsackError =>
@@ -308,6 +335,7 @@ class Shell {
         signal?.removeEventListener("abort", abort);
       };
       this.#askers.set(id, {
+        flow,
         settle: (value) => {
           done();
           resolve(value);
@@ -318,9 +346,14 @@ class Shell {
         },
       });
       signal?.addEventListener("abort", abort);
-      const backlog = this.#socket?.bufferedAmount ?? 0;
+      const backlog = this.#backlog;
       this.#feed(input({ id, timeout: timeout > LONGEST_DELAY ? Number.POSITIVE_INFINITY : timeout, backlog }));
     });
+  }
+
+  /** Bytes that the socket has not sent yet. */
+  get #backlog(): number {
+    return this.#socket?.bufferedAmount ?? 0;
   }
 
   /** @param later it is ready when all keys are in, not when it is granted. */
@@ -386,7 +419,11 @@ class Shell {
     skip: ({ ids, gap }) => this.#each(ids, ({ skipped = warn }) => skipped(gap)),
     snapshot: ({ id, step }) => this.#listeners.get(id)?.latest?.snapshot(step),
     invoke: (effect) => void this.#invoke(effect),
-    interrupt: ({ invocation }) => this.#running.get(invocation)?.abort(),
+    interrupt: ({ invocation }) => this.#running.get(invocation)?.interrupt(),
+    progressed: ({ id, data }) => this.#askers.get(id)?.flow?.progressed(data),
+    granted: ({ id, n }) => this.#askers.get(id)?.flow?.granted(n),
+    taken: ({ invocation, n }) => this.#running.get(invocation)?.taken(n),
+    fed: ({ invocation, further }) => this.#running.get(invocation)?.fed(further),
     report: ({ error }) => console.error(String(error)),
   };
 
@@ -430,24 +467,36 @@ class Shell {
     }
   }
 
-  async #invoke({ id, invocation, procedure, input }: Extract<Effect, { kind: "invoke" }>): Promise<void> {
-    const controller = new AbortController();
-    const { signal } = controller;
-    this.#running.set(invocation, controller);
+  async #invoke({ id, invocation, procedure, input, flow }: Extract<Effect, { kind: "invoke" }>): Promise<void> {
+    const served = new Served({
+      ...{ procedure, flow },
+      now: () => this.#clock.now(),
+      more: (n) => this.#feed({ kind: "moreInput", invocation, n }),
+      progress: (data) => this.#progress(invocation, data, procedure),
+    });
+    this.#running.set(invocation, served);
     let outcome: Input;
     try {
       const serve = this.#servers.get(id);
       if (!serve) throw new DeclaredError("hopsack.no_callee", "This page does not serve that any more.");
-      outcome = { kind: "answer", invocation, result: await serve(input, { procedure, signal }) };
+      outcome = { kind: "answer", invocation, result: await served.run(serve, input) };
     } catch (error) {
-      outcome = { kind: "decline", invocation, error: signal.aborted ? GIVEN_UP : this.#declared(error, procedure) };
+      outcome = { kind: "decline", invocation, error: served.isGivenUp ? GIVEN_UP : this.#declared(error, procedure) };
     }
     this.#running.delete(invocation);
     this.#feed(outcome);
   }
 
+  #progress(invocation: number, data: unknown, where: string): void {
+    const backlog = this.#backlog;
+    if (backlog >= BACKLOG)
+      throw new RemoteError("hopsack.overloaded", `${backlog} bytes wait in the socket.`, { where });
+    this.#feed({ kind: "progress", invocation, data });
+  }
+
   #declared(error: unknown, procedure: string): HopsackError {
-    if (error instanceof DeclaredError) return error;
+    if (error instanceof DeclaredError || (error instanceof RemoteError && error.code === "hopsack.overloaded"))
+      return error;
     const incident = Math.floor(this.#random() * 2 ** 32)
       .toString(16)
       .padStart(8, "0");
@@ -470,5 +519,3 @@ function warn(news: Recovery | Gap): void {
   else if (!news.recovered && news.reason !== "live" && news.reason !== "snapshot")
     console.warn(`${news.topic}: ${news.missed ?? "some"} events are gone (${news.reason}).`);
 }
-
-const GIVEN_UP = new RemoteError("hopsack.canceled");

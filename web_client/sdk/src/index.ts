@@ -2,6 +2,7 @@
 export type { Clock, DocumentLike, SocketFactory, WebSocketLike } from "./browser.js";
 export type { FabricState } from "./connection.js";
 export type {
+  Answer,
   AnyProcedures,
   AnyTopics,
   CallOptions,
@@ -14,12 +15,16 @@ export type {
   HistoryOptions,
   HoldOptions,
   InputOf,
+  InputsOf,
   Invocation,
+  IterateOptions,
+  Iteration,
   KeyOf,
   LatestMap,
   MapOptions,
   OutputOf,
   PastEvent,
+  ProgressOf,
   PublishOptions,
   Recovery,
   Registration,

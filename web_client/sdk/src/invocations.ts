@@ -13,6 +13,10 @@ export class Invocations<Theirs> {
     return this.#theirs.get(ours);
   }
 
+  ours(theirs: unknown): number | undefined {
+    return this.#ours.get(theirs);
+  }
+
   /** @returns the node's number, once. */
   end(ours: number): Theirs | undefined {
     const theirs = this.#theirs.get(ours);

@@ -11,8 +11,16 @@
  *            delete?}
  *     -> any other method                        <- result | error
  *     -> notification hopsack.cancel {id}        <- the call's error hopsack.canceled, which nobody waits for
+ *        with "hopsack": {progress, window}      <- notifications hopsack.progress {id, data}
+ *     -> notification hopsack.more {id, n}       (so many more of them are taken)
+ *        with "hopsack": {inputs}                <- notification hopsack.more_input {id, n}
+ *     -> notification hopsack.input {id, data} | {id, end}
  *     -> hopsack.register {procedure}            <- {registration}, then requests whose method is the procedure
  *     <- request <procedure>                     -> result | error
+ *        with "hopsack": {progress, window}      -> notifications hopsack.progress {id, data}
+ *     <- notification hopsack.more {id, n}       (so many more of them are taken)
+ *        with "hopsack": {inputs}                -> notification hopsack.more_input {id, n}
+ *     <- notification hopsack.input {id, data?, end?}
  *     <- notification hopsack.cancel {id}        (the answer is not wanted any more)
  *     <- notification hopsack.report {id, error} (the answer broke its contract)
  *     -> hopsack.ping {}                         <- anything: it only proves that somebody is there
@@ -29,6 +37,7 @@ import { advance, type Protocol, type Rules } from "./rules.js";
 import {
   type Arrival,
   type Effect,
+  type Flow,
   type Gap,
   type Input,
   type Match,
@@ -45,15 +54,36 @@ type State = "fresh" | "joining" | "joined" | "ended";
 
 type Id = string | number;
 
+/** What the node tells without being asked, and by which name it is known here. */
+const NOTIFICATIONS = {
+  event: "event",
+  gap: "skipped",
+  "hopsack.cancel": "withdrawn",
+  "hopsack.report": "reported",
+  "hopsack.progress": "progressed",
+  "hopsack.more_input": "granted",
+  "hopsack.more": "taken",
+  "hopsack.input": "fed",
+} as const;
+
+type Params = Readonly<Record<string, unknown>>;
+
+type Notification = {
+  [Method in keyof typeof NOTIFICATIONS]: { readonly kind: (typeof NOTIFICATIONS)[Method]; readonly params: Params };
+}[keyof typeof NOTIFICATIONS];
+
 /** What a received message turns out to be. */
 type Message =
   | { readonly kind: "resolved"; readonly id: unknown; readonly result: unknown }
   | { readonly kind: "rejected"; readonly id: unknown; readonly error: unknown }
-  | { readonly kind: "event"; readonly params: unknown }
-  | { readonly kind: "skipped"; readonly params: unknown }
-  | { readonly kind: "withdrawn"; readonly params: unknown }
-  | { readonly kind: "invoked"; readonly id: Id; readonly method: string; readonly params: unknown }
-  | { readonly kind: "reported"; readonly params: unknown }
+  | Notification
+  | {
+      readonly kind: "invoked";
+      readonly id: Id;
+      readonly method: string;
+      readonly params: unknown;
+      readonly flow: unknown;
+    }
   | { readonly kind: "noticed" };
 
 interface Subscribed {
@@ -109,11 +139,10 @@ function classify(text: string): Message | undefined {
   if (!isObject(frame)) return undefined;
   const { id, method, params } = frame;
   if (typeof method === "string") {
-    if (typeof id === "string" || typeof id === "number") return { kind: "invoked", id, method, params };
-    if (method === "event") return { kind: "event", params };
-    if (method === "gap") return { kind: "skipped", params };
-    if (method === "hopsack.report") return { kind: "reported", params };
-    return method === "hopsack.cancel" ? { kind: "withdrawn", params } : { kind: "noticed" };
+    if (typeof id === "string" || typeof id === "number")
+      return { kind: "invoked", id, method, params, flow: frame.hopsack };
+    const kind = Object.hasOwn(NOTIFICATIONS, method) && NOTIFICATIONS[method as keyof typeof NOTIFICATIONS];
+    return kind ? { kind, params: isObject(params) ? params : {} } : { kind: "noticed" };
   }
   if ("error" in frame) return { kind: "rejected", id, error: frame.error };
   return "result" in frame ? { kind: "resolved", id, result: frame.result } : undefined;
@@ -209,7 +238,19 @@ function call(machine: Raw, request: Extract<Request, { kind: "call" }>): Effect
 }
 
 function abandon(machine: Raw, { of }: Extract<Request, { kind: "abandon" }>): Effect[] {
-  return machine.pending.delete(of) ? [send({ method: "hopsack.cancel", params: { id: of } })] : [];
+  return machine.pending.delete(of) ? [notify("hopsack.cancel", { id: of })] : [];
+}
+
+function more(machine: Raw, { of, n }: Extract<Request, { kind: "more" }>): Effect[] {
+  return machine.pending.has(of) ? [notify("hopsack.more", { id: of, n })] : [];
+}
+
+function input(machine: Raw, { of, further }: Extract<Request, { kind: "input" }>): Effect[] {
+  return machine.pending.has(of) ? [notify("hopsack.input", { id: of, ...further })] : [];
+}
+
+function notify(method: string, params: Params): Effect {
+  return send({ method, params });
 }
 
 function register(machine: Raw, request: Extract<Request, { kind: "register" }>): Effect[] {
@@ -264,7 +305,7 @@ function readError(error: unknown, where?: string): HopsackError {
 // ---- events and invocations --------------------------------------------------------------------------------------
 
 function event(machine: Raw, { params }: Extract<Message, { kind: "event" }>): Effect[] {
-  if (!isObject(params) || typeof params.topic !== "string") return end(machine, "an event came without a topic");
+  if (typeof params.topic !== "string") return end(machine, "an event came without a topic");
   const { retained, ...event } = params as unknown as Arrival & { readonly retained?: boolean };
   const tickets = retained ? awaiting(machine, event.topic) : readersOf(machine, event.topic);
   return tickets.map((ticket) => ({ kind: "deliver", ticket, event, ...(retained && { newest: true }) }));
@@ -293,7 +334,7 @@ function readersOf({ exact, subscriptions }: Raw, topic: string): number[] {
 }
 
 function skipped(machine: Raw, { params }: Extract<Message, { kind: "skipped" }>): Effect[] {
-  if (!isObject(params) || typeof params.topic !== "string") return end(machine, "a gap came without a topic");
+  if (typeof params.topic !== "string") return end(machine, "a gap came without a topic");
   const gap = params as unknown as Gap;
   return readersOf(machine, gap.topic).map((ticket) => ({ kind: "skip", ticket, gap }));
 }
@@ -307,7 +348,7 @@ export function matches(pattern: string, match: Match, topic: string): boolean {
   return parts.length === wanted.length && wanted.every((part, index) => part === "" || part === parts[index]);
 }
 
-function invoked(machine: Raw, { id, method, params }: Extract<Message, { kind: "invoked" }>): Effect[] {
+function invoked(machine: Raw, { id, method, params, flow }: Extract<Message, { kind: "invoked" }>): Effect[] {
   const ticket = machine.procedures.get(method);
   if (ticket === undefined) {
     const error = new RemoteError("hopsack.no_callee", "This page does not serve that any more.", { where: method });
@@ -315,17 +356,53 @@ function invoked(machine: Raw, { id, method, params }: Extract<Message, { kind: 
   }
   const invocation = machine.tickets();
   machine.invocations.begin(id, invocation);
-  return [{ kind: "serve", ticket, invocation, procedure: method, input: params ?? null }];
+  return [
+    {
+      kind: "serve",
+      ticket,
+      invocation,
+      procedure: method,
+      input: params ?? null,
+      flow: isObject(flow) ? (flow as Flow) : {},
+    },
+  ];
+}
+
+// ---- calls that flow: what is about one that has ended is nobody's ------------------------------------------------
+
+function progressed(machine: Raw, { params }: Extract<Message, { kind: "progressed" }>): Effect[] {
+  const { id, data = null } = params;
+  return machine.pending.has(id) ? [{ kind: "progressed", ticket: id as number, data }] : [];
+}
+
+function granted(machine: Raw, { params }: Extract<Message, { kind: "granted" }>): Effect[] {
+  const { id, n } = params;
+  return machine.pending.has(id) ? [{ kind: "granted", ticket: id as number, n: Number(n) }] : [];
+}
+
+function taken(machine: Raw, { params }: Extract<Message, { kind: "taken" }>): Effect[] {
+  const { id, n } = params;
+  const invocation = machine.invocations.ours(id);
+  return invocation === undefined ? [] : [{ kind: "taken", invocation, n: Number(n) }];
+}
+
+/** A further input. The last one may carry nothing. */
+function fed(machine: Raw, { params }: Extract<Message, { kind: "fed" }>): Effect[] {
+  const { id, data, end } = params;
+  const invocation = machine.invocations.ours(id);
+  if (invocation === undefined) return [];
+  const effects: Effect[] = data === undefined ? [] : [{ kind: "fed", invocation, further: { data } }];
+  return end ? [...effects, { kind: "fed", invocation, further: { end: true } }] : effects;
 }
 
 function withdrawn(machine: Raw, { params }: Extract<Message, { kind: "withdrawn" }>): Effect[] {
-  const invocation = machine.invocations.withdraw(isObject(params) ? params.id : undefined);
+  const invocation = machine.invocations.withdraw(params.id);
   return invocation === undefined ? [] : [{ kind: "interrupt", invocation }];
 }
 
 /** An answer of this page's broke its contract: its author should see why. */
 function reported(_machine: Raw, { params }: Extract<Message, { kind: "reported" }>): Effect[] {
-  return [{ kind: "report", error: readError(isObject(params) ? params.error : undefined) }];
+  return [{ kind: "report", error: readError(params.error) }];
 }
 
 function answer(machine: Raw, { invocation, result }: Extract<Request, { kind: "answer" }>): Effect[] {
@@ -339,6 +416,16 @@ function answer(machine: Raw, { invocation, result }: Extract<Request, { kind: "
 function decline(machine: Raw, { invocation, error }: Extract<Request, { kind: "decline" }>): Effect[] {
   const id = machine.invocations.end(invocation);
   return id === undefined ? [] : [sendError(id, error)];
+}
+
+function progress(machine: Raw, { invocation, data }: Extract<Request, { kind: "progress" }>): Effect[] {
+  const id = machine.invocations.theirs(invocation);
+  return id === undefined ? [] : [notify("hopsack.progress", { id, data: data ?? null })];
+}
+
+function moreInput(machine: Raw, { invocation, n }: Extract<Request, { kind: "moreInput" }>): Effect[] {
+  const id = machine.invocations.theirs(invocation);
+  return id === undefined ? [] : [notify("hopsack.more_input", { id, n })];
 }
 
 function sendError(id: Id, error: HopsackError): Effect {
@@ -357,10 +444,14 @@ const RULES: Rules<State, Raw, Step, Effect> = {
     publish,
     call,
     abandon,
+    more,
+    input,
     register,
     unregister,
     answer,
     decline,
+    progress,
+    moreInput,
     probe,
     resolved,
     rejected,
@@ -369,6 +460,10 @@ const RULES: Rules<State, Raw, Step, Effect> = {
     withdrawn,
     invoked,
     reported,
+    progressed,
+    granted,
+    taken,
+    fed,
     noticed: dropped,
   },
   ended: {},

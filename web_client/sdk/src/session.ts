@@ -49,7 +49,24 @@ export interface Terms {
   readonly wait?: number | undefined;
   /** Further tries, of a procedure that is idempotent. */
   readonly retry?: number | undefined;
+  /** Progressive results are wanted, `window` of them at first. */
+  readonly progress?: true | undefined;
+  readonly window?: number | undefined;
+  /** Others follow the first input. */
+  readonly inputs?: true | undefined;
 }
+
+/** What a caller says beside its input. `window`: progressive results that it takes at first; left out: nobody counts. */
+export interface Flow {
+  /** Milliseconds that are left; of a call that flows, the longest silence. */
+  readonly timeout?: number | undefined;
+  readonly progress?: boolean | undefined;
+  readonly window?: number | undefined;
+  readonly inputs?: boolean | undefined;
+}
+
+/** A further input; `end`: none follows. */
+export type Further = { readonly data: unknown; readonly end?: undefined } | { readonly end: true };
 
 export type Request =
   | {
@@ -82,10 +99,16 @@ export type Request =
       readonly terms?: Terms | undefined;
     }
   | { readonly kind: "abandon"; readonly of: number }
+  /** So many more progressive results of a call are taken. */
+  | { readonly kind: "more"; readonly of: number; readonly n: number }
+  | { readonly kind: "input"; readonly of: number; readonly further: Further }
   | { readonly kind: "register"; readonly ticket: number; readonly procedure: string }
   | { readonly kind: "unregister"; readonly ticket: number; readonly of: number }
   | { readonly kind: "answer"; readonly invocation: number; readonly result: unknown }
   | { readonly kind: "decline"; readonly invocation: number; readonly error: HopsackError }
+  | { readonly kind: "progress"; readonly invocation: number; readonly data: unknown }
+  /** So many more inputs of an invocation are taken. */
+  | { readonly kind: "moreInput"; readonly invocation: number; readonly n: number }
   /** Nothing came for a while, and a page cannot send WebSocket pings: send what must be answered. */
   | { readonly kind: "probe"; readonly ticket: number };
 
@@ -108,7 +131,14 @@ export type Effect =
       readonly invocation: number;
       readonly procedure: string;
       readonly input: unknown;
+      readonly flow: Flow;
     }
+  /** A progressive result; and how many further inputs the callee takes. */
+  | { readonly kind: "progressed"; readonly ticket: number; readonly data: unknown }
+  | { readonly kind: "granted"; readonly ticket: number; readonly n: number }
+  /** A further input; and how many more progressive results the caller takes. */
+  | { readonly kind: "fed"; readonly invocation: number; readonly further: Further }
+  | { readonly kind: "taken"; readonly invocation: number; readonly n: number }
   | { readonly kind: "interrupt"; readonly invocation: number }
   /** The node took a subscription or registration away. */
   | { readonly kind: "revoke"; readonly ticket: number; readonly error: HopsackError }
@@ -131,7 +161,8 @@ export interface Session {
 export type NewSession = (tickets: () => number) => Session;
 
 /** What a request is about, for the error it may end with. */
-export function subjectOf(request: Request): string | undefined {
+export function subjectOf(request: Request | undefined): string | undefined {
+  if (!request) return undefined;
   if ("topic" in request) return request.topic;
   return "procedure" in request ? request.procedure : undefined;
 }

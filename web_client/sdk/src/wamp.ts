@@ -1,13 +1,15 @@
 /**
  * The page's side of a WAMP session over WebSocket, in JSON (WAMP basic profile; ticket authentication; from the
- * advanced profile: pattern-based subscriptions, call cancelling, event retention).
+ * advanced profile: pattern-based subscriptions, call cancelling, progressive calls, event retention).
  *
  *     -> HELLO                      <- WELCOME | ABORT | CHALLENGE (then -> AUTHENTICATE)
- *     -> CALL, CANCEL               <- RESULT | ERROR
+ *     -> CALL, CANCEL               <- RESULT | ERROR; before them RESULT progress
+ *     -> MORE, CALL again           <- MORE
  *     -> PUBLISH                    <- PUBLISHED | ERROR, if acknowledged
  *     -> SUBSCRIBE, UNSUBSCRIBE     <- SUBSCRIBED, UNSUBSCRIBED | ERROR, then EVENT
  *     -> REGISTER, UNREGISTER       <- REGISTERED, UNREGISTERED | ERROR
- *     <- INVOCATION, INTERRUPT      -> YIELD | ERROR
+ *     <- INVOCATION, INTERRUPT      -> YIELD | ERROR; before them YIELD progress
+ *     <- MORE, INVOCATION again     -> MORE
  *     <- GOODBYE                    -> GOODBYE
  *
  * Resuming: after SUBSCRIBED, what was missed is read with `hopsack.stream.read`, page by page, while events that come
@@ -18,7 +20,11 @@
  * its contract and that the caller did not get it; and a probe is an UNSUBSCRIBE of nothing, which every router has to
  * answer and which changes nothing.
  *
- * Bounds: as many requests are remembered as the connection lets be in flight; {@link HELD} events of a subscription are
+ * MORE is a message of ours, `[513, CALL or INVOCATION, request, n]`: whoever takes progressive results, or inputs, takes n
+ * more. It goes to routers that announce `x_hopsack_flow`; to others, what flows goes uncounted.
+ *
+ * Bounds: {@link LATE} invocations are remembered that were answered before their inputs had ended;
+ * as many requests are remembered as the connection lets be in flight; {@link HELD} events of a subscription are
  * held, and those beyond are left to the journal, which is read again from there. What no journal has is told as dropped.
  */
 import {
@@ -26,6 +32,7 @@ import {
   fromDetails,
   type HopsackError,
   isObject,
+  LocalError,
   passes,
   RemoteError,
   toDetails,
@@ -36,6 +43,8 @@ import { advance, type Protocol, type Rules } from "./rules.js";
 import {
   type Arrival,
   type Effect,
+  type Flow,
+  type Further,
   type Input,
   type Match,
   type NewSession,
@@ -63,6 +72,7 @@ const NAMES = {
   67: "unregistered",
   68: "invocation",
   69: "interrupt",
+  513: "counted",
 } as const;
 
 type Message = { readonly kind: (typeof NAMES)[keyof typeof NAMES]; readonly parts: readonly unknown[] };
@@ -71,6 +81,7 @@ type Message = { readonly kind: (typeof NAMES)[keyof typeof NAMES]; readonly par
 type Step = Exclude<Input, { kind: "received" }> | Message;
 
 export const HELD = 1_000;
+const LATE = 1_000;
 const PAGE = 500;
 
 /** A name among the positions of a pattern: there are topics that are not named. The raw door alone makes use of it. */
@@ -121,6 +132,10 @@ interface Wamp {
   readonly registrations: Map<unknown, { readonly ticket: number; readonly procedure: string }>;
   readonly granted: Map<number, unknown>;
   readonly invocations: Invocations<unknown>;
+  /** Invocations that get further inputs, or did when they ended. */
+  readonly fed: Set<unknown>;
+  /** What the router announces for its dealer. */
+  dealer: Readonly<Record<string, unknown>>;
 }
 
 export function wamp(token: string | null, realm: string, agent: string): NewSession {
@@ -138,6 +153,8 @@ export function wamp(token: string | null, realm: string, agent: string): NewSes
       registrations: new Map(),
       granted: new Map(),
       invocations: new Invocations(),
+      fed: new Set(),
+      dealer: {},
     };
     return { rates: false, heads: false, take: (input) => advance(PROTOCOL, machine, input) };
   };
@@ -172,11 +189,13 @@ function part(machine: Wamp, reason: string, details?: unknown): Effect[] {
 /** Reasons of ABORT that trying again with the same token cannot change. */
 const FINAL = /^wamp\.error\.(.*auth.*|protocol_violation|no_such_(realm|role|principal))$/;
 
+const FLOWING = { progressive_call_results: true, progressive_call_invocations: true, x_hopsack_flow: true };
+
 const ROLES = {
   publisher: {},
   subscriber: { features: { pattern_based_subscription: true } },
-  caller: { features: { call_canceling: true } },
-  callee: { features: { call_canceling: true } },
+  caller: { features: { call_canceling: true, ...FLOWING } },
+  callee: { features: { call_canceling: true, ...FLOWING } },
 };
 
 function hello(machine: Wamp): Effect[] {
@@ -194,6 +213,7 @@ function challenge(machine: Wamp, { parts: [method] }: Message): Effect[] {
 function welcome(machine: Wamp, { parts: [session, details] }: Message): Effect[] {
   machine.state = "joined";
   const facts = isObject(details) ? details : {};
+  machine.dealer = featuresIn(facts);
   const text = (name: string): string => String(facts[name] ?? "");
   const identity = {
     id: Number(session),
@@ -203,6 +223,12 @@ function welcome(machine: Wamp, { parts: [session, details] }: Message): Effect[
     server: text("agent"),
   };
   return [{ kind: "join", identity }];
+}
+
+function featuresIn(facts: Readonly<Record<string, unknown>>): Wamp["dealer"] {
+  const roles = facts.roles as { readonly dealer?: { readonly features?: unknown } } | undefined;
+  const features = roles?.dealer?.features;
+  return isObject(features) ? features : {};
 }
 
 function abort(machine: Wamp, { parts: [details, reason] }: Message): Effect[] {
@@ -260,6 +286,10 @@ function askFor(machine: Wamp, pending: Pending, type: number, ...rest: readonly
   return [message];
 }
 
+const CALL = 48;
+const MORE = 513;
+const MORE_COMES = { progress: true };
+
 const one = (value: unknown): unknown[] => (value === undefined || value === null ? [] : [[value]]);
 
 const matching = (match: Match): object => (match === "exact" ? {} : { match });
@@ -292,11 +322,42 @@ function publish(machine: Wamp, request: Extract<Request, { kind: "publish" }>):
 }
 
 function call(machine: Wamp, request: Extract<Request, { kind: "call" }>): Effect[] {
-  const { timeout, key, wait, retry } = request.terms ?? {};
-  const options = { timeout, x_hopsack_key: key, x_hopsack_wait: wait, x_hopsack_retry: retry };
-  const sent = ask(machine, request, 48, options, request.procedure, ...one(request.input));
+  const { timeout, key, wait, retry, progress: receive_progress, inputs, window } = request.terms ?? {};
+  const { progressive_call_invocations: feeds, x_hopsack_flow: counts } = machine.dealer;
+  if (inputs && !feeds) return [{ kind: "reject", ticket: request.ticket, error: oneInput(request.procedure) }];
+  const options = {
+    timeout,
+    x_hopsack_key: key,
+    x_hopsack_wait: wait,
+    x_hopsack_retry: retry,
+    receive_progress,
+    progress: inputs,
+    x_hopsack_window: counts ? window : undefined,
+  };
+  const sent = ask(machine, request, CALL, options, request.procedure, ...one(request.input));
   machine.calls.set(request.ticket, machine.last);
-  return sent;
+  if (!inputs || counts) return sent;
+  return [...sent, { kind: "granted", ticket: request.ticket, n: Number.POSITIVE_INFINITY }];
+}
+
+function oneInput(where: string): HopsackError {
+  return new LocalError("hopsack.usage", "This router takes one input for each call.", { where });
+}
+
+function more(machine: Wamp, { of, n }: Extract<Request, { kind: "more" }>): Effect[] {
+  const id = machine.calls.get(of);
+  return id === undefined ? [] : take(machine, CALL, id, n);
+}
+
+function take(machine: Wamp, type: number, id: unknown, n: number): Effect[] {
+  return machine.dealer.x_hopsack_flow ? [send(MORE, type, id, n)] : [];
+}
+
+function input(machine: Wamp, { of, further }: Extract<Request, { kind: "input" }>): Effect[] {
+  const id = machine.calls.get(of);
+  const procedure = subjectOf(machine.pending.get(id)?.request);
+  if (id === undefined) return [];
+  return [further.end ? send(CALL, id, {}, procedure) : send(CALL, id, MORE_COMES, procedure, ...one(further.data))];
 }
 
 function abandon(machine: Wamp, { of }: Extract<Request, { kind: "abandon" }>): Effect[] {
@@ -350,9 +411,17 @@ function notAsked(machine: Wamp, id: unknown, [details]: readonly unknown[]): Ef
   return id === 0 ? revoked(machine, details) : [];
 }
 
-function result(machine: Wamp, { parts: [id, , args, kwargs] }: Message): Effect[] {
+function result(machine: Wamp, { parts: [id, details, args, kwargs] }: Message): Effect[] {
+  if (goesOn(details)) {
+    const ticket = machine.pending.get(id)?.request.ticket;
+    return ticket === undefined ? [] : [{ kind: "progressed", ticket, data: payloadOf(args, kwargs) }];
+  }
   const pending = settled(machine, id);
   return pending ? tell(pending, { value: payloadOf(args, kwargs) }) : [];
+}
+
+function goesOn(details: unknown): boolean {
+  return isObject(details) && details.progress === true;
 }
 
 /** A payload is one value: the first argument, or the keyword arguments of a peer that prefers those. */
@@ -412,7 +481,7 @@ function resume(machine: Wamp, subscription: Subscribed, places: readonly (reado
   const read = (topic: string, from: string): Effect[] => {
     const request = { kind: "call", ticket: machine.tickets(), procedure: "hopsack.stream.read", input: null } as const;
     const then = (told: Told): Effect[] => (machine.granted.has(ticket) ? paged(topic, from, told) : []);
-    return askFor(machine, { request, then }, 48, {}, request.procedure, [{ topic, after: from, limit: PAGE }]);
+    return askFor(machine, { request, then }, CALL, {}, request.procedure, [{ topic, after: from, limit: PAGE }]);
   };
   const paged = (topic: string, from: string, told: Told): Effect[] => {
     if (told.error && (holding.isGranted || passes(told.error))) return [{ kind: "stall", ticket }];
@@ -535,20 +604,63 @@ function droppedIn({
   return why === "slow" ? null : 1;
 }
 
-function invocation(machine: Wamp, { parts: [id, number, , args, kwargs] }: Message): Effect[] {
+function invocation(machine: Wamp, message: Message): Effect[] {
+  const [id, number, details, args, kwargs] = message.parts;
+  if (machine.fed.has(id)) return fed(machine, message);
   const registration = machine.registrations.get(number);
   if (!registration)
     return [sendError(id, new RemoteError("hopsack.no_callee", "This page does not serve that any more."))];
   const { ticket, procedure } = registration;
   const own = machine.tickets();
   machine.invocations.begin(id, own);
-  return [{ kind: "serve", ticket, invocation: own, procedure, input: payloadOf(args, kwargs) }];
+  const inputs = goesOn(details);
+  if (inputs) awaitInputs(machine, id);
+  const { timeout, receive_progress: progress, x_hopsack_window: window } = details as Record<string, never>;
+  const flow: Flow = { timeout, progress, window, inputs };
+  return [{ kind: "serve", ticket, invocation: own, procedure, input: payloadOf(args, kwargs), flow }];
+}
+
+function awaitInputs(machine: Wamp, id: unknown): void {
+  machine.fed.add(id);
+  if (machine.fed.size <= LATE) return;
+  const late = [...machine.fed].find((one) => machine.invocations.ours(one) === undefined);
+  machine.fed.delete(late);
+}
+
+/** A further input. The last one may carry nothing; what comes for an invocation that has ended is nobody's. */
+function fed(machine: Wamp, { parts: [id, , details, args, kwargs] }: Message): Effect[] {
+  const goes = goesOn(details);
+  if (!goes) machine.fed.delete(id);
+  const own = machine.invocations.ours(id);
+  if (own === undefined) return [];
+  const tell = (further: Further): Effect => ({ kind: "fed", invocation: own, further });
+  const carries = goes || isObject(kwargs) || (Array.isArray(args) && args.length > 0);
+  const effects = carries ? [tell({ data: payloadOf(args, kwargs) })] : [];
+  return goes ? effects : [...effects, tell({ end: true })];
+}
+
+/** The other side takes more, of our results or of our inputs. */
+function counted(machine: Wamp, { parts: [type, id, n] }: Message): Effect[] {
+  const ticket = type === CALL ? machine.pending.get(id)?.request.ticket : undefined;
+  if (ticket !== undefined) return [{ kind: "granted", ticket, n: Number(n) }];
+  const own = type === INVOCATION ? machine.invocations.ours(id) : undefined;
+  return own === undefined ? [] : [{ kind: "taken", invocation: own, n: Number(n) }];
 }
 
 function interrupt(machine: Wamp, { parts: [id] }: Message): Effect[] {
   const own = machine.invocations.withdraw(id);
   if (own === undefined) return [];
   return [sendError(id, new RemoteError("hopsack.canceled")), { kind: "interrupt", invocation: own }];
+}
+
+function progress(machine: Wamp, { invocation: own, data }: Extract<Request, { kind: "progress" }>): Effect[] {
+  const id = machine.invocations.theirs(own);
+  return id === undefined ? [] : [send(YIELD, id, MORE_COMES, ...one(data))];
+}
+
+function moreInput(machine: Wamp, { invocation: own, n }: Extract<Request, { kind: "moreInput" }>): Effect[] {
+  const id = machine.invocations.theirs(own);
+  return id === undefined ? [] : take(machine, INVOCATION, id, n);
 }
 
 function answer(machine: Wamp, { invocation: own, result: value }: Extract<Request, { kind: "answer" }>): Effect[] {
@@ -580,10 +692,14 @@ const RULES: Rules<State, Wamp, Step, Effect> = {
     publish,
     call,
     abandon,
+    more,
+    input,
     register,
     unregister,
     answer,
     decline,
+    progress,
+    moreInput,
     probe,
     published: done,
     subscribed,
@@ -594,6 +710,7 @@ const RULES: Rules<State, Wamp, Step, Effect> = {
     error: failed,
     event,
     invocation,
+    counted,
     interrupt,
     goodbye,
     abort: ended,

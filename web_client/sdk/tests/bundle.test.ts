@@ -11,9 +11,10 @@ import { beforeAll, expect, test } from "vitest";
 /**
  * Bytes, with gzip. Raise it knowingly: it was 11,000 before streams. Resuming on both doors, the map of newest values,
  * rates and keys of publications made it 16,000. Since then: asking where silent streams stand, resuming that waits for a
- * busy node, and a slow loop that reads back from the journal.
+ * busy node, and a slow loop that reads back from the journal: 20,000, with the outbox. Calls that give their results and
+ * take their inputs piece by piece, on both doors and from both sides, made it 23,000.
  */
-const LARGEST = 20_000;
+const LARGEST = 23_000;
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 

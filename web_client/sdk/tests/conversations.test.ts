@@ -2,7 +2,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
-import { DeclaredError, type HopsackError, type LatestMap, type Subscription } from "../src/index";
+import {
+  DeclaredError,
+  type HopsackError,
+  type Invocation,
+  type Iteration,
+  type LatestMap,
+  type Subscription,
+} from "../src/index";
 import { type Frame, type Stage, settle, stage } from "./stage";
 
 /** Another folder than the repository's, for conversations that no node can have yet. */
@@ -41,6 +48,25 @@ test.each(conversations)("$name: $head.summary", async ({ head, lines }) => {
   replay.ends();
 });
 
+/** What somebody hands over one after the other, to one who waits. */
+class Handed<Value> {
+  readonly #waiting: Value[] = [];
+  #reader: ((value: Value) => void) | undefined;
+
+  put(value: Value): void {
+    if (this.#reader) this.#reader(value);
+    else this.#waiting.push(value);
+    this.#reader = undefined;
+  }
+
+  async take(): Promise<Value> {
+    if (this.#waiting.length > 0) return this.#waiting.shift() as Value;
+    return new Promise((resolve) => {
+      this.#reader = resolve;
+    });
+  }
+}
+
 const published = (position: string | undefined): object => (position ? { position } : {});
 
 class Replay {
@@ -50,7 +76,9 @@ class Replay {
   readonly #holds = new Map<string, { close(): Promise<void> }>();
   readonly #maps = new Map<string, LatestMap>();
   readonly #aborts = new Map<string, AbortController>();
-  readonly #asked = new Map<string, { answer(line: Line): void; readonly signal: AbortSignal }>();
+  readonly #asked = new Map<string, { readonly says: Handed<Line>; readonly invocation: Invocation }>();
+  readonly #inputs = new Map<string, Handed<Line>>();
+  readonly #iterations = new Map<string, Iteration>();
   readonly #unnamed: ((name: string) => void)[] = [];
   readonly #sent: Frame[] = [];
   #stage: Stage | undefined;
@@ -105,27 +133,65 @@ class Replay {
       this.#aborts.set(as, abort);
       this.#note(as, this.#on.fabric.call(procedure, input, { signal: abort.signal }));
     },
-    cancel: ({ of = "" }) => this.#aborts.get(of)?.abort(),
+    iterate: ({ as = "", procedure, input, window, inputs }) => {
+      const says = new Handed<Line>();
+      const further = (async function* () {
+        for (let line = await says.take(); line.act === "input"; line = await says.take()) yield line.data;
+      })();
+      this.#inputs.set(as, says);
+      const options = { window, ...(inputs && { inputs: further }) };
+      const iteration = this.#on.fabric.iterate(procedure, input, options);
+      this.#iterations.set(as, iteration);
+      this.#note(as, iteration.result);
+      void this.#reads(as, iteration, "progress");
+    },
+    // The library says by itself what the loop takes.
+    more: () => {},
+    input: (line) => this.#inputs.get(line.of ?? "")?.put(line),
+    end: (line) => this.#inputs.get(line.of ?? "")?.put(line),
+    cancel: ({ of = "" }) => {
+      this.#aborts.get(of)?.abort();
+      void this.#iterations.get(of)?.return();
+    },
     register: ({ as = "", procedure }) => {
-      const hold = this.#on.fabric.register(procedure, (input, { procedure, signal }) => {
-        return new Promise((resolve, reject) => {
-          this.#seen.push({ of: as, what: { asked: { procedure, input } } });
-          const answer = ({ result, error }: Line): void =>
-            error ? reject(new DeclaredError(error.code, error.message, error.data)) : resolve(result);
-          this.#unnamed.push((name) => this.#asked.set(name, { answer, signal }));
-        });
-      });
+      const { fabric } = this.#on;
+      const hold = fabric.register(procedure, (input, invocation) => this.#serve(as, input, invocation));
       this.#holds.set(as, hold);
       this.#note(as, hold.ready);
     },
+    progress: (line) => this.#asked.get(line.of ?? "")?.says.put(line),
+    more_input: ({ of = "" }) => {
+      const inputs = this.#asked.get(of)?.invocation.inputs;
+      if (inputs) void this.#reads(of, inputs, "input").then(() => this.#seen.push({ of, what: { over: true } }));
+    },
     unregister: ({ of = "", as }) => this.#note(as, this.#holds.get(of)?.close()),
-    answer: (line) => this.#asked.get(line.of ?? "")?.answer(line),
+    answer: (line) => this.#asked.get(line.of ?? "")?.says.put(line),
     close: () => this.#on.fabric.close(),
     return: () => {
       this.#on.clock.turn(10_000);
       this.#on.wire.opens();
     },
   };
+
+  async *#serve(of: string, input: unknown, invocation: Invocation): AsyncGenerator<Frame, Frame, undefined> {
+    const says = new Handed<Line>();
+    this.#seen.push({ of, what: { asked: { procedure: invocation.procedure, input } } });
+    this.#unnamed.push((name) => this.#asked.set(name, { says, invocation }));
+    for (;;) {
+      const { act, data, result, error } = await says.take();
+      if (error) throw new DeclaredError(error.code, error.message, error.data);
+      if (act === "answer") return result;
+      yield data;
+    }
+  }
+
+  async #reads(of: string, pieces: AsyncIterable<unknown>, kind: string): Promise<void> {
+    try {
+      for await (const piece of pieces) this.#seen.push({ of, what: { [kind]: piece } });
+    } catch {
+      // The outcome tells it.
+    }
+  }
 
   #note(of: string | undefined, told: Promise<unknown> | undefined): void {
     told?.then(
@@ -142,15 +208,17 @@ class Replay {
   #expectsSent({ frame, close }: Line): void {
     if (close) this.#match(close, this.#on.wire.closed);
     else {
-      // A call of this library always says its time.
+      // A call of this library always says its time, and a loop what it takes.
       const { hopsack, ...sent } = this.#sent.shift() ?? {};
-      this.#match(frame, frame && "hopsack" in (frame as object) ? { ...sent, hopsack } : sent);
+      const { hopsack: terms, ...expected } = frame ?? {};
+      this.#match(expected, sent);
+      this.#match({ ...terms, $more: true }, hopsack ?? {});
     }
   }
 
   #expectsSeen({ of = "", closed, canceled, map, ...told }: Line): void {
     if (closed) expect(this.#on.fabric.state.value.name).toBe("closed");
-    else if (canceled) expect(this.#asked.get(of)?.signal.aborted).toBe(true);
+    else if (canceled) expect(this.#asked.get(of)?.invocation.signal.aborted).toBe(true);
     else if (map) this.#expectsMap(map, this.#maps.get(of) as LatestMap);
     else this.#expectsTold({ of, ...told });
   }
@@ -160,13 +228,17 @@ class Replay {
     expect(new Set(map.value.values())).toEqual(new Set(values));
   }
 
-  #expectsTold({ of = "", asked, error, result, event, recovery, gap }: Line): void {
-    const kind = Object.entries({ asked, error, event, recovery, gap }).find(([, one]) => one)?.[0] ?? "result";
+  #expectsTold({ of = "", granted, asked, error, result, event, recovery, gap, ...flowed }: Line): void {
+    // What the other side takes is the library's to know.
+    if (granted) return;
+    const { progress, input, over } = flowed;
+    const told = { asked, error, event, recovery, gap, progress, input, over };
+    const kind = Object.entries(told).find(([, one]) => one !== undefined)?.[0] ?? "result";
     const at = this.#seen.findIndex((one) => one.of === of && kind in one.what);
     const what = this.#seen.splice(at, 1)[0]?.what[kind];
     expect(at, `${of} has seen no ${kind}`).toBeGreaterThanOrEqual(0);
     if (asked) {
-      const { as, ...rest } = asked;
+      const { as, flow: _, ...rest } = asked;
       this.#match(rest, what);
       this.#unnamed.shift()?.(as);
     } else if (error) {
@@ -174,7 +246,7 @@ class Replay {
     } else if (recovery) {
       this.#match({ ...recovery, $more: true }, what);
     } else {
-      this.#match(event ?? gap ?? result, what);
+      this.#match(event ?? gap ?? progress ?? input ?? over ?? result, what);
     }
   }
 

@@ -165,7 +165,7 @@ describe("invocations", () => {
     const [served] = says({ id: 3, method: "demo.ask", params: "?" });
     const { invocation } = served as Extract<Effect, { kind: "serve" }>;
 
-    expect(served).toEqual({ kind: "serve", ticket: 1, invocation, procedure: "demo.ask", input: "?" });
+    expect(served).toEqual({ kind: "serve", flow: {}, ticket: 1, invocation, procedure: "demo.ask", input: "?" });
     expect(says({ method: "hopsack.cancel", params: { id: 3 } })).toEqual([{ kind: "interrupt", invocation }]);
     expect(take({ kind: "answer", invocation, result: "late" })).toEqual([]);
     expect(take({ kind: "decline", invocation, error: new RemoteError("hopsack.internal") })).toEqual([]);

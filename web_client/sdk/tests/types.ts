@@ -19,6 +19,7 @@ interface Topics {
 interface Procedures {
   readonly "host.describe": { input: { host: string }; output: { cores: number }; errors: "host.unknown" };
   readonly "watch.roots": { input: null; output: readonly string[]; errors: never };
+  readonly "find.hits": { input: string; output: number; progress: { hit: string }; inputs: boolean; errors: never };
   readonly [procedure: `operator.${string}.ask`]: { input: { text: string }; output: "yes" | "no"; errors: never };
 }
 
@@ -93,6 +94,32 @@ export async function procedures(): Promise<void> {
   fabric.register("operator.ann.ask", async ({ text }, { signal }) => (text && !signal.aborted ? "yes" : "no"));
   // @ts-expect-error not one of the answers
   fabric.register("operator.ann.ask", () => "maybe");
+}
+
+export async function pieces(): Promise<void> {
+  const found = fabric.iterate("find.hits", "tea", { inputs: [true], window: 4 });
+  for await (const piece of found) same<typeof piece, { hit: string }>();
+  const total = await found.result;
+  same<typeof total, number>();
+  // @ts-expect-error an input that follows is a boolean
+  fabric.iterate("find.hits", "tea", { inputs: ["yes"] });
+  // @ts-expect-error none follows here
+  fabric.iterate("host.describe", { host: "a" }, { inputs: [1] });
+  // Where the contract says nothing of them, progressive results are like the last one.
+  for await (const piece of fabric.iterate("watch.roots")) same<typeof piece, readonly string[]>();
+
+  fabric.register("find.hits", async function* (_, { inputs }) {
+    for await (const more of inputs) {
+      same<typeof more, boolean>();
+      yield { hit: "tea" };
+    }
+    return 1;
+  });
+  // @ts-expect-error not one of the hits
+  fabric.register("find.hits", async function* () {
+    yield "tea";
+    return 1;
+  });
 }
 
 export async function state(): Promise<void> {

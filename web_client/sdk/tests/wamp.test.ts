@@ -169,7 +169,13 @@ describe("joined", () => {
     const [one, two, three] = [1, 2, 3].map(
       (id) => says(68, id, 88, {}, ["?"])[0] as Extract<Effect, { kind: "serve" }>,
     );
-    expect(one).toEqual({ kind: "serve", ticket: 5, invocation: one?.invocation, procedure: "demo.ask", input: "?" });
+    expect(one).toMatchObject({
+      kind: "serve",
+      ticket: 5,
+      invocation: one?.invocation,
+      procedure: "demo.ask",
+      input: "?",
+    });
 
     expect(take({ kind: "answer", invocation: one?.invocation ?? 0, result: "yes" })).toEqual([
       sent(70, 1, {}, ["yes"]),

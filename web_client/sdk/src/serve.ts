@@ -1,0 +1,101 @@
+/**
+ * An invocation that runs in this page: its handler's results, one or many, and the inputs that follow the first one.
+ * `fabric.ts` makes it and tells it what came.
+ */
+import type { Invocation } from "./contract.js";
+import { isObject, RemoteError } from "./errors.js";
+import { Credit, Pieces, WINDOW } from "./flow.js";
+import type { Flow, Further } from "./session.js";
+
+/** A function of the program that serves a procedure. */
+export type Serve = (input: unknown, invocation: Invocation) => unknown;
+
+export const GIVEN_UP = new RemoteError("hopsack.canceled");
+
+/** What it needs of the connection. */
+export interface Serving {
+  readonly procedure: string;
+  readonly flow: Flow;
+  now(): number;
+  more(n: number): void;
+  /** Sends a progressive result. Throws what cannot be sent. */
+  progress(data: unknown): void;
+}
+
+type Steps = Iterator<unknown, unknown> | AsyncIterator<unknown, unknown>;
+
+export class Served {
+  readonly #serving: Serving;
+  readonly #controller = new AbortController();
+  readonly #credit: Credit;
+  readonly #inputs: Pieces;
+
+  constructor(serving: Serving) {
+    this.#serving = serving;
+    const { flow, procedure: where } = serving;
+    this.#credit = new Credit(flow.window ?? Number.POSITIVE_INFINITY);
+    this.#inputs = new Pieces({
+      ...{ where, window: WINDOW, taken: 0, silence: flow.timeout ?? Number.POSITIVE_INFINITY },
+      now: () => serving.now(),
+      more: (n) => serving.more(n),
+      left: () => {},
+    });
+    if (!flow.inputs) this.#inputs.end({});
+  }
+
+  get isGivenUp(): boolean {
+    return this.#controller.signal.aborted;
+  }
+
+  /** @returns the last result. */
+  async run(serve: Serve, input: unknown): Promise<unknown> {
+    const { procedure, flow } = this.#serving;
+    const { signal } = this.#controller;
+    const made = serve(input, { procedure, signal, timeout: flow.timeout, inputs: this.#inputs });
+    return isSteps(made) ? this.#each(made) : made;
+  }
+
+  async #each(steps: Steps): Promise<unknown> {
+    try {
+      for (;;) {
+        const { done, value } = await steps.next();
+        if (done) return value;
+        await this.#send(value);
+      }
+    } finally {
+      // Not waited for: a handler may take its time.
+      Promise.resolve(steps.return?.()).catch(console.error);
+    }
+  }
+
+  async #send(value: unknown): Promise<void> {
+    const { flow, progress } = this.#serving;
+    const isWanted = !flow.progress || (await this.#credit.granted());
+    if (!isWanted || this.isGivenUp) throw GIVEN_UP;
+    if (!flow.progress) return;
+    this.#credit.spend();
+    progress(value);
+  }
+
+  // ---- what the connection tells -----------------------------------------------------------------------------------
+
+  taken(n: number): void {
+    this.#credit.grant(n);
+  }
+
+  /** @returns why it cannot go on. */
+  fed(further: Further): unknown {
+    if (!further.end) return this.#inputs.add(further.data);
+    return this.#inputs.end({});
+  }
+
+  interrupt(): void {
+    this.#controller.abort();
+    this.#inputs.end({ error: GIVEN_UP }, true);
+    this.#credit.end();
+  }
+}
+
+function isSteps(made: unknown): made is Steps {
+  return isObject(made) && typeof made.next === "function";
+}
