@@ -155,9 +155,16 @@ class Flowing:
         """The call has ended for its caller; further inputs may be on their way, and are none of another call."""
         key = in_flight.caller_session_id, in_flight.call.request
         flow = self.fed.get(key)
-        if flow is None or flow.call is not in_flight:
-            return
-        flow.is_fed = False
+        if flow is not None and flow.call is in_flight:
+            flow.is_fed = False
+            self._remember(key)
+
+    def refused(self, session: NodeSession, call: message.Call) -> None:
+        """A call was refused before it began. What follows it is none of another: its last input looks like a call."""
+        if _goes_on(call) and session._session_id is not None:
+            self._remember((session._session_id, call.request))
+
+    def _remember(self, key: tuple[int, int]) -> None:
         self.fed[key] = OVER
         self._over.append(key)
         if len(self._over) > REMEMBERED:
@@ -175,7 +182,7 @@ class Flowing:
         flow.has_begun = True
         self._dealer.renew(in_flight)
         link = in_flight.caller._transport
-        size = _size_of(carried_by(yield_)) if yield_.payload is None else len(yield_.payload)
+        size = _size_of(carried_by(yield_), link) if yield_.payload is None else len(yield_.payload)
         return self._obey(self._room(link).came(flow.results, size, _is_full(link)))
 
     # ---- progressive inputs -----------------------------------------------------------------------------------------
@@ -207,7 +214,7 @@ class Flowing:
         flow.has_begun = True
         self._dealer.renew(in_flight)
         link = in_flight.callee._transport
-        size = _size_of(carried_by(call)) if call.payload is None else len(call.payload)
+        size = _size_of(carried_by(call), link) if call.payload is None else len(call.payload)
         if not self._obey(self._room(link).came(window, size, _is_full(link))):
             return
         if not more:
@@ -271,22 +278,25 @@ class Flowing:
 
 
 def _goes_on(call: message.Call) -> bool:
-    terms = getattr(call, "terms", None)
-    return terms is not None and terms.progress
+    return getattr(getattr(call, "terms", None), "progress", False)
 
 
 def _is_full(link: Any) -> bool:
     return isinstance(link, Link) and link.paused
 
 
-def _size_of(carried: Carried) -> int:
-    """Bytes of a payload; 0 of one that cannot be written, which whoever passes it on will find out."""
-    if carried.codec is not None:
-        return len(carried.args) + len(carried.kwargs)
-    try:
-        return len(msgspec.msgpack.encode(carried.values()))
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return 0
+def _size_of(carried: Carried, link: Any) -> int:
+    """Bytes of a payload on this link, or more: in another codec than its own it is taken for twice as large.
+
+    Of one that cannot be written it is 0: whoever passes it on will find out.
+    """
+    if carried.codec is None:
+        try:
+            return 2 * len(msgspec.msgpack.encode(carried.values()))
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            return 0
+    size = len(carried.args) + len(carried.kwargs)
+    return size if getattr(getattr(link, "format", None), "codec", None) is carried.codec else 2 * size
 
 
 def broken(procedure: str) -> BrokenResult:

@@ -110,6 +110,8 @@ class Placing(Queueing):
             terms.where = procedure
             return terms
         contract = traffic.contract
+        if terms.key is not None and terms.progress:
+            return BadRequest("a keyed call has one input", where=procedure, advice="leave out progress, or the key")
         if terms.retry and (contract is None or not contract.idempotent):
             advice = "a second try may do it twice: have its contract say `idempotent` if that does no harm"
             return BadRequest("only an idempotent procedure is tried again", where=procedure, advice=advice)

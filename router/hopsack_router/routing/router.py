@@ -384,6 +384,8 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         if kind not in _ANSWERABLE or (kind is message.Publish and not msg.acknowledge):
             LOG.info("refused from {authid}: {refusal}", authid=session._authid, refusal=refusal)
             return
+        if kind is message.Call:
+            self._dealer.flowing.refused(session, msg)
         uri, args, kwargs = to_wamp(refusal)
         if kind in _ABOUT_TOPICS and uri == ApplicationError.NO_SUCH_PROCEDURE:
             uri = refusal.code  # WAMP has no URI of its own for a topic that does not exist

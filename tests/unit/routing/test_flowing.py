@@ -267,6 +267,27 @@ def test_an_input_that_breaks_the_contract_ends_the_call_and_those_behind_it_are
     assert callee.take() == []
 
 
+def test_inputs_behind_a_call_that_was_refused_are_no_calls(realm: Realm) -> None:
+    caller, callee = pair(realm, "lab.count", caller=HELLO_ROLES)
+
+    refused = caller.send(CALL, 7, PROGRESS, "lab.count", [1])
+    behind = [caller.send(CALL, 7, PROGRESS, "lab.count", [2]), caller.send(CALL, 7, {}, "lab.count", [3])]
+    again = caller.send(CALL, 8, {}, "lab.count", [4])
+
+    assert [one[0] for one in refused] == [ERROR]
+    assert (behind, again) == ([[], []], [])
+    assert [one[4] for one in callee.take()] == [[4]]
+
+
+def test_a_keyed_call_has_one_input_and_one_result(open_realm: Realm) -> None:
+    caller, callee = pair(open_realm, "lab.sum")
+
+    (error,) = caller.send(CALL, 7, {**PROGRESS, "x_hopsack_key": "k"}, "lab.sum", [1])
+
+    assert (error[4], error[6]["message"]) == ("wamp.error.invalid_argument", "a keyed call has one input")
+    assert callee.take() == []
+
+
 def test_a_caller_that_is_not_told_may_not_overrun(realm: Realm) -> None:
     caller, callee = pair(realm, "lab.sum", caller=HELLO_ROLES)
     invocation = called(caller, callee, "lab.sum", None, progress=True)
