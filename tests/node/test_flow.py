@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from websockets.sync.client import connect as connect_page
 import hopsack
 
 from .conftest import Node, NodeProcess
+from .test_library import address
 from .test_stock_wamp import CLIENTS, MODULES, saw
 
 pytestmark = pytest.mark.node
 
+DOORS = ["rawsocket", "/ws?codec=json", "/raw"]
 MIB = int(os.environ.get("FLOW_MIB", "64"))
 PIECE = 64 << 10
 PIECES = (MIB << 20) // PIECE
@@ -236,6 +238,34 @@ def test_a_page_that_vanishes_stops_the_service(fabric: Fabric) -> None:
         return False
 
     assert asyncio.run(ended()), "the service still works for a page that is gone"
+
+
+@pytest.mark.parametrize("serving", DOORS)
+@pytest.mark.parametrize("asking", DOORS)
+def test_every_door_gives_and_takes_piece_by_piece(fabric: Fabric, serving: str, asking: str) -> None:
+    async def count(upto: int) -> AsyncIterator[int]:
+        for number in range(upto):
+            yield number
+
+    async def echo(said: hopsack.Inputs[str], progress: hopsack.Progress[str]) -> str:
+        async for word in said:
+            await progress.send(word)
+        return "bye"
+
+    async def main() -> None:
+        async with (
+            hopsack.connect(address(fabric.node, serving)) as callee,
+            hopsack.connect(address(fabric.node, asking)) as caller,
+            await callee.register("open.count", count),
+            await callee.register("open.echo", echo),
+        ):
+            assert [number async for number in caller.iterate("open.count", 100)] == list(range(100))
+            words = [f"wört {number}" for number in range(100)]
+            async with caller.iterate("open.echo", inputs=words, window=3) as said:
+                assert [word async for word in said] == words
+                assert said.result == "bye"
+
+    asyncio.run(main())
 
 
 def cli(fabric: Fabric, *words: str, stdin: str = "") -> list[Any]:
