@@ -57,7 +57,7 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
     def onJoin(self, details: Any) -> Any:
         self._router.presence.open(self.tell, self._clock.callLater, self._router.is_read)
         if self._router.attending is not None:
-            self._router.attending.open(self._tell_member, self._clock)
+            self._router.attending.open(self._tell_member, self._clock, self._wall)
         served: dict[str, Callable[..., Any]] = {
             "hopsack.topics.list": self.topics,
             "hopsack.procedures.list": self.procedures,
@@ -153,7 +153,8 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         return sorted((uri, sessions) for uri, sessions in found.items() if sessions)
 
     def sessions(self, *_: Any) -> list[dict[str, Any]]:
-        return [_session_facts(one) for one in self._clients()]
+        ahead = self._wall() - self._clock.seconds()
+        return [_session_facts(one, ahead) for one in self._clients()]
 
     def services(self, *_: Any) -> list[dict[str, Any]]:
         instances: dict[str, list[Any]] = defaultdict(list)
@@ -194,21 +195,22 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         return [session for session in everybody if getattr(session, "member", None) is not None]
 
 
-def _session_facts(session: Any) -> dict[str, Any]:
+def _session_facts(session: Any, ahead: float) -> dict[str, Any]:
+    """:param ahead: by how much Unix time is ahead of the clock that the node's timers have."""
     facts: dict[str, Any] = session.member.facts() | {"peer": session.peer, "agent": session.agent}
     lagging: Lagging | None = getattr(session._transport, "lagging", None)
     if lagging is None or (lagging.backlog.since is None and not lagging.followers):
         return facts
-    return facts | {"lag": _lag_facts(session._transport.unsent, lagging)}
+    return facts | {"lag": _lag_facts(session._transport.unsent, lagging, ahead)}
 
 
-def _lag_facts(unsent: int, lagging: Lagging) -> dict[str, Any]:
+def _lag_facts(unsent: int, lagging: Lagging, ahead: float) -> dict[str, Any]:
     lag = lagging.backlog.lag()
     return {
         "unsent": unsent,
         "policy": lagging.policy.name.lower(),
-        "since": lag.since,
-        "stalled_since": lag.stalled_since,
+        "since": None if lag.since is None else lag.since + ahead,
+        "stalled_since": None if lag.stalled_since is None else lag.stalled_since + ahead,
         "dropped": sum(lag.dropped.values()),
         "following": [{"topic": one.topic, "behind": one.events} for one in lagging.behind()],
     }

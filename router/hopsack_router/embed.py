@@ -44,9 +44,16 @@ class EmbeddedNode:
     :param catalogue: its contracts; ``None`` leaves the decisions to Crossbar's roles, which the caller adds.
     :param clock: schedules everything; a hand-turned one makes the realm deterministic.
     :param journal: has been started; if none is given, there is one in memory.
+    :param wall: tells Unix time; ``None``: the clock does.
     """
 
-    def __init__(self, catalogue: Catalogue | None, clock: IReactorTime, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue | None,
+        clock: IReactorTime,
+        journal: Journal | None = None,
+        wall: Callable[[], float] | None = None,
+    ) -> None:
         self.clock = clock
         self.outbox = Outbox(clock)
         factory = RouterFactory("embedded", "embedded", None)
@@ -65,7 +72,7 @@ class EmbeddedNode:
         self.router._dealer.serve_keyed(self._keyed)
         realm.session = RouterServiceAgent(ComponentConfig(REALM, {}), self.router)
         self._sessions.add(realm.session, self.router, authid="meta", authrole="trusted")
-        self._sessions.add(NodeComponent(self.router, clock), self.router, authid=AUTHID, authrole="trusted")
+        self._sessions.add(NodeComponent(self.router, clock, wall), self.router, authid=AUTHID, authrole="trusted")
 
     def open_link(
         self, receive: Callable[[bytes], None], role: str, authid: str, max_size: int = 1 << 24

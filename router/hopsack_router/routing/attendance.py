@@ -102,12 +102,15 @@ class Attendance:
 
     # ---- inputs --------------------------------------------------------------------------------------------------
 
-    def entered(self, session: int, authid: str, metadata: Any, now: float) -> list[Effect]:
-        """A session attends, once."""
+    def entered(self, session: int, authid: str, metadata: Any, now: float, since: float | None = None) -> list[Effect]:
+        """A session attends, once.
+
+        :param since: what time it is for people, who are told it; ``None``: ``now``.
+        """
         self._sessions[session] = authid
         member = self._members.get(authid) or self._unlisted.get(authid)
         if member is None:
-            return self._come(Member(authid, metadata, now))
+            return self._come(Member(authid, metadata, now if since is None else since))
         entered = replace(member, metadata=metadata, sessions=member.sessions + 1)
         if authid in self._unlisted:
             self._unlisted[authid] = entered

@@ -38,6 +38,7 @@ class Attending:
         self._attendances: dict[str, Attendance] = {}
         self._tell: Tell | None = None
         self._clock: Any = None
+        self._wall: Callable[[], float]
 
     @classmethod
     def of(cls, keeping: Keeping | None) -> Attending | None:
@@ -45,12 +46,12 @@ class Attending:
         wanted = keeping is not None and any(one.presence is not None for one in keeping.catalogue.topics.values())
         return cls(keeping) if keeping is not None and wanted else None
 
-    def open(self, tell: Tell, clock: Any) -> None:
+    def open(self, tell: Tell, clock: Any, wall: Callable[[], float]) -> None:
         """Start telling.
 
-        :param clock: ``IReactorTime``.
+        :param clock: ``IReactorTime``, which counts from anywhere. :param wall: tells Unix time.
         """
-        self._tell, self._clock = tell, clock
+        self._tell, self._clock, self._wall = tell, clock, wall
         now = clock.seconds()
         for told in self._keeping.topics():
             contract = self._keeping.contract(told)
@@ -69,7 +70,8 @@ class Attending:
             return
         attendance = self._attendances.setdefault(subscription.uri, Attendance())
         facts = {name: _fact(session, name) for name in contract.presence or ()}
-        effects = attendance.entered(session.member.session, session.member.authid, facts, self._clock.seconds())
+        who, now = session.member, self._clock.seconds()
+        effects = attendance.entered(who.session, who.authid, facts, now, self._wall())
         self._obey(subscription.uri, attendance, effects)
 
     def left(self, subscription: Any, session: NodeSession) -> None:

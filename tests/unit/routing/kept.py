@@ -96,9 +96,10 @@ class Store(MemoryStore):
 class World:
     """
     :param tail: bytes of a topic that are read without asking the store.
+    :param ahead: of the node's clock, by so many seconds, is what a person calls the time.
     """
 
-    def __init__(self, tail: int = 1 << 20) -> None:
+    def __init__(self, tail: int = 1 << 20, ahead: float = 0.0) -> None:
         self.clock = Clock()
         self.catalogue = contracts()
         self.store = Store()
@@ -108,7 +109,7 @@ class World:
         self.journal = Journal(self.store, of, clock=self.clock, random=random(), lane=self._lane, bounds=bounds)
         self.journal.start()
         self.settle()
-        self.node = EmbeddedNode(self.catalogue, self.clock, self.journal)
+        self.node = EmbeddedNode(self.catalogue, self.clock, self.journal, lambda: self.clock.seconds() + ahead)
         self.realm = Realm(self.clock, self.node)
         self.settle()
 

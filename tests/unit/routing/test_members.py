@@ -47,6 +47,17 @@ def test_who_comes_late_gets_everybody_then_who_comes_and_goes(world: World) -> 
     assert (came, away, told(watcher)) == ([("bob",)], [], [("ann", "deleted")])
 
 
+def test_since_when_is_unix_time_though_the_node_counts_from_the_start_of_the_machine() -> None:
+    world = World(ahead=1_700_000_000.0)
+    world.clock.advance(5)
+
+    world.reader(authid="ann").subscribe(ROOM)
+    world.settle()
+
+    (member,) = world.journal.newest(MEMBERS)
+    assert json.decode(member.data)["since"] == 1_700_000_005.0
+
+
 def test_several_tabs_are_one_member_and_a_short_drop_does_not_show(world: World) -> None:
     watcher = world.reader(authid="watcher")
     watcher.subscribe(MEMBERS)
