@@ -5,26 +5,67 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
-from .conftest import ROOT, Node
+from .conftest import ROOT, Node, NodeProcess
 
 WEB_CLIENT = ROOT / "web_client"
 VITEST = WEB_CLIENT / "node_modules" / "vitest" / "vitest.mjs"
 
+CONTRACTS = """
+procedures:
+  page.long:
+    summary: So many pieces of text.
+    input: {type: integer}
+    progress: {type: string}
+    output: {type: integer}
+    register: [guest]
+    call: [guest]
+  page.taken:
+    summary: How long the pieces are together.
+    input: {type: 'null'}
+    inputs: {type: string}
+    output: {type: integer}
+    register: [guest]
+    call: [guest]
+"""
 
-@pytest.mark.node
-@pytest.mark.skipif(
-    shutil.which("node") is None or not VITEST.exists(), reason="needs Node.js and `npm ci` in web_client"
-)
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.skipif(
+        shutil.which("node") is None or not VITEST.exists(), reason="needs Node.js and `npm ci` in web_client"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def flowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A node with the contracts of pages that give and take piece by piece."""
+    folder = tmp_path_factory.mktemp("flowing")
+    (folder / "schemas").mkdir()
+    (folder / "schemas" / "page.yaml").write_text(CONTRACTS)
+    process = NodeProcess(folder, "--schemas", str(folder / "schemas"))
+    try:
+        yield process.ready()
+    finally:
+        assert process.stop() == 0, process.logged()
+
+
 def test_the_browser_client_over_both_doors(node: Node) -> None:
-    environ = os.environ | {"HOPSACK_TEST_URL": node.http, "HOPSACK_TEST_TOKEN": node.token("user", "ann")}
+    _run("tests/node.test.ts", HOPSACK_TEST_URL=node.http, HOPSACK_TEST_TOKEN=node.token("user", "ann"))
 
+
+def test_pages_give_and_take_piece_by_piece(flowing: Node) -> None:
+    _run("tests/flow.node.test.ts", HOPSACK_TEST_FLOW_URL=flowing.http)
+
+
+def _run(file: str, **variables: str) -> None:
     ran = subprocess.run(
-        ["node", str(VITEST), "run", "--project", "sdk", "tests/node.test.ts"],
+        ["node", str(VITEST), "run", "--project", "sdk", file],
         cwd=WEB_CLIENT,
-        env=environ,
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         timeout=55,
