@@ -17,6 +17,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hopsack.due import no_deadline
 from hopsack.errors import Deadline, Disconnected, HopsackError, NotHeld, OutcomeUnknown, Unavailable
 from hopsack.keeper import Connected
 
@@ -148,7 +149,8 @@ class Lock:
             await self._release(attempt=self._attempt)
 
     async def _release(self, **what: Any) -> None:
-        await self._connection.call(RELEASE, {"name": self._name, **what}, timeout=self._connection.options.timeout)
+        with no_deadline():  # also at the end of a call that has no time left
+            await self._connection.call(RELEASE, {"name": self._name, **what}, timeout=self._connection.options.timeout)
 
     async def _look(self, held: Held) -> None:
         """Follow the connection to the end of this session."""

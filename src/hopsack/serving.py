@@ -40,6 +40,9 @@ __all__ = ["Serving"]
 
 log = logging.getLogger("hopsack")
 
+RETRY_AFTER = 1.0
+"""Seconds after which a caller may try a service again that has too much in hand."""
+
 
 class _Job:
     """One invocation in hand. ``task`` runs it, once it has begun; ``pieces`` flow, if any may."""
@@ -81,6 +84,7 @@ class Serving:
                 f"{self.in_hand} calls run in this service, and the limit is {self._options.at_once}",
                 where=serve.caller.procedure,
                 advice="try again later, or run more instances of the service",
+                data={"ran": "no", "retry_after": RETRY_AFTER},
             )
             carrier.take(on.Failed(serve.invocation, refusal))
         else:
@@ -231,6 +235,8 @@ class Serving:
         A procedure that is served by its URI alone does not know its contract: there the node decides, and the
         traceback is logged for those who look.
         """
+        if error.where != where and error.data.get("ran") == "no":
+            error.data["ran"] = "maybe"  # what was not run is a call of the handler's, which has run up to there
         is_ours = error.code in ERRORS and error.code != DeclaredError.CODE
         if not is_ours and registration.errors is None:
             log.debug("%s answers with %s", where, error.code, exc_info=error)

@@ -43,6 +43,7 @@ class Threads:
             raise Overloaded(
                 f"{self._workers} threads are busy and {self._backlog} calls wait for one",
                 advice="try again later, or run more instances of the service",
+                data={"retry_after": 1.0},
             )
         if self._executor is None:
             self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix="hopsack")

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError as DeferredCancelled
 from twisted.internet.defer import Deferred, inlineCallbacks
 
 from hopsack import Connection, Service, no_deadline, procedure, remaining
-from hopsack.errors import Canceled, Deadline
+from hopsack.errors import Canceled, Deadline, Unavailable
 from hopsack.testing import Fabric
 
 
@@ -180,6 +180,49 @@ def test_who_was_given_up_may_still_tidy_up(fabric: Fabric, deepest: Deepest, ca
 
     assert call.done()
     assert deepest.ends == ["task", "tidied up, None left"]
+
+
+class Careful(Service):
+    @procedure("careful.work")
+    async def work(self) -> None:
+        async with self.connection.lock("one"):
+            await self.call("deep.task")
+
+
+def test_a_lock_is_released_at_the_end_of_a_call_that_has_no_time_left(
+    fabric: Fabric, deepest: Deepest, caller: Connection
+) -> None:
+    fabric.start(Careful())
+    call = fabric.begin(caller.call("careful.work", timeout=1.0))
+
+    fabric.advance(1.0)
+    assert isinstance(call.exception(), Deadline)
+
+    async def next_one() -> None:
+        async with caller.lock("one", wait=0.0):
+            pass
+
+    fabric.run(next_one())
+
+
+class Handing(Service):
+    @procedure("handing.on")
+    async def on(self, what: str) -> None:
+        raise Unavailable("not here", where=what, data={"ran": "no"})
+
+
+def test_what_a_handler_was_refused_does_not_say_that_the_handler_did_not_run(
+    fabric: Fabric, caller: Connection
+) -> None:
+    fabric.start(Handing())
+
+    def ran(where: str) -> str:
+        with pytest.raises(Unavailable) as refused:
+            fabric.run(caller.call("handing.on", where))
+        return str(refused.value.data["ran"])
+
+    assert ran("another.procedure") == "maybe"
+    assert ran("handing.on") == "no"
 
 
 def test_the_answer_to_who_cancelled_nothing_says_that_it_was_cancelled(
