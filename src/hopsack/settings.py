@@ -78,7 +78,12 @@ _ROWS = (
     Variable("HOPSACK_SCHEMAS", "schemas", "The folder of the contracts.", "schemas"),
     Variable("HOPSACK_WEB", "web", "The folder served at `/`.", "web_client/dist"),
     Variable("HOPSACK_DRAIN", "drain", "Seconds that a node which stops gives the calls in flight to end.", "5"),
-    Variable("HOPSACK_FINISH", "finish", "Seconds that a service which stops has to finish what it has in hand.", "10"),
+    Variable(
+        "HOPSACK_FINISH",
+        "finish",
+        "Seconds that a service which stops has to finish what it has in hand. `up` gives 1.5 at most.",
+        "10",
+    ),
     Variable(
         "HOPSACK_UNSENT",
         "unsent",

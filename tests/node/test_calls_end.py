@@ -232,3 +232,27 @@ def test_who_is_no_operator_may_not_drain(node: Node, tmp_path: Path) -> None:
         assert code == 5
         assert "[hopsack.denied]" in error
         assert process.stop() == 0
+
+
+BOTH = (
+    WORKER
+    + """
+class Other(Service):
+    @procedure("work.other")
+    async def other(self):
+        return "here"
+"""
+)
+
+
+def test_of_two_services_in_one_process_the_other_stays(node: Node, tmp_path: Path) -> None:
+    with service(tmp_path, node, source=BOTH) as process:
+        assert {json.loads(process.line())["service"] for _ in range(2)} == {"worker", "other"}
+
+        assert command(node, "drain", "worker")[0] == 0
+        assert [json.loads(process.line())["service"] for _ in range(2)] == ["worker", "worker"]
+        assert command(node, "call", "work.other") == (0, '"here"\n', "")
+        assert command(node, "drain", "other")[0] == 0
+
+        assert [json.loads(process.line())["service"] for _ in range(2)] == ["other", "other"]
+        assert process.process.wait(20) == 0

@@ -211,6 +211,17 @@ def test_services_run_with_their_own_tokens(site: Site) -> None:
     assert [json.loads(line)["name"] for line in site.run("services", "ls")[1].splitlines()] == ["greeter"]
 
 
+def test_a_service_that_is_drained_begins_again(site: Site) -> None:
+    site.add("greeter", SERVICE)
+    site.detach("--services", str(site.services))
+
+    assert site.run("drain", "greeter")[0] == 0
+    assert site.run("call", "demo.greet", '{"name": "Ada"}', "--wait", "20", "--timeout", "20")[0] == 0
+
+    told = {row["name"]: row for row in map(json.loads, site.run("status")[1].splitlines())}
+    assert (told["greeter"]["restarts"], told["greeter"]["last_exit"]) == (1, 0)
+
+
 def test_a_service_is_not_ready_while_its_node_is_gone(site: Site) -> None:
     site.add("greeter", SERVICE)
     site.detach("--services", str(site.services))

@@ -20,6 +20,12 @@ from hopsack.cli.parent import end_with_parent
     type=click.Path(path_type=Path),
     help="Kept fresh while everything is served, removed otherwise: for health checks.",
 )
+@click.option(
+    "--finish",
+    type=click.FloatRange(0),
+    metavar="S",
+    help="Seconds to finish what is in hand at the end. [HOPSACK_FINISH; 10]",
+)
 @click.option("--url", metavar="URL", help="The node. [HOPSACK_URL; tcp://127.0.0.1:8081]")
 @click.option("--token", metavar="TOKEN", help="Who to be. [HOPSACK_TOKEN; the service, on this machine]")
 @click.option("--with-parent", is_flag=True, hidden=True)
@@ -28,7 +34,7 @@ def run(folder: Path, reload: bool, ready_file: Path | None, with_parent: bool, 
     """Run the services that DIR/service.py defines, in this process, until SIGTERM or Ctrl-C.
 
     When one is ready it prints a line to stdout: JSON in a pipe. Logs go to stderr. A node that is not there is waited
-    for, and one that goes away is found again.
+    for, and one that goes away is found again. At the end it finishes what it has in hand, and leaves.
     """
     from hopsack.cli.client import remote_settings
     from hopsack.run import run_folder
