@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from autobahn.twisted.wamp import ApplicationSession
+from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.role import RoleCalleeFeatures
 from autobahn.wamp.types import ComponentConfig, RegisterOptions
 from twisted.internet.defer import DeferredList
@@ -74,6 +75,11 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         registered.append(self.register(locking.listed, "hopsack.locks.list"))
         registered.append(self.register(past.behind, "hopsack.stream.behind", options))
         return DeferredList(registered, fireOnOneErrback=True)
+
+    def onUserError(self, fail: Any, msg: str) -> None:
+        """A procedure of the node's has failed. An error that is its answer is no news."""
+        if not isinstance(fail.value, ApplicationError):
+            super().onUserError(fail, msg)
 
     def tell(self, topic: str, payload: Any) -> None:
         """Publish an event of the node's own."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from autobahn.wamp.types import CallDetails
 from twisted.internet.defer import Deferred
 
-from hopsack.errors import BadRequest, Denied, RemoteError, StoreFailed
+from hopsack.errors import BadRequest, Canceled, Denied, RemoteError, StoreFailed, Unavailable
 from hopsack_router.locks import Held, Locks, Standing, Waiting
 from hopsack_router.reading_back import refused
 
@@ -57,15 +57,17 @@ class Locking:
             return {"token": None if got is None else got.token}
         if got in self._asked:
             raise refused(BadRequest("this attempt waits already", where=name, path="/attempt"))
-        answer: Deferred[Any] = Deferred(lambda _: self._withdraw(got))
+        answer: Deferred[Any] = Deferred(lambda deferred: self._withdraw(got, deferred))
         self._asked[got] = answer
         self._changed(name)
         return answer
 
-    def _withdraw(self, waiting: Waiting) -> None:
+    def _withdraw(self, waiting: Waiting, answer: Deferred[Any]) -> None:
+        """Its call is cancelled. What the call comes to is told here: else it is logged as a fault of the node's."""
         if self._asked.pop(waiting, None) is not None:
             self._locks.withdraw(waiting)
             self._changed(waiting.name)
+        answer.errback(refused(Canceled("the caller waits no more", where=waiting.name)))
 
     def release(self, request: Request, details: CallDetails) -> None:
         """Serve one call.
@@ -86,6 +88,18 @@ class Locking:
             raise refused(error) from error
         self._grant(grants)
         self._changed(name)
+
+    def turn_away(self, hint: Callable[[], float]) -> None:
+        """The node stops: nobody waits any more. Else who waits would be granted what a session held that was told to
+        go, and does not know it yet.
+
+        :param hint: seconds that a client should stay away.
+        """
+        for waiting, answer in list(self._asked.items()):
+            del self._asked[waiting]
+            self._locks.withdraw(waiting)
+            advice, data = "connect again after the time given", {"retry_after": hint(), "ran": "no"}
+            answer.errback(refused(Unavailable("the node stops", where=waiting.name, advice=advice, data=data)))
 
     def listed(self, *_: Any) -> list[dict[str, Any]]:
         """Serve ``hopsack.locks.list``."""

@@ -118,13 +118,21 @@ class Lock:
                 if ends is not None or loop.time() - begun < AT_A_TIME:
                     raise
                 continue
-            except AWAY:
+            except AWAY as error:
                 if ends is not None and loop.time() >= ends:
                     raise
+                if isinstance(error, Unavailable):
+                    await asyncio.sleep(self._pause(error, ends))
                 continue
             identity = self._connection.identity
             if identity is not None:
                 return Held(self._name, token, identity.session)
+
+    def _pause(self, error: Unavailable, ends: float | None) -> float:
+        """Seconds until a node that stops is asked again; it says goodbye meanwhile, and its successor is asked."""
+        given = error.data.get("retry_after")
+        pause = self._connection.options.chance() * (given if isinstance(given, int | float) else 1.0)
+        return pause if ends is None else max(min(pause, ends - asyncio.get_running_loop().time()), 0.0)
 
     async def _ask(self, seconds: float | None) -> int:
         """

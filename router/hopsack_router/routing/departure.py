@@ -78,6 +78,8 @@ class Departure:
         """Take no new call from now on, and let none wait any more."""
         self._router.admit_calls(self._admit)
         self._dealer.turn_away(self._hint)
+        if self._router.locking is not None:
+            self._router.locking.turn_away(self._hint)
 
     def _admit(self, session: NodeSession, call: message.Call) -> bool:
         if self._dealer.is_at_work(session):

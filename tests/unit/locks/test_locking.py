@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.logger import LogLevel, globalLogPublisher
 
 from hopsack.contracts import Source, build
+from hopsack_router.embed import EmbeddedNode
+from hopsack_router.routing.departure import Departure
 from tests.unit.routing.conftest import Client, Realm
 
 CALL, CANCEL, RESULT, ERROR, EVENT = 48, 49, 50, 8, 36
@@ -126,3 +129,34 @@ def test_who_watches_is_told(realm: Realm) -> None:
     assert (kind, taken) == (EVENT, {"name": "door", "slots": 1, "waiting": 0, "holders": [holder]})
     assert listed[0][3] == [[taken]]
     assert freed == {"name": "door", "slots": 0, "waiting": 0, "holders": []}
+
+
+def test_a_node_that_stops_grants_nothing_any_more(realm: Realm) -> None:
+    assert isinstance(realm.node, EmbeddedNode)
+    first, second = realm.join("service", "first"), realm.join("service", "second")
+    _acquire(first, 1)
+    _acquire(second, 1)
+
+    departure = Departure(realm.node.router, lambda: 0.7)
+    departure.end_calls()
+    ((*kind, _, _, _, told),) = second.take()
+    first.leave()
+
+    assert kind == [ERROR, CALL, 1]
+    assert (told["code"], told["data"]) == ("hopsack.unavailable", {"retry_after": 0.7, "ran": "no"})
+    assert second.take() == []
+    assert departure.calls == 0
+
+
+def test_who_gives_up_waiting_is_no_fault_of_the_nodes(realm: Realm) -> None:
+    first, second = realm.join("service", "first"), realm.join("service", "second")
+    _acquire(first, 1)
+    _acquire(second, 1)
+    logged: list[Any] = []
+    globalLogPublisher.addObserver(logged.append)
+    try:
+        second.send_only(CANCEL, 1, {"mode": "killnowait"})
+    finally:
+        globalLogPublisher.removeObserver(logged.append)
+
+    assert [event for event in logged if event["log_level"] in (LogLevel.warn, LogLevel.error)] == []
