@@ -21,7 +21,7 @@ from hopsack_bench.stage import Stage
 from hopsack_bench.targets import Verdict, judge
 
 RESULTS = BENCH / "results"
-NEEDS_NO_COMPILER = ("rpc", "sdk", "policies", "least", "journal", "recovery", "storm", "stall")
+NEEDS_NO_COMPILER = ("rpc", "sdk", "policies", "least", "journal", "recovery", "chaos", "storm", "stall")
 
 Say = Callable[[str], None]
 

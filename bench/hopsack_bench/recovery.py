@@ -86,8 +86,8 @@ class Nodes:
     They are started and awaited in one thread of their own: the kernel ends a server with the thread that started it.
     """
 
-    def __init__(self, folder: Path, secret: str, core: int) -> None:
-        self.folder, self._secret, self._core = folder, secret, core
+    def __init__(self, folder: Path, secret: str, core: int, schemas: str = "checked") -> None:
+        self.folder, self._secret, self._core, self._schemas = folder, secret, core, schemas
         self._thread = ThreadPoolExecutor(1)
         self._held = ExitStack()
         self._count = 0
@@ -108,7 +108,7 @@ class Nodes:
     def _start(self) -> Place:
         self._count += 1
         ports = self.place.ports if self.place else None
-        launch = peers.node("checked", self.folder / "data", self._secret, ports)
+        launch = peers.node(self._schemas, self.folder / "data", self._secret, ports)
         folder = self.folder / f"life-{self._count}"
         folder.mkdir()
         self.place = self._held.enter_context(running(launch, folder, self._secret, self._core))

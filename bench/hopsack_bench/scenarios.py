@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from hopsack_bench import costs, events, joins, journal, library, policies, recovery, rpc, slow, storm
+from hopsack_bench import chaos, costs, events, joins, journal, library, policies, recovery, rpc, slow, storm
 from hopsack_bench.costs import Crowd
 from hopsack_bench.events import Load
 from hopsack_bench.samples import Figure, Sample
@@ -36,6 +36,7 @@ class Size:
     calls_rate: float
     crowd: Crowd
     recovery: recovery.Plan
+    chaos: chaos.Plan
     storms: tuple[storm.Storm, ...]
     stall: slow.Stall
     slow: slow.Slow
@@ -54,6 +55,7 @@ FULL = Size(
     calls_rate=200,
     crowd=costs.CROWD,
     recovery=recovery.Plan(kills=20, readers=2, rate=60, quiet=2.0),
+    chaos=chaos.Plan(kills=30, callees=3, holders=4, callers=2, calm=6.0, wild=12.0),
     storms=(
         *(storm.Storm(2000, 100, how) for how in ("reset", "SIGTERM", "SIGKILL")),
         *(storm.Storm(5000, 100, how) for how in ("reset", "at once")),
@@ -76,6 +78,7 @@ QUICK = Size(
     calls_rate=100,
     crowd=Crowd(10, 10, 10),
     recovery=recovery.Plan(kills=3, readers=1, rate=30, quiet=0.5, gentle=2),
+    chaos=chaos.Plan(kills=2, callees=2, holders=2, callers=1, calm=1.0, wild=4.0, gentle=2, grace=2.0),
     storms=(storm.Storm(50, 20, "at once"), storm.Storm(50, 20, "SIGTERM")),
     stall=slow.Stall(5000, 2),
     slow=slow.Slow(Load(20, 20), stalled=5, flood=6000),
@@ -158,6 +161,17 @@ _RECOVERY = (
     Figure("ready_s", "s to ready", "time"),
     Figure("level_s", "s to level, p50", "time"),
     Figure("level_max_s", "s to level, max", "time"),
+)
+_CHAOS = (
+    Figure("calls", "calls", "count"),
+    Figure("executions", "executions", "count"),
+    Figure("grants", "locks held", "count"),
+    Figure("disturbances", "disturbances", "count"),
+    Figure("violations", "violations", "count"),
+    Figure("late_ms", "latest end, ms after its deadline", "time"),
+    Figure("calm_p99_ms", "p99 ms of who is left alone, calm", "time"),
+    Figure("wild_p99_ms", "disturbed", "time"),
+    Figure("ratio", "ratio", "time"),
 )
 _STORM = (
     Figure("ready_s", "s until it is ready", "time"),
@@ -310,6 +324,17 @@ _ROWS = (
         {"hopsack": ("hopsack", "Hopsack")},
         lambda size: partial(recovery.measure, plan=size.recovery),
         main="acknowledged",
+        is_promise=True,
+        is_once=True,
+    ),
+    Scenario(
+        "chaos",
+        "Chaos: callers on every door, callees that stall and crash, holders of locks, and the node killed",
+        _CHAOS,
+        {},
+        {"hopsack": ("hopsack", "Hopsack")},
+        lambda size: partial(chaos.measure, plan=size.chaos),
+        main="calls",
         is_promise=True,
         is_once=True,
     ),

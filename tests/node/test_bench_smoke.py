@@ -95,5 +95,5 @@ def test_the_list_names_every_scenario() -> None:
     assert names == [
         *("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "validation", "policies", "least"),
         *("crowd", "journal"),
-        *("recovery", "storm", "stall", "slow"),
+        *("recovery", "chaos", "storm", "stall", "slow"),
     ]

@@ -21,7 +21,7 @@ from hopsack.settings import Settings
 SCENARIOS = (
     *("fanout", "burst", "latency", "rpc", "sdk", "connect", "memory", "journal", "validation"),
     *("policies", "least", "crowd"),
-    *("recovery", "storm", "stall", "slow"),
+    *("recovery", "chaos", "storm", "stall", "slow"),
 )
 
 
@@ -30,7 +30,7 @@ SCENARIOS = (
 @click.option("--only", multiple=True, metavar="SUBJECT", help="Measure this subject; may be repeated.")
 @click.option("--rounds", type=click.IntRange(1, 50), help="Turns that every subject has. [3]")
 @click.option("--seconds", type=click.FloatRange(0.1, 60), help="How long one load lasts. [4]")
-@click.option("--kills", type=click.IntRange(1, 1000), help="How often recovery kills the node. [20]")
+@click.option("--kills", type=click.IntRange(1, 1000), help="How often recovery and chaos kill the node. [20, 30]")
 @click.option("--readers", type=click.IntRange(1, 15_000), help="Readers of a storm. [5000]")
 @click.option("--quick", is_flag=True, help="Small loads, once: shows that it works, makes no figures.")
 @click.option("--name", metavar="NAME", help="Keep the results under this name. [a git-ignored one]")
@@ -121,7 +121,7 @@ def _size(
     given = {"rounds": rounds, "seconds": seconds}
     size = replace(known.QUICK if quick else known.FULL, **{key: value for key, value in given.items() if value})
     if kills:
-        size = replace(size, recovery=replace(size.recovery, kills=kills))
+        size = replace(size, recovery=replace(size.recovery, kills=kills), chaos=replace(size.chaos, kills=kills))
     if readers:
         storms = dict.fromkeys(replace(one, readers=readers) for one in size.storms)
         size = replace(size, storms=tuple(storms))
