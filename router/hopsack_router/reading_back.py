@@ -15,12 +15,13 @@ It is how stock WAMP clients resume, and how history is read for its own sake. B
 
 So a reader whose last event was lost on the way learns of it, though none comes after it. A caller that still has
 events waiting for it here is not told: they are on their way. Nothing is read for an answer; it holds
-:data:`~hopsack_router.routing.asked.MAX_POSITIONS` topics at most.
+:data:`~hopsack_router.routing.asked.MAX_POSITIONS` topics at most. What patterns cover is found as when they were
+subscribed to (:mod:`~hopsack_router.routing.covering`), never by a look at all topics: libraries ask every few seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -92,13 +93,19 @@ class ReadingBack:
         return told
 
     def _covered(self, patterns: list[dict[str, Any]]) -> Iterator[str]:
-        """What patterns cover, the last to change first. An exact one may have no events yet."""
-        assert self._router.keeping is not None
-        yield from (one["topic"] for one in patterns if one["match"] == "exact")
-        wide = [matcher(one["topic"], one["match"]) for one in patterns if one["match"] != "exact"]
-        if wide:
-            topics = reversed(self._router.keeping.topics())
-            yield from (topic for topic in topics if any(covers(topic) for covers in wide))
+        """What patterns cover. An exact one may have no events yet; of what is too wide, the last to change."""
+        keeping, topics = self._router.keeping, self._router._broker.topics
+        assert keeping is not None
+        too_wide: list[Callable[[str], object]] = []
+        for topic, match in dict.fromkeys((one["topic"], one["match"]) for one in patterns):
+            streams = [topic] if match == "exact" else topics.streams(topic, match)
+            if streams is None:
+                too_wide.append(matcher(topic, match))
+            else:
+                yield from streams
+        if too_wide:
+            changed = keeping.last_changed(MAX_POSITIONS)
+            yield from (topic for topic in changed if any(covers(topic) for covers in too_wide))
 
     def _caller(self, details: CallDetails) -> Any:
         caller = self._router._session_id_to_session.get(details.caller)

@@ -56,7 +56,7 @@ class Broker(Subscriptions):
         super().__init__(router, reactor, options)
         self._retained = Retained()
         self._keeping: Keeping | None = router.keeping
-        self._topics: Topics | None = Topics(self._keeping) if self._keeping is not None else None
+        self.topics: Topics | None = Topics(self._keeping) if self._keeping is not None else None
         self._attending: Attending | None = router.attending
         self._written = 0
 
@@ -148,8 +148,8 @@ class Broker(Subscriptions):
             self._router.send(session, Published(publish.request, event.publication, position))
         if event.repeated:
             return
-        if self._topics is not None:
-            self._topics.add(event.topic)
+        if self.topics is not None:
+            self.topics.add(event.topic)
         matching = self._matching(event.topic)
         sent: Sent | None = {} if len(matching) > 1 else None
         audiences: list[Audience] = []

@@ -3,8 +3,9 @@
     add(topic)              an event of a topic is announced
     streams(pattern, match) -> the streams that it covers; showing: the topics of which it shows newest values
 
-A tree of the topics by their components answers a pattern in the time that its answer takes; and the answers to the
-patterns that were asked last are kept, and kept right, so a storm of readers of one pattern walks once.
+A tree of the topics by their components answers a pattern in the time that its answer takes. Where there are too many
+streams to tell, and nothing else is to be found, the walk ends. The answers to the patterns that were asked last are
+kept, and kept right, so a storm of readers of one pattern walks once.
 
 Bounds: as many topics as the journal has and half as many that it has dropped, then the tree is built anew;
 :data:`MAX_PATTERNS` answers, each of :data:`~hopsack_router.routing.asked.MAX_POSITIONS` streams and one more, which
@@ -34,6 +35,8 @@ class Kept(Protocol):
     """What is kept."""
 
     def contract(self, topic: str) -> TopicContract | None: ...
+
+    def shows_newest(self, pattern: str, match: str) -> bool: ...
 
     def topics(self) -> list[str]: ...
 
@@ -127,9 +130,13 @@ class Topics:
         key = (pattern, match)
         known = self._answers.get(key)
         if known is None:
-            known = self._answers[key] = (matcher(pattern, match), _Covered())
+            covered = _Covered()
+            may_show = self._kept.shows_newest(pattern, match)
+            known = self._answers[key] = (matcher(pattern, match), covered)
             for topic in self._matching(pattern, match):
-                self._note(known[1], topic)
+                self._note(covered, topic)
+                if covered.has_too_many and (covered.showing is None or not may_show):
+                    break
             if len(self._answers) > MAX_PATTERNS:
                 self._answers.popitem(last=False)
         else:

@@ -183,5 +183,9 @@ class Keeping:
         """Topics of which something is, or was, kept; the longest unchanged first."""
         return self.journal.topics()
 
+    def last_changed(self, most: int) -> list[str]:
+        """So many of these, the last to change first."""
+        return self.journal.last_changed(most)
+
     def read(self, topic: str, after: Position, limit: int, max_bytes: int) -> Deferred[Page | Gone]:
         return self.journal.read(topic, after, limit, max_bytes)

@@ -170,7 +170,7 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
         match = subscribe.match or "exact"
         if subscribe.get_retained and not is_told and after is None and match == "exact":
             after = self._keeping.before_newest(subscribe.topic)
-        return begin(self._keeping, self._topics, subscribe.topic, match, after, newest)
+        return begin(self._keeping, self.topics, subscribe.topic, match, after, newest)
 
     # ---- paces ------------------------------------------------------------------------------------------------------
 

@@ -318,6 +318,10 @@ class Journal:
         """Topics that have, or had, events or values here; the longest unchanged first."""
         return self._ledger.shelves.topics()
 
+    def last_changed(self, most: int) -> list[str]:
+        """So many of these, the last to change first."""
+        return self._ledger.shelves.last_changed(most)
+
     def read(
         self, topic: str, after: Position | None, limit: int = PAGE_EVENTS, max_bytes: int = PAGE_BYTES
     ) -> Deferred[Page | Gone]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from hopsack_router.streams.events import Found, Gone, Recoverable, Retention
 from hopsack_router.streams.position import Position, epoch_of
@@ -81,6 +82,9 @@ class Shelves:
 
     def topics(self) -> list[str]:
         return list(self._by_uri)
+
+    def last_changed(self, most: int) -> list[str]:
+        return list(islice(reversed(self._by_uri), most))
 
     def contract(self, topic: str) -> str:
         """In whose share a topic is."""

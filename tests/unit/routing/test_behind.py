@@ -9,6 +9,7 @@ import pytest
 from autobahn.wamp.exception import ApplicationError
 
 from hopsack_router.reading_back import ReadingBack
+from hopsack_router.routing.asked import MAX_POSITIONS
 from hopsack_router.routing.backlog import OVERHEAD
 
 from .kept import Page, World
@@ -19,11 +20,12 @@ def world() -> World:
     return World()
 
 
-def behind(world: World, page: Page, **positions: str) -> Any:
+def behind(world: World, page: Page, *patterns: tuple[str, str], **positions: str) -> Any:
     assert page.link._session is not None
     details: Any = SimpleNamespace(caller=page.link._session._session_id)
     named = {topic.replace("_", "."): position for topic, position in positions.items()}
-    return ReadingBack(world.node.router).behind({"positions": named}, details)
+    covering = [{"topic": topic, "match": match} for topic, match in patterns]
+    return ReadingBack(world.node.router).behind({"positions": named, "patterns": covering}, details)
 
 
 def test_a_reader_that_is_slow_is_not_told_what_it_will_be_given_anyway(world: World) -> None:
@@ -41,3 +43,39 @@ def test_a_reader_that_is_slow_is_not_told_what_it_will_be_given_anyway(world: W
 
     assert refused.value.kwargs["code"] == "hopsack.overloaded"
     assert list(behind(world, service, lab_log="e:0")) == ["lab.log"]
+
+
+def test_who_asks_about_a_pattern_is_answered_without_a_look_at_all_topics_there_are(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, page = world.reader(role="service"), world.reader()
+    for number in range(20):
+        service.publish(f"lab.run.{'ab'[number % 2]}{number}", number)
+    world.settle()
+    looked: list[str] = []
+    head = world.journal.head
+    monkeypatch.setattr(world.node.router.keeping, "topics", lambda: pytest.fail("there may be 100,000"))
+
+    def look(topic: str) -> Any:
+        looked.append(topic)
+        return head(topic)
+
+    monkeypatch.setattr(world.journal, "head", look)
+
+    told = behind(world, page, ("lab.run.a", "prefix"), ("lab.run.a", "prefix"), ("lab.run.b1", "prefix"))
+
+    wanted = {f"lab.run.a{number}" for number in range(0, 20, 2)} | {f"lab.run.b{n}" for n in (1, 11, 13, 15, 17, 19)}
+    assert set(told) == set(looked) == wanted
+
+
+def test_of_too_many_streams_those_are_told_that_changed_last(world: World) -> None:
+    service, page = world.reader(role="service"), world.reader()
+    for number in range(MAX_POSITIONS + 10):
+        service.publish(f"lab.run.{number}", number)
+        if number % 100 == 0:
+            world.settle()
+    world.settle()
+
+    told = behind(world, page, ("lab.run.", "prefix"))
+
+    assert set(told) == {f"lab.run.{number}" for number in range(10, MAX_POSITIONS + 10)}

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hopsack_router.routing import covering, resuming
+from hopsack_router.routing.asked import MAX_POSITIONS
 from hopsack_router.routing.covering import Topics
 from hopsack_router.routing.retained import matcher
 from hopsack_router.streams import Position, Stored
@@ -28,9 +29,13 @@ class Kept:
 
     def __init__(self, topics: Sequence[str]) -> None:
         self.there = dict.fromkeys(topics)
-        self.walks = 0
+        self.walks = self.seen = 0
+
+    def shows_newest(self, pattern: str, match: str) -> bool:
+        return any(Contract(topic).keeps_latest for topic in self.there)
 
     def contract(self, topic: str) -> Any:
+        self.seen += 1
         return Contract(topic)
 
     def topics(self) -> list[str]:
@@ -87,6 +92,14 @@ def test_a_storm_of_readers_of_a_pattern_walks_once() -> None:
     assert kept.walks == 1
 
 
+def test_a_pattern_that_covers_too_many_streams_is_not_walked_to_its_end() -> None:
+    topics = Topics(kept := Kept([f"run.r{number}" for number in range(5000)]))
+
+    assert topics.streams("run.", "prefix") is None
+
+    assert kept.seen <= MAX_POSITIONS + 1
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(covering, "SLACK", 10)
     kept = Kept(["lab.run.r"])
@@ -126,7 +139,7 @@ def test_what_a_reader_of_too_many_streams_begins_with_does_not_grow_with_them(a
             asked.append(name)
             return getattr(keeping, name)
 
-    topics = world.node.router._broker._topics
+    topics = world.node.router._broker.topics
     if after:
         after = {"lab.run.r3": str(Position(keeping.head("lab.run.r3").epoch, 0))}
     resuming.begin(Asked(), topics, "lab.", "prefix", after, shows_newest=True)
