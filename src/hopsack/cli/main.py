@@ -47,7 +47,7 @@ SECTIONS: Mapping[str, Mapping[str, Verb]] = {
     },
     "Look at it": {
         "topics": Verb("lists:topics", "The topics, and who reads them."),
-        "procedures": Verb("lists:procedures", "The procedures, and who serves them."),
+        "procedures": Verb("lists:procedures", "The procedures, who serves them, and how busy they are."),
         "services": Verb("services:services", "The services that are connected, and how they are."),
         "sessions": Verb("lists:sessions", "Everybody who is connected, and who reads too slowly."),
     },

@@ -220,7 +220,7 @@ def test_ambiguous_uris_are_refused_with_the_way_out() -> None:
         (2, "`a.{x}.c` and `a.b.{y}` (in a.yaml:3) both match `a.b.c`")
     ]
     assert "declare `a.b.c` as well" in problems[0].advice
-    assert len(settled.topics) == 3 + 3
+    assert {"a.{x}.c", "a.b.{y}", "a.b.c"} <= settled.topics.keys()
 
 
 def test_the_same_pattern_under_two_names_is_refused() -> None:
