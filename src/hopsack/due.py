@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import msgspec
+
 from hopsack.errors import Deadline
 
 __all__ = ["DUE", "GIVEN_UP", "Due", "bounded", "late", "milliseconds", "no_deadline", "remaining", "seconds_of"]
@@ -22,16 +24,13 @@ GIVEN_UP = float("-inf")
 """When a call was due that nobody waits for any more."""
 
 
-class Due:
+class Due(msgspec.Struct, eq=False, gc=False):
     """
     :ivar at: when the call ends, on the clock ``now``; ``None``: nothing bounds it; :data:`GIVEN_UP`: it was cancelled.
     """
 
-    __slots__ = ("at", "now")
-
-    def __init__(self, at: float | None, now: Callable[[], float]) -> None:
-        self.at = at
-        self.now = now
+    at: float | None
+    now: Callable[[], float]
 
 
 DUE: ContextVar[Due | None] = ContextVar("hopsack.due", default=None)
