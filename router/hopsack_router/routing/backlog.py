@@ -24,6 +24,12 @@ What else is held for the link (``elsewhere``: newest values on their way, value
 known of the streams that it follows) counts in the budget too, but never takes more than half of it from events, and
 nothing from answers.
 
+Live events are most of what comes, and none of it reaches a reader that has stopped. So they stand in a list of their
+own, as values that all who hold them share (:class:`Framed`): one more costs each of them a place at one end and one at
+the other, and no memory of its own. All else remembers how many of them came before it (``after``), which is the order
+of the two lists. Measured with 50 readers beyond their budgets: 1.0 µs for each event and reader, and 3.0 with an entry
+for each in one list.
+
 Every operation is O(1), amortised. Who calls: ``Link`` while it is paused.
 """
 
@@ -93,6 +99,13 @@ class Close:
 Effect = Follow | Close
 
 
+class Framed(msgspec.Struct, frozen=True, gc=False):
+    """An event as the readers of one channel get it: made once, and held by all of them."""
+
+    channel: Channel
+    frame: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Stands among the frames where events were dropped; the door writes it in its own words."""
@@ -120,30 +133,33 @@ class Lag:
 
 class _Answer(msgspec.Struct, frozen=True):
     frame: bytes
+    after: int
     spared: bool
 
 
 class _Event(msgspec.Struct, frozen=True):
     frame: bytes
+    after: int
     channel: Channel
-    era: int
 
 
 class _Value(_Event, frozen=True):
     key: Hashable
+    era: int
 
 
 class _Stored(_Event, frozen=True):
     position: Any
 
 
-class _Hole(msgspec.Struct, frozen=True):
+class _Hole(msgspec.Struct):
     channel: Channel
+    after: int
     era: int
-    dropped: int
+    dropped: int = 1
 
 
-_Entry = _Answer | _Event | _Hole
+_Entry = _Answer | _Value | _Stored | _Hole
 
 
 class Backlog:
@@ -168,7 +184,10 @@ class Backlog:
         self._clear()
 
     def _clear(self) -> None:
-        # What is held, by serial number. A plain dict would look at every hole that it has at its front.
+        self._live: deque[Framed] = deque()
+        self._gone = 0  # live events that are not in it any more
+        self._gaps: deque[_Hole] = deque()  # before it, where some of them were dropped
+        # All else that is held, by serial number. A plain dict would look at every hole that it has at its front.
         self._queue: OrderedDict[int, _Entry] = OrderedDict()
         self._serial = 0
         self._era = 0
@@ -177,13 +196,18 @@ class Backlog:
         self.bytes = 0
         # Serial numbers of what may go, the oldest first.
         self._streams: OrderedDict[Channel, deque[int]] = OrderedDict()
-        self._live: deque[int] = deque()
         self._values: OrderedDict[tuple[Channel, Hashable], int] = OrderedDict()
-        self._holes: dict[Channel, int] = {}
+        self._holes: dict[Channel, _Hole] = {}  # the last one of each channel
+        self._ends: deque[int] = deque()  # of eras: what each answer stands after that dropping has not come to
 
     def __bool__(self) -> bool:
         """Whether anything is held."""
-        return bool(self._queue)
+        return bool(self._live or self._queue or self._gaps)
+
+    @property
+    def _now(self) -> int:
+        """All live events so far: what comes now stands after these."""
+        return self._gone + len(self._live)
 
     # ---- what is to be sent --------------------------------------------------------------------------------------
 
@@ -192,43 +216,45 @@ class Backlog:
         if self._closed:
             return []
         self._era += 1
-        entry = _Answer(frame, spared=not self._answers and _weight_of(frame) > self.budget)
+        self._ends.append(self._now)
+        entry = _Answer(frame, self._now, spared=not self._answers and _weight_of(frame) > self.budget)
         self._answers += 1
         if entry.spared:
             self._spared = _weight_of(frame)
         self._put(entry)
         return self._fit()
 
-    def live(self, channel: Channel, frame: bytes) -> list[Effect]:
+    def live(self, event: Framed) -> list[Effect]:
         """Hold an event that nothing keeps."""
         if self._closed:
             return []
-        self._live.append(self._put(_Event(frame, channel, self._era)))
+        self._live.append(event)
+        self.bytes += OVERHEAD + len(event.frame)
         return self._fit()
 
     def latest(self, channel: Channel, key: Hashable, frame: bytes) -> list[Effect]:
         """Hold the newest value of a key, in place of an older one."""
         if self._closed:
             return []
-        value = _Value(frame, channel, self._era, key)
         slot = (channel, key)
-        earlier = self._values.get(slot)
-        if earlier is not None:
+        serial = self._values.get(slot)
+        if serial is not None:
             self.policy = max(self.policy, Policy.NEWEST)
-        if earlier is not None and self._era_of(earlier) == self._era:
-            self._swap(earlier, value)
-            return self._fit()
-        if earlier is not None:
-            self._take(earlier)
+            earlier = self._queue[serial]
+            assert isinstance(earlier, _Value)
+            if earlier.era == self._era:
+                self._swap(serial, _Value(frame, earlier.after, channel, key, self._era))
+                return self._fit()
+            self._take(serial)
             del self._values[slot]
-        self._values[slot] = self._put(value)
+        self._values[slot] = self._put(_Value(frame, self._now, channel, key, self._era))
         return self._fit()
 
     def stream(self, channel: Channel, position: Any, frame: bytes) -> list[Effect]:
         """Hold an event that the journal has at ``position``. Not to be called while a follower reads the channel."""
         if self._closed:
             return []
-        serial = self._put(_Stored(frame, channel, self._era, position))
+        serial = self._put(_Stored(frame, self._now, channel, position))
         self._streams.setdefault(channel, deque()).append(serial)
         return self._fit()
 
@@ -274,14 +300,12 @@ class Backlog:
         :param max_bytes: ends with the frame that reaches it, so that a transport never gets the whole budget at once.
         """
         self.stalled_since = None
-        if not self._queue:
+        if not self:
             self.since, self.policy = None, Policy.HOLDING
         written: list[bytes | Gap] = []
         size = 0
-        while self._queue and size < max_bytes:
-            serial, entry = self._queue.popitem(last=False)
-            self.bytes -= _weight(entry)
-            piece = self._release(serial, entry)
+        while self and size < max_bytes:
+            piece = self._next()
             size += len(piece) if isinstance(piece, bytes) else OVERHEAD
             written.append(piece)
         return written
@@ -299,7 +323,7 @@ class Backlog:
 
     def lag(self) -> Lag:
         dropped: Counter[str] = Counter()
-        for entry in self._queue.values():
+        for entry in (*self._gaps, *self._queue.values()):
             if isinstance(entry, _Hole):
                 dropped[entry.channel.topic] += entry.dropped
         return Lag(self.bytes, self.policy, self.since, self.stalled_since, dropped)
@@ -316,9 +340,9 @@ class Backlog:
             if self._streams:
                 effects.append(self._hand_over())
             elif self._live:
-                self._drop(self._live.popleft())
+                self._drop_event()
             elif self._values:
-                self._drop(self._values.popitem(last=False)[1])
+                self._drop_value(self._values.popitem(last=False)[1])
             elif self.bytes - self._spared > self.budget:
                 return self._close(Why.OVERLOADED)
             else:
@@ -332,19 +356,37 @@ class Backlog:
         assert isinstance(first, _Stored)
         return Follow(channel, first.position)
 
-    def _drop(self, serial: int) -> None:
-        """All earlier events of the channel are dropped or written, so one hole after the other is the same hole."""
-        self.policy = Policy.DROPPING
-        entry = self._queue[serial]
-        assert isinstance(entry, _Event)
-        known = self._holes.get(entry.channel, 0)
-        hole = self._queue.get(known)
-        if isinstance(hole, _Hole) and hole.era == entry.era:
+    def _drop_event(self) -> None:
+        """All earlier live events are dropped or written, so one hole after the other is the same hole."""
+        event, place = self._live.popleft(), self._gone
+        self._gone += 1
+        self.bytes -= OVERHEAD + len(event.frame)
+        ends = self._ends
+        while ends and ends[0] <= place:
+            ends.popleft()
+        hole = self._hole(event.channel, place, self._era - len(ends))
+        if hole is not None:
+            self._gaps.append(hole)
+            self.bytes += _weight(hole)
+
+    def _drop_value(self, serial: int) -> None:
+        value = self._queue[serial]
+        assert isinstance(value, _Value)
+        hole = self._hole(value.channel, value.after, value.era)
+        if hole is None:
             self._take(serial)
-            self._swap(known, _Hole(hole.channel, hole.era, hole.dropped + 1))
         else:
-            self._swap(serial, _Hole(entry.channel, entry.era, 1))
-            self._holes[entry.channel] = serial
+            self._swap(serial, hole)
+
+    def _hole(self, channel: Channel, after: int, era: int) -> _Hole | None:
+        """Count what is dropped. :returns: the hole, if it is a new one."""
+        self.policy = Policy.DROPPING
+        hole = self._holes.get(channel)
+        if hole is not None and hole.era == era:
+            hole.dropped += 1
+            return None
+        hole = self._holes[channel] = _Hole(channel, after, era)
+        return hole
 
     def _close(self, why: Why) -> list[Effect]:
         self._closed = True
@@ -368,30 +410,44 @@ class Backlog:
         self.bytes += _weight(entry) - _weight(self._queue[serial])
         self._queue[serial] = entry
 
-    def _era_of(self, serial: int) -> int:
-        entry = self._queue[serial]
-        assert isinstance(entry, _Value)
-        return entry.era
+    def _next(self) -> bytes | Gap:
+        """Take the oldest of what is held. Where events were dropped, all are older than those that are left."""
+        place = self._gaps[0].after if self._gaps else self._gone
+        if self._queue:
+            serial, entry = next(iter(self._queue.items()))
+            if entry.after <= place or not (self._live or self._gaps):
+                return self._release(serial, self._take(serial))
+        if self._gaps:
+            hole = self._gaps.popleft()
+            self.bytes -= _weight(hole)
+            return self._told(hole)
+        self._gone += 1
+        frame = self._live.popleft().frame
+        self.bytes -= _weight_of(frame)
+        return frame
 
     def _release(self, serial: int, entry: _Entry) -> bytes | Gap:
         """Take what is being written out of the lists of what may go. It is the oldest, so it is first in its list."""
         match entry:
-            case _Answer(frame, spared):
+            case _Answer(frame, _, spared):
+                if len(self._ends) == self._answers:
+                    self._ends.popleft()
                 self._answers -= 1
                 self._spared = 0 if spared else self._spared
-            case _Value(frame, channel, _, key):
+            case _Value(frame, _, channel, key):
                 del self._values[channel, key]
-            case _Stored(frame, channel):
+            case _Stored(frame, _, channel):
                 self._streams[channel].popleft()
                 if not self._streams[channel]:
                     del self._streams[channel]
-            case _Event(frame):
-                self._live.popleft()
-            case _Hole(channel, _, dropped):
-                if self._holes[channel] == serial:
-                    del self._holes[channel]
-                return Gap(channel, dropped)
+            case _Hole():
+                return self._told(entry)
         return frame
+
+    def _told(self, hole: _Hole) -> Gap:
+        if self._holes.get(hole.channel) is hole:
+            del self._holes[hole.channel]
+        return Gap(hole.channel, hole.dropped)
 
 
 def _weight(entry: _Entry) -> int:

@@ -31,11 +31,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from hopsack_router import metrics
+from hopsack_router.routing.backlog import Channel, Framed
 from hopsack_router.routing.stalls import Stalls
 
 if TYPE_CHECKING:
     from hopsack_router.routing.asked import Granted
-    from hopsack_router.routing.backlog import Channel
     from hopsack_router.routing.links import Link
     from hopsack_router.routing.session import NodeSession
     from hopsack_router.routing.unread import Carried
@@ -110,6 +110,12 @@ class Format(ABC):
     def granted(self, subscription: int, granted: Granted) -> bytes:
         """The frame that tells a reader what its subscription begins with, where the answer has no room for it."""
         return b""
+
+    def channel(self, delivery: Delivery) -> Channel:
+        """What an event belongs to, as a reader sees it."""
+        if self.per_subscription:
+            return Channel(delivery.topic, delivery.subscription, delivery.match)
+        return Channel(delivery.topic)
 
     def gap(self, channel: Channel, dropped: int | None) -> bytes:
         """The frame that tells a reader that events of a channel are gone; empty: it is not told.
@@ -230,12 +236,15 @@ class Outbox:
         skipped = apart = 0
         before: Waiting = None
         after: Waiting = None
+        framed: Framed | None = None
         for outlet in outlets:
             if outlet is skip:
                 skipped = 1
                 continue
             if outlet.socket is None:
-                apart += not outlet.link.take(frame, delivery)
+                if framed is None:  # one for all: a group has one format
+                    framed = Framed(outlet.link.format.channel(delivery), frame)
+                apart += not outlet.link.take(framed, delivery)
             elif size > outlet.most:
                 too_small.append(outlet)
             elif (waiting := outlet.waiting) is None:

@@ -27,7 +27,7 @@ from hopsack_router import metrics
 from hopsack_router.routing import backlog as held
 from hopsack_router.routing import following as followed
 from hopsack_router.routing import pace as paced
-from hopsack_router.routing.backlog import Backlog, Channel, Gap, Policy, Why
+from hopsack_router.routing.backlog import Backlog, Channel, Framed, Gap, Policy, Why
 from hopsack_router.routing.fanout import Delivery
 from hopsack_router.routing.followers import Follower, Followers
 from hopsack_router.routing.following import Following, Read, State
@@ -116,9 +116,11 @@ class Lagging:
         """A frame that must arrive, while the transport is full."""
         self._obey(self.backlog.answer(frame))
 
-    def event(self, frame: bytes, delivery: Delivery) -> bool:
+    def event(self, event: Framed, delivery: Delivery) -> bool:
         """:returns: whether this frame waits now to be sent."""
-        channel = self._channel(delivery)
+        if delivery.stored is None and not self._paces:  # what nothing keeps is not followed
+            return self._put(event, delivery)
+        channel = event.channel
         follower = self.followers.of(channel)
         if isinstance(follower, Following):
             assert delivery.stored is not None
@@ -130,22 +132,17 @@ class Lagging:
         elif follower is not None and delivery.stored is not None:
             follower.changed(delivery.stored)
         else:
-            return self._at_its_pace(frame, delivery, channel)
+            return self._at_its_pace(event, delivery)
         return False
 
-    def _channel(self, delivery: Delivery) -> Channel:
-        if self._link.format.per_subscription:
-            return Channel(delivery.topic, delivery.subscription, delivery.match)
-        return Channel(delivery.topic)
-
-    def _at_its_pace(self, frame: bytes, delivery: Delivery, channel: Channel) -> bool:
+    def _at_its_pace(self, event: Framed, delivery: Delivery) -> bool:
         one = self._pace_of(delivery) if self._paces else None
-        if one is None or len(frame) > self._link.outlet.most:
-            return self._put(frame, delivery, channel)
-        key = (channel, delivery.stored.latest if delivery.stored is not None else None)
+        if one is None or len(event.frame) > self._link.outlet.most:
+            return self._put(event, delivery)
+        key = (event.channel, delivery.stored.latest if delivery.stored is not None else None)
         before = one.pace.bytes
         room = self._link.budget // 2 - self._paced + before
-        effects = one.pace.event(key, frame, self._stalls.now(), room)
+        effects = one.pace.event(key, event.frame, self._stalls.now(), room)
         self._paced += one.pace.bytes - before
         self._keep_pace(one, effects)
         return False
@@ -169,19 +166,19 @@ class Lagging:
         paced = [one for one in paces if one is not None and one.pace.rate is not None]
         return max(paced, key=_rate_of) if paced and len(paced) == len(paces) else None
 
-    def _put(self, frame: bytes, delivery: Delivery, channel: Channel) -> bool:
-        link, stored = self._link, delivery.stored
+    def _put(self, event: Framed, delivery: Delivery) -> bool:
+        link, stored, frame = self._link, delivery.stored, event.frame
         if len(frame) > link.outlet.most:
             link.tell_of_dropped(delivery, len(frame))
             return False
         if not link.paused:
             link.queue(frame)
         elif stored is None:
-            self._obey(self.backlog.live(channel, frame))
+            self._obey(self.backlog.live(event))
         elif stored.position is not None:
-            self._obey(self.backlog.stream(channel, stored.position, frame))
+            self._obey(self.backlog.stream(event.channel, stored.position, frame))
         else:
-            self._obey(self.backlog.latest(channel, stored.latest, frame))
+            self._obey(self.backlog.latest(event.channel, stored.latest, frame))
         return True
 
     # ---- the transport ----------------------------------------------------------------------------------------------
@@ -355,7 +352,8 @@ class Lagging:
     def _deliver(self, channel: Channel, events: Sequence[Stored], newest: bool) -> None:
         """Write events that were read. Paces are for what was missed, not for newest values, whose number was told."""
         put = self._put if newest else self._at_its_pace
-        metrics.deliveries.inc(sum(put(*self._link.read(event, channel, newest), channel) for event in events))
+        read = (self._link.read(event, channel, newest) for event in events)
+        metrics.deliveries.inc(sum(put(Framed(channel, frame), delivery) for frame, delivery in read))
         self._link.wake()  # for the next page, even if a pace holds all of this one
 
     def _keep_pace(self, one: _Paced, effects: Sequence[paced.Effect]) -> None:

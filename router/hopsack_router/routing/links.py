@@ -33,7 +33,7 @@ from twisted.logger import Logger
 from hopsack.errors import LoginRequired, RemoteError, Unavailable
 from hopsack_router import metrics
 from hopsack_router.routing.asked import Invocation
-from hopsack_router.routing.backlog import Channel, Why
+from hopsack_router.routing.backlog import Channel, Framed, Why
 from hopsack_router.routing.drafts import recalled
 from hopsack_router.routing.fanout import Delivery, Format, Outlet, frame_of, frames_of
 from hopsack_router.routing.farewell import STOPPING, NotNow
@@ -151,19 +151,20 @@ class Link:
         else:
             outlet.waiting = (waiting, frame)
 
-    def take(self, frame: bytes, delivery: Delivery) -> bool:
+    def take(self, event: Framed, delivery: Delivery) -> bool:
         """An event, where the connection is not straight; those that are get theirs by ``Outbox.share``.
 
+        :param event: shared with the other readers, whose numbers make this a hot path.
         :returns: whether this frame waits now to be sent: it may come later from the journal, or give way.
         """
         if self._is_gone:
             return False
         if self._lagging is not None or self._paused:
-            return self._lag().event(frame, delivery)
-        if len(frame) > self.outlet.most:
-            self.tell_of_dropped(delivery, len(frame))
+            return self._lag().event(event, delivery)
+        if len(event.frame) > self.outlet.most:
+            self.tell_of_dropped(delivery, len(event.frame))
             return False
-        self.queue(frame)
+        self.queue(event.frame)
         return True
 
     def read(self, event: Stored, channel: Channel, newest: bool) -> tuple[bytes, Delivery]:

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hopsack_router.routing.backlog import OVERHEAD, Backlog, Channel, Close, Effect, Follow, Gap, Policy, Why
+from hopsack_router.routing.backlog import OVERHEAD, Backlog, Channel, Close, Effect, Follow, Framed, Gap, Policy, Why
 
 FRAME = 1000
 EVERYTHING = 1 << 30
@@ -42,11 +42,11 @@ def drained(backlog: Backlog) -> list[str | Gap]:
 def test_what_fits_is_written_in_the_order_it_came() -> None:
     backlog = paused(5)
 
-    backlog.live(CHAT, frame("c1"))
+    backlog.live(Framed(CHAT, frame("c1")))
     backlog.answer(frame("a1"))
     backlog.stream(LOG, 1, frame("s1"))
     backlog.latest(LOAD, "web", frame("v1"))
-    backlog.live(CHAT, frame("c2"))
+    backlog.live(Framed(CHAT, frame("c2")))
 
     assert drained(backlog) == ["c1", "a1", "s1", "v1", "c2"]
     assert backlog.bytes == 0
@@ -56,7 +56,7 @@ def test_the_oldest_live_events_give_way_and_one_gap_stands_where_they_were() ->
     backlog = paused(4)
 
     for number in range(1, 10):
-        assert backlog.live(CHAT, frame(f"c{number}")) == []
+        assert backlog.live(Framed(CHAT, frame(f"c{number}"))) == []
 
     assert drained(backlog) == [Gap(CHAT, 6), "c7", "c8", "c9"]
 
@@ -66,8 +66,8 @@ def test_a_gap_is_told_per_channel() -> None:
     other = Channel("chat.room.b")
 
     for number in range(1, 4):
-        backlog.live(CHAT, frame(f"a{number}"))
-        backlog.live(other, frame(f"b{number}"))
+        backlog.live(Framed(CHAT, frame(f"a{number}")))
+        backlog.live(Framed(other, frame(f"b{number}")))
 
     assert backlog.lag().dropped == {"chat.room.a": 2, "chat.room.b": 2}
     assert drained(backlog) == [Gap(CHAT, 2), Gap(other, 2), "a3", "b3"]
@@ -77,10 +77,10 @@ def test_a_hole_behind_an_answer_is_told_behind_it() -> None:
     """The answer may be that of a new subscription: told before it, the gap would be nobody's."""
     backlog = paused(3)
 
-    backlog.live(CHAT, frame("old"))
+    backlog.live(Framed(CHAT, frame("old")))
     backlog.answer(frame("subscribed"))
-    backlog.live(CHAT, frame("new"))
-    backlog.live(CHAT, frame("newer"))
+    backlog.live(Framed(CHAT, frame("new")))
+    backlog.live(Framed(CHAT, frame("newer")))
 
     assert drained(backlog) == [Gap(CHAT, 1), "subscribed", Gap(CHAT, 1), "newer"]
 
@@ -120,9 +120,9 @@ def test_a_stream_leaves_whole_for_a_follower_before_anything_is_dropped() -> No
     backlog = paused(3)
 
     backlog.stream(LOG, "e:7", frame("s7"))
-    backlog.live(CHAT, frame("c1"))
+    backlog.live(Framed(CHAT, frame("c1")))
     backlog.stream(LOG, "e:8", frame("s8"))
-    effects = backlog.live(CHAT, frame("c2"))
+    effects = backlog.live(Framed(CHAT, frame("c2")))
 
     assert effects == [Follow(LOG, "e:7")]
     assert backlog.policy is Policy.FOLLOWING
@@ -153,6 +153,31 @@ def test_what_was_written_is_not_followed_again() -> None:
     assert drained(backlog) == ["a1", "a2"]
 
 
+def test_a_channel_that_has_both_kinds_is_told_of_each_hole() -> None:
+    """An event of the reader's pace is the newest value of a channel whose other events are live."""
+    backlog = paused(4)
+
+    backlog.latest(CHAT, None, frame("paced"))
+    backlog.answer(frame("as they come"))
+    backlog.live(Framed(CHAT, frame("live")))
+    for number in range(2):
+        backlog.answer(frame(f"a{number}"))
+
+    assert drained(backlog) == [Gap(CHAT, 1), "as they come", Gap(CHAT, 1), "a0", "a1"]
+
+
+def test_what_readers_share_is_dropped_by_each_as_its_own_budget_says() -> None:
+    wide, narrow = paused(8), paused(4)
+    narrow.answer(frame("a"))
+
+    for number in range(1, 10):
+        event = Framed(CHAT, frame(f"c{number}"))
+        assert wide.live(event) == narrow.live(event) == []
+
+    assert drained(wide) == [Gap(CHAT, 2), *(f"c{number}" for number in range(3, 10))]
+    assert drained(narrow) == ["a", Gap(CHAT, 7), "c8", "c9"]
+
+
 def test_who_left_a_stream_is_not_made_to_follow_it() -> None:
     backlog = paused(2)
 
@@ -171,7 +196,7 @@ def test_answers_beyond_the_budget_close_the_connection() -> None:
     assert [backlog.answer(frame(f"a{number}")) for number in range(4)] == [[], [], [], [Close(Why.OVERLOADED)]]
 
     assert backlog.bytes == 0
-    assert backlog.answer(frame("a")) == backlog.live(CHAT, frame("c")) == backlog.tick(1e9) == []
+    assert backlog.answer(frame("a")) == backlog.live(Framed(CHAT, frame("c"))) == backlog.tick(1e9) == []
     assert drained(backlog) == []
 
 
@@ -180,7 +205,7 @@ def test_one_answer_larger_than_the_budget_is_let_through_and_costs_the_others_n
     giant = b"g" * (10 * FRAME)
 
     assert backlog.answer(giant) == []
-    assert backlog.live(CHAT, frame("c1")) == []
+    assert backlog.live(Framed(CHAT, frame("c1"))) == []
     assert backlog.answer(frame("a1")) == []
 
     assert backlog.drain(1) == [giant]
@@ -199,7 +224,7 @@ def test_a_second_answer_larger_than_the_budget_closes_the_connection() -> None:
 def test_one_event_larger_than_the_budget_is_a_gap() -> None:
     backlog = paused(2)
 
-    backlog.live(CHAT, b"g" * (10 * FRAME))
+    backlog.live(Framed(CHAT, b"g" * (10 * FRAME)))
 
     assert drained(backlog) == [Gap(CHAT, 1)]
 
@@ -312,7 +337,8 @@ class AnyReader(RuleBasedStateMachine):
     @precondition(lambda self: not self.closed)
     @rule(channel=st.sampled_from(LIVES), size=SIZES)
     def live(self, channel: Channel, size: int) -> None:
-        self.obey(self.backlog.live(channel, mark("l", channel, self.next_of(channel), self.answers_sent, size)))
+        frame = mark("l", channel, self.next_of(channel), self.answers_sent, size)
+        self.obey(self.backlog.live(Framed(channel, frame)))
 
     @precondition(lambda self: not self.closed)
     @rule(channel=st.sampled_from(VALUES), key=st.integers(0, 4), size=SIZES)

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from hopsack_router.routing import backlog as held
 from hopsack_router.routing import following as followed
-from hopsack_router.routing.backlog import OVERHEAD, Backlog, Channel, Gap
+from hopsack_router.routing.backlog import OVERHEAD, Backlog, Channel, Framed, Gap
 from hopsack_router.routing.followers import Followers
 from hopsack_router.routing.following import Following, Read, State
 from hopsack_router.streams.events import Gone, Page, Stored
@@ -72,7 +72,7 @@ class Link:
 
     def live(self, channel: Channel, text: str) -> None:
         if self.paused:
-            self.obey(self.backlog.live(channel, frame(text)))
+            self.obey(self.backlog.live(Framed(channel, frame(text))))
         else:
             self.pending.append(text)
 
