@@ -74,7 +74,7 @@ class Binding:
     :ivar facts: name of the parameter that takes the :class:`Caller` or :class:`Event`, if there is one.
     :ivar names: parameters that take components of the URI.
     :ivar runs: where the function runs.
-    :ivar yields: whether it is a generator.
+    :ivar flows: whether it may give results, or take inputs, piece by piece. :ivar yields: whether it is a generator.
     :ivar progress: name of the parameter that takes a :class:`Progress`, if there is one.
     :ivar inputs: the same for :class:`Inputs`. :ivar inputs_type: of each of them.
     """
@@ -86,6 +86,7 @@ class Binding:
     facts: str | None
     names: frozenset[str]
     runs: Literal["loop", "thread"]
+    flows: bool = False
     yields: bool = False
     progress: str | None = None
     inputs: str | None = None
@@ -139,16 +140,12 @@ class Binding:
             facts=facts_name,
             names=frozenset(named & parameters.keys()),
             runs=runs,
+            flows=yields or bool(flow),
             yields=yields,
             progress=flow[Progress].name if Progress in flow else None,
             inputs=flow[Inputs].name if Inputs in flow else None,
             inputs_type=next(iter(get_args(further)), further_input),
         )
-
-    @property
-    def flows(self) -> bool:
-        """Whether it may give results, or take inputs, piece by piece."""
-        return self.yields or self.progress is not None or self.inputs is not None
 
     def for_call(self, payload: Payload, caller: Caller, pieces: Pieces | None = None) -> Callable[[], Any]:
         """The function with its arguments.

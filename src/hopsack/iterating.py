@@ -153,11 +153,11 @@ class Iteration(Generic[P, O]):
             return
         loop = asyncio.get_running_loop()
         wanted, self.ticket = self.wanted, loop.create_future()
-        self._carrier, self._seconds = await self._caller.begin_flow(self, self._timeout)
-        self.ticket.add_done_callback(self._ended)
-        self._said = loop.time()
         flow = on.Flow(True, wanted.window, wanted.inputs is not None)
         try:
+            self._carrier, self._seconds = await self._caller.begin_flow(self, self._timeout)
+            self.ticket.add_done_callback(self._ended)
+            self._said = loop.time()
             self._carrier.take(
                 on.CallRequested(self.ticket, wanted.uri, wanted.input, self._seconds, wanted.terms, flow)
             )

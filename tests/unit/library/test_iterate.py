@@ -114,6 +114,22 @@ class Lab(Service):
         return "bye"
 
 
+class Counter(Service):
+    """The one procedure alone."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    @procedure(COUNT)
+    async def count(self, upto: int, progress: Progress[Number]) -> int:
+        try:
+            for n in range(upto):
+                await progress.send(Number(n))
+        finally:
+            self.ended.append("count")
+        return upto
+
+
 @pytest.fixture
 def fabric(tmp_path: Path) -> Iterator[Fabric]:
     (tmp_path / "lab.yaml").write_text(CONTRACTS)
@@ -401,6 +417,45 @@ def test_a_plain_generator_runs_in_threads_and_returns_its_result(fabric: Fabric
     fabric.run(leaving())
     fabric.settle()
     assert ended == ["count", "count"]
+
+
+def test_what_cannot_begin_says_why_and_leaves_nothing(fabric: Fabric) -> None:
+    lab = fabric.start(Lab())
+    page = fabric.connect()
+    unwritable = page.iterate("lab.count", object())
+
+    with pytest.raises(UsageError, match="no JSON form"):
+        fabric.run(listed(unwritable))
+    with pytest.raises(UsageError, match="call it again"):
+        fabric.run(listed(unwritable))
+    with pytest.raises(UsageError, match="lets nothing through"):
+        page.iterate("lab.count", 1, window=0)
+
+    assert page._iterations == {}
+    assert page._requests == 0
+    assert lab.sent == []
+
+
+def test_a_handler_passes_on_what_another_gives_it(fabric: Fabric) -> None:
+    class Relay(Service):
+        @procedure("lab.each")
+        async def each(self, upto: int) -> AsyncIterator[int]:
+            async for number in self.iterate(COUNT, upto):
+                yield number.n
+
+    lab = fabric.start(Counter())
+    fabric.start(Relay())
+    page = fabric.connect()
+
+    async def leaving() -> None:
+        async for _ in page.iterate("lab.each", 1000, window=2):
+            break
+
+    assert fabric.run(listed(page.iterate("lab.each", 50))) == list(range(50))
+    lab.ended.clear()
+    fabric.run(leaving())
+    fabric.settle()
+    assert lab.ended == ["count"]
 
 
 def test_handlers_that_cannot_give_pieces_are_told_so_when_they_are_bound(fabric: Fabric) -> None:
