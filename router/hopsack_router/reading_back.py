@@ -6,7 +6,9 @@
     {topic, since}        those of that time and later
 
 It is how stock WAMP clients resume, and how history is read for its own sake. Bounds: :data:`MAX_EVENTS` events and
-:data:`MAX_BYTES` bytes, about, to a page.
+:data:`MAX_BYTES` bytes, about, to a page; :data:`AT_ONCE` pages of one caller are looked up at once, so that nobody
+keeps others from the disk, and :data:`MAX_WAITING` wait for their turn, beyond which they are refused
+(``hopsack.overloaded``).
 
 ``hopsack.stream.behind``: which streams stand elsewhere than the caller has read.
 
@@ -21,18 +23,20 @@ subscribed to (:mod:`~hopsack_router.routing.covering`), never by a look at all 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import CallDetails
-from twisted.internet.defer import inlineCallbacks
+from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 
 from hopsack.errors import BadRequest, Denied, Overloaded, RemoteError, to_wamp
 from hopsack_router.routing.asked import MAX_POSITIONS
 from hopsack_router.routing.retained import matcher
 from hopsack_router.streams import Gone, Journal, Page, Position, Stored, parse
+from hopsack_router.streams.ledger import RETRY_AFTER
 
 if TYPE_CHECKING:
     from hopsack_router.routing.router import Router
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
 MAX_EVENTS = 1000
 MAX_BYTES = 512 << 10
 USUAL = 500
+AT_ONCE = 4
+MAX_WAITING = 1000
 
 Request: TypeAlias = dict[str, Any]
 
@@ -49,6 +55,7 @@ class ReadingBack:
 
     def __init__(self, router: Router) -> None:
         self._router = router
+        self._turns: dict[int, _Turns] = {}
 
     @inlineCallbacks
     def read(self, request: Request, details: CallDetails) -> Any:
@@ -58,10 +65,23 @@ class ReadingBack:
         """
         try:
             journal = self._checked(request, details)
-            page, reason = yield self._page(journal, request)
+            page, reason = yield self._in_turn(journal, request, details)
         except RemoteError as error:
             raise refused(error) from error
         return _told(page, reason, recovered="after" in request and reason is None)
+
+    def _in_turn(self, journal: Journal, request: Request, details: CallDetails) -> Deferred[Any]:
+        """:raises Overloaded: too much of this caller waits."""
+        caller = details.caller
+        turns = self._turns.get(caller)
+        if turns is None:
+            turns = self._turns[caller] = _Turns(lambda: self._turns.pop(caller))
+
+        def read() -> Any:
+            self._caller(details)  # it may have left
+            return self._page(journal, request)
+
+        return turns.take(read, request["topic"])
 
     def behind(self, request: Request, details: CallDetails) -> dict[str, str]:
         """Serve one call.
@@ -154,6 +174,50 @@ class ReadingBack:
         if position is None:
             raise BadRequest(f"{after[:60]!r} is no position", where=topic, path="/after", advice="such as abcdefgh:41")
         return position
+
+
+class _Turns:
+    """The pages that one caller has asked for: some are looked up, the others wait.
+
+    Who cancels its call does not stop the disk, so the turn goes on until the disk has answered.
+
+    :param on_end: is called when there is nothing more.
+    """
+
+    def __init__(self, on_end: Callable[[], object]) -> None:
+        self._on_end = on_end
+        self._waiting: deque[tuple[Callable[[], Any], Deferred[Any]]] = deque()
+        self._under_way = 0
+        self._is_going_on = False
+
+    def take(self, read: Callable[[], Any], topic: str) -> Deferred[Any]:
+        """:raises Overloaded: too many wait."""
+        if len(self._waiting) >= MAX_WAITING:
+            message = f"{MAX_WAITING:,} pages wait to be read for this session"
+            raise Overloaded(message, where=topic, data={"retry_after": RETRY_AFTER})
+        told: Deferred[Any] = Deferred()
+        self._waiting.append((read, told))
+        self._go_on()
+        return told
+
+    def _go_on(self) -> None:
+        """A loop: what is in memory ends at once, and a thousand of them must not go a thousand calls deep."""
+        if self._is_going_on:
+            return
+        self._is_going_on = True
+        while self._waiting and self._under_way < AT_ONCE:
+            read, told = self._waiting.popleft()
+            if not told.called:  # else it was cancelled
+                self._under_way += 1
+                maybeDeferred(read).addBoth(self._ended).chainDeferred(told)
+        self._is_going_on = False
+        if not self._under_way:
+            self._on_end()
+
+    def _ended(self, outcome: Any) -> Any:
+        self._under_way -= 1
+        self._go_on()
+        return outcome
 
 
 def refused(error: RemoteError) -> ApplicationError:

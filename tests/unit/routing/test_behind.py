@@ -1,4 +1,4 @@
-"""Who asks whether it is behind, while the node still has events for it."""
+"""Who asks what it has missed: how it stands while the node still has events for it, and what asking costs the node."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from autobahn.wamp.exception import ApplicationError
+from twisted.internet.defer import CancelledError, Deferred
 
-from hopsack_router.reading_back import ReadingBack
+from hopsack_router.reading_back import AT_ONCE, MAX_WAITING, ReadingBack
 from hopsack_router.routing.asked import MAX_POSITIONS
 from hopsack_router.routing.backlog import OVERHEAD
 
@@ -79,3 +80,78 @@ def test_of_too_many_streams_those_are_told_that_changed_last(world: World) -> N
     told = behind(world, page, ("lab.run.", "prefix"))
 
     assert set(told) == {f"lab.run.{number}" for number in range(10, MAX_POSITIONS + 10)}
+
+
+class Asking:
+    """A caller of ``hopsack.stream.read`` whose stream has to be looked up on the disk."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.page = world, world.reader()
+        assert self.page.link._session is not None
+        self.details: Any = SimpleNamespace(caller=self.page.link._session._session_id)
+        self.reading = ReadingBack(world.node.router)
+        self.answers: list[Any] = []
+
+    def ask(self, times: int) -> list[Deferred[Any]]:
+        asked = [self.reading.read({"topic": "lab.log", "limit": 2}, self.details) for _ in range(times)]
+        for one in asked:
+            one.addBoth(self.answers.append)
+        return asked
+
+    @property
+    def under_way(self) -> int:
+        return len(self.world.lanes["journal-reader"].jobs)
+
+
+@pytest.fixture
+def asking() -> Asking:
+    world = World(tail=0)
+    service = world.reader(role="service")
+    for number in range(10):
+        service.publish("lab.log", number)
+    world.settle()
+    return Asking(world)
+
+
+def test_who_reads_back_much_at_once_keeps_nobody_else_from_the_disk(asking: Asking) -> None:
+    asking.ask(20)
+    assert asking.under_way == AT_ONCE
+
+    asking.world.settle()
+
+    assert [len(page["events"]) for page in asking.answers] == [2] * 20
+    assert not asking.reading._turns
+
+
+def test_who_cancels_what_it_asked_gets_no_more_turns_for_it(asking: Asking) -> None:
+    for _ in range(3):
+        for one in asking.ask(20):
+            one.cancel()
+    assert asking.under_way == AT_ONCE
+
+    asking.world.settle()
+
+    assert all(answer.check(CancelledError) for answer in asking.answers)
+    assert not asking.reading._turns
+
+
+def test_so_many_wait_to_read_back_and_no_more(asking: Asking) -> None:
+    asking.ask(AT_ONCE + MAX_WAITING)
+    assert asking.answers == []
+
+    asking.ask(1)
+
+    (refusal,) = asking.answers
+    assert refusal.value.kwargs["code"] == "hopsack.overloaded"
+
+
+def test_who_has_left_is_not_read_for(asking: Asking) -> None:
+    asking.ask(MAX_WAITING)
+    asking.page.lost()
+
+    asking.world.write()
+    while asking.under_way:
+        asking.world.look_up()
+
+    assert len([one for one in asking.answers if isinstance(one, dict)]) == AT_ONCE
+    assert not asking.reading._turns
