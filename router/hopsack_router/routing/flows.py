@@ -17,7 +17,7 @@ item under way, whatever the others have: the first one shows how large they are
 
 Producers that know nothing of promises (stock WAMP clients) send when they like. Nothing is promised to them; as long
 as the consumer reads, all is well. Bounds, whoever the producer is: :data:`LENIENCE` items beyond what the consumer
-takes, and three quarters of the budget on a link that is full. One more is an Overrun.
+takes, and on a link that is full three quarters of the budget, or one item that is larger. One more is an Overrun.
 
 A core without I/O and without a clock. Who calls: :mod:`~hopsack_router.routing.flowing`.
 """
@@ -132,9 +132,9 @@ class Room:
         if window.beyond > LENIENCE:
             return [Overrun(window, f"{LENIENCE} items beyond those that were asked for")]
         if is_full:
-            self.held += size + OVERHEAD
-        if self.held > self.limit:
-            return [Overrun(window, f"{self.held} bytes for a reader that is not reading")]
+            is_first, self.held = self.held == 0, self.held + size + OVERHEAD
+            if self.held > self.limit and not is_first:
+                return [Overrun(window, f"{self.held} bytes for a reader that is not reading")]
         return self._share(window, is_full)
 
     def emptied(self) -> list[Effect]:

@@ -123,6 +123,17 @@ def test_a_link_that_is_not_read_bears_three_quarters_of_its_budget() -> None:
     assert count == MIB * 3 // 4 // (10_000 + OVERHEAD) + 1
 
 
+def test_items_as_large_as_the_budget_come_one_at_a_time_however_slow_the_reader() -> None:
+    room = Room(MIB)
+    window = opened(room, None)
+
+    told = []
+    for _ in range(3):
+        told += [room.came(window, MIB, True), room.emptied()]
+
+    assert told == [[], [Promise(window, 1)]] * 3
+
+
 @given(st.lists(st.integers(0, 200_000), min_size=1, max_size=60), st.integers(1, 40))
 def test_a_producer_that_keeps_to_its_promises_never_sends_more_than_its_consumer_takes(
     sizes: list[int], takes: int
