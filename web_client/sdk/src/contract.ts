@@ -189,8 +189,8 @@ export interface MapOptions<Data = Undeclared, Field = keyof Data & string> exte
 export interface LatestMap<Data = Undeclared, Key = Label> extends Observable<ReadonlyMap<Key, Data>> {
   readonly topic: string;
   /**
-   * Resolves when all keys are in; rejects when the node refused, or keeps no newest values of this topic: then the map
-   * holds what came since.
+   * Resolves when all keys are in; rejects when the node refused, or gives no newest values of this topic, because the
+   * contract does not say so or the node is too old: then the map holds what came since. Told to `onError`, too.
    */
   readonly ready: Promise<void>;
   /** All keys are in. After a reconnection what is shown stays, until the node has told what is there now. */

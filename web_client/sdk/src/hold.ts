@@ -44,23 +44,27 @@ export class Hold implements Subscription, Registration {
 
   /** It is granted, without what `ready` stands for. */
   lacks(error: HopsackError): void {
+    const asked = this.#outcome === "asked";
     this.#outcome = error;
-    this.#settle?.reject(error);
+    this.#tell(error, asked);
   }
 
   /** @param byProgram it closed the whole connection, so there is nothing to report. */
   failed(error: HopsackError, byProgram: boolean): void {
     const asked = this.#outcome === "asked";
     if (asked) this.#outcome = error;
+    if (!byProgram) return this.#tell(error, asked);
     this.#settle?.reject(error);
-    if (byProgram) this.options.onClose?.();
-    else if (this.options.onError) this.options.onError(error);
-    else {
-      // A little later: the program may be about to look at `ready`.
-      queueMicrotask(() => {
-        if (!asked || !this.#settle) console.error(String(error));
-      });
-    }
+    this.options.onClose?.();
+  }
+
+  #tell(error: HopsackError, asked: boolean): void {
+    this.#settle?.reject(error);
+    if (this.options.onError) return this.options.onError(error);
+    // A little later: the program may be about to look at `ready`.
+    queueMicrotask(() => {
+      if (!asked || !this.#settle) console.error(String(error));
+    });
   }
 
   setMaxRate(rate?: number): void {

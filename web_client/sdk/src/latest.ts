@@ -8,9 +8,19 @@ import type { LatestMap } from "./contract.js";
 import { isObject, LocalError } from "./errors.js";
 import type { Hold } from "./hold.js";
 import { Variable } from "./observable.js";
+import type { Step } from "./reading.js";
 import type { Arrival } from "./session.js";
 
 export const KEYS = 10_000;
+
+/** Why a map is not filled. */
+const MISSING = {
+  none: "The node keeps no newest values of this topic.",
+  unmarked: "The node does not say which values are the newest.",
+} as const;
+
+const ADVICE =
+  "Is the topic `latest` in its contract? A node may be older than this client: each one's own is at its /sdk.js.";
 
 type Label = string | number | boolean;
 type Values = Map<Label, unknown>;
@@ -44,11 +54,12 @@ export class Latest extends Variable<ReadonlyMap<Label, unknown>> implements Lat
     return this.#hold?.close() ?? Promise.resolve();
   }
 
-  snapshot(step: "begun" | "done" | "none"): void {
+  snapshot(step: Step): void {
     this.complete = step === "done";
-    if (step === "none") {
-      const facts = { where: this.topic, retry: "later" } as const;
-      this.#hold?.lacks(new LocalError("hopsack.usage", "The node keeps no newest values of this topic.", facts));
+    if (step === "none" || step === "unmarked") {
+      this.#hold?.lacks(
+        new LocalError("hopsack.usage", MISSING[step], { where: this.topic, retry: "later", advice: ADVICE }),
+      );
     } else if (step === "begun") {
       this.#next = new Map();
     } else {

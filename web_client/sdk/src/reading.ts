@@ -60,8 +60,10 @@ interface Reader {
 export type Told =
   | { readonly kind: "deliver"; readonly ids: readonly number[]; readonly event: Arrival }
   | { readonly kind: "recover"; readonly id: number; readonly recovery: Recovery }
-  /** Newest values begin to come, all are there, or the node has none to give. */
-  | { readonly kind: "snapshot"; readonly id: number; readonly step: "begun" | "done" | "none" };
+  /** Newest values begin to come, all are there, the node has none to give, or gives them so that none can be told. */
+  | { readonly kind: "snapshot"; readonly id: number; readonly step: Step };
+
+export type Step = "begun" | "done" | "none" | "unmarked";
 
 export class Reading {
   /** Somebody lacks what the subscription that stands will not bring. */
@@ -85,6 +87,9 @@ export class Reading {
   #left = 0;
   #awaited = 0;
   #stuck = 0;
+  /** Newest values that were announced, and events that might be some of them, but do not say so. */
+  #announced = 0;
+  #unmarked = 0;
   #hole: { readonly topic: string; readonly place: Place } | undefined;
   /** The grant names all topics that there are. */
   #whole = false;
@@ -187,7 +192,8 @@ export class Reading {
     for (const reader of this.#readers.values()) reader.held = true;
     if (typeof snapshot !== "number") return [...told, ...this.#live()];
     this.#latest = true;
-    this.#left = snapshot;
+    this.#left = this.#announced = snapshot;
+    this.#unmarked = 0;
     return [...told, ...this.#toKeen("begun"), ...(snapshot === 0 ? this.#settled("done") : [])];
   }
 
@@ -256,7 +262,7 @@ export class Reading {
     return told;
   }
 
-  #toKeen(step: "begun" | "done" | "none"): Told[] {
+  #toKeen(step: Step): Told[] {
     const keen = [...this.#readers].filter(([, { keen, due }]) => keen && due);
     return keen.map(([id]) => ({ kind: "snapshot", id, step }));
   }
@@ -280,7 +286,8 @@ export class Reading {
    * @param asked topics that are asked about already. @param most so many of them.
    */
   quiet(asked: object = {}, most = TOPICS): { readonly places: ReadonlyMap<string, Place>; readonly others: boolean } {
-    this.#stuck = this.#stands && this.#left > 0 && this.#left === this.#awaited ? this.#stuck + 1 : 0;
+    const isAwaiting = this.#stands && this.#left > 0 && this.#unmarked < this.#announced;
+    this.#stuck = isAwaiting && this.#left === this.#awaited ? this.#stuck + 1 : 0;
     this.#awaited = this.#left;
     this.behind ||= this.#stuck > 1;
     const isStill = this.#stands && !this.behind && !this.thinned && this.#left === 0;
@@ -328,7 +335,7 @@ export class Reading {
   heard(event: Arrival, newest: boolean): Told[] {
     const place = parse(event.position);
     if (newest && this.#left > 0) return this.#kept(event, place);
-    const told: Told[] = [];
+    const told = this.#doubt(event.topic, place);
     const ids: number[] = [];
     let jumped = false;
     for (const [id, reader] of this.#readers) {
@@ -347,6 +354,15 @@ export class Reading {
     }
     if (place) this.#mend(event.topic, place, jumped);
     return ids.length > 0 ? [...told, { kind: "deliver", ids, event }] : told;
+  }
+
+  /** A node older than the mark sends newest values without it: as many as it announced, and not one that has it. */
+  #doubt(topic: string, place: Position | undefined): Told[] {
+    const head = this.#heads.get(topic);
+    const isLive = place && (!head || isBefore(head, place));
+    if (this.#left === 0 || this.#left < this.#announced || isLive) return [];
+    this.#unmarked += 1;
+    return this.#unmarked === this.#announced ? this.#toKeen("unmarked") : [];
   }
 
   /** Where a snapshot comes, reading goes on behind its head. */

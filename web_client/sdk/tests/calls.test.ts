@@ -1,6 +1,9 @@
 /** What a call says of itself beside its input, and what becomes of a keyed one when the connection is lost. */
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { CAP } from "../src/backoff";
+import { LOCAL } from "../src/errors";
+import { ERRORS } from "../src/errors.generated";
+import { LocalError, RemoteError } from "../src/index";
 import { outcome, type Stage, stage } from "./stage";
 
 afterEach(() => vi.restoreAllMocks());
@@ -65,4 +68,20 @@ describe("a call", () => {
 
     expect(await outcome(called)).toMatchObject({ code: "hopsack.outcome_unknown", where: "a.b" });
   });
+
+  test("of unknown outcome says who lost what: this page its connection, or the node its callee", async () => {
+    const on = open();
+    const [first, second] = [on.fabric.call("a.b", 1), on.fabric.call("a.b", 2)];
+    const [{ id }] = on.wire.heard();
+    on.wire.says({ id, error: { code: 1020, message: "Gone.", data: { code: "hopsack.outcome_unknown" } } });
+    on.wire.hangsUp();
+
+    expect(await outcome(first)).toBeInstanceOf(RemoteError);
+    expect(await outcome(second)).toBeInstanceOf(LocalError);
+    expect(await outcome(first)).toMatchObject({ code: "hopsack.outcome_unknown", message: "Gone.", retry: "never" });
+  });
+});
+
+test("no code has two rows", () => {
+  expect(Object.keys(LOCAL).filter((code) => code in ERRORS)).toEqual([]);
 });

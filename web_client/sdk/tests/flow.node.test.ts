@@ -74,7 +74,9 @@ describe.skipIf(!NODE).each([
   ["/raw", "/ws"],
   ["/ws", "/ws"],
 ])("from %s to %s", (from, to) => {
-  test("an answer of 64 MiB needs little memory, and no more than a window is ever on its way", { timeout: 20_000 }, async () => {
+  test("an answer of 64 MiB needs little memory, and no more than a window is ever on its way", {
+    timeout: 20_000,
+  }, async () => {
     const served = await long(page(from));
     const it = page(to).iterate("page.long", PIECES, { window: WINDOW });
     let [read, ahead, most] = [0, 0, 0];

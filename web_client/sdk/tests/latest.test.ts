@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { CAP } from "../src/backoff";
 import type { LatestMap } from "../src/index";
 import { JournalNode, Topic } from "./journalNode";
-import { outcome, type Stage, stage } from "./stage";
+import { outcome, type Stage, settle, stage } from "./stage";
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -179,6 +179,53 @@ describe("a map", () => {
     expect(on.wire.heard()).toEqual([]);
   });
 
+  test("of such a node it is told also where nobody looks at ready: to onError, else in the console", async () => {
+    const complaints = vi.spyOn(console, "error").mockImplementation(() => {});
+    const on = stage();
+    const told: string[] = [];
+    on.fabric.map("host.metrics", { key: "host" });
+    on.fabric.map("host.load", { key: "host", onError: ({ code }) => told.push(code) });
+    on.wire.joins();
+    for (const { id } of on.wire.heard()) on.wire.says({ id, result: { subscription: id, recovered: false } });
+    await settle();
+
+    expect(told).toEqual(["hopsack.usage"]);
+    expect(complaints.mock.calls).toEqual([[expect.stringContaining("keeps no newest values")]]);
+  });
+
+  test.each([true, false])(
+    "of a node too old to mark newest values says so, and asks no further: positions %j",
+    async (isStream) => {
+      const on = stage({ checkEvery: 4_000 });
+      const map = on.fabric.map("host.metrics", { key: "host" });
+      on.wire.joins();
+      const position = (offset: number): object => (isStream ? { position: `e:${offset}` } : {});
+      on.wire.says({
+        id: on.wire.hears().id,
+        result: { subscription: 1, recovered: false, snapshot: 2, ...position(7) },
+      });
+      const event = (host: string, offset: number): void =>
+        on.wire.says({
+          method: "event",
+          params: { topic: "host.metrics", data: sample(host, 1), ...position(offset) },
+        });
+      event("a", 3);
+      expect(await outcome(map.ready)).toBe("open");
+      event("b", 7);
+
+      expect(await outcome(map.ready)).toMatchObject({
+        code: "hopsack.usage",
+        where: "host.metrics",
+        advice: expect.stringContaining("older than this client"),
+      });
+      for (let round = 0; round < 10; round += 1) {
+        on.clock.turn(2_000);
+        event("c", 8 + round);
+      }
+      expect(on.wire.heard().filter(({ method }) => method === "hopsack.subscribe")).toEqual([]);
+    },
+  );
+
   test("a refusal rejects it; closing gives the subscription back", async () => {
     const { on, node, map } = await ready();
     const refused = on.fabric.map("demo.secret", { key: [], onError: () => {} });
@@ -206,7 +253,7 @@ describe("a map", () => {
     [["a", "b"], { a: 1, b: "x" }, '[1,"x"]'],
   ] as const)("with the key %j the entry of %j is %j", (key, data, expected) => {
     const on = stage();
-    const map = on.fabric.map("t", { key });
+    const map = on.fabric.map("t", { key, onError: () => {} });
     on.wire.joins();
     on.wire.says({ id: on.wire.hears().id, result: { subscription: 11, recovered: false } });
     on.wire.says({ method: "event", params: { topic: "t", data } });
