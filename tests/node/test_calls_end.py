@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import hopsack
-from hopsack.errors import Canceled, Deadline, HopsackError
+from hopsack.errors import Canceled, Deadline, HopsackError, OutcomeUnknown
 
 from .conftest import Node, NodeProcess
 from .test_cli import run as command
@@ -25,6 +25,23 @@ pytestmark = pytest.mark.node
 CONTRACTS = """
 summary: Work that takes its time.
 undeclared: allow
+
+procedures:
+  work.count:
+    summary: It may be asked again.
+    output: {type: integer}
+    idempotent: true
+    timeout: 60s
+    wait: 30s
+    register: [service]
+    call: [user]
+  work.pay:
+    summary: It may not.
+    output: {type: integer}
+    timeout: 60s
+    wait: 30s
+    register: [service]
+    call: [user]
 """
 
 
@@ -256,3 +273,44 @@ def test_of_two_services_in_one_process_the_other_stays(node: Node, tmp_path: Pa
 
         assert [json.loads(process.line())["service"] for _ in range(2)] == ["other", "other"]
         assert process.process.wait(20) == 0
+
+
+def test_a_node_that_is_killed_costs_an_idempotent_call_nothing_but_time(tmp_path: Path, schemas: Path) -> None:
+    processes = [NodeProcess(tmp_path, "--schemas", str(schemas))]
+    count: hopsack.Procedure[None, int] = hopsack.Procedure("work.count", None, int, idempotent=True)
+
+    async def main(node: Node) -> None:
+        begun = asyncio.Queue[str]()
+        is_over = asyncio.Event()
+
+        async def serve(caller: hopsack.Caller) -> int:
+            begun.put_nowait(caller.procedure)
+            await is_over.wait()
+            return 7
+
+        async with (
+            hopsack.connect(node.rawsocket, node.token("service")) as callee,
+            hopsack.connect(node.rawsocket, node.token("user")) as caller,
+        ):
+            await callee.register("work.count", serve)
+            await callee.register("work.pay", serve)
+            again = asyncio.ensure_future(caller.call(count, timeout=60.0))
+            once = asyncio.ensure_future(caller.call("work.pay", timeout=60.0))
+            assert {await begun.get(), await begun.get()} == {"work.count", "work.pay"}
+
+            processes[-1].process.kill()
+            await asyncio.to_thread(processes[-1].process.wait)
+            with pytest.raises(OutcomeUnknown):
+                await once
+            port = node.rawsocket.rpartition(":")[2]
+            processes.append(NodeProcess(tmp_path, "--schemas", str(schemas), "--rawsocket-port", port))
+
+            assert await begun.get() == "work.count"
+            is_over.set()
+            assert await again == 7
+            assert begun.empty()
+
+    try:
+        asyncio.run(asyncio.wait_for(main(processes[-1].ready()), 60))
+    finally:
+        assert processes[-1].stop() == 0, processes[-1].logged()
