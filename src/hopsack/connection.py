@@ -553,7 +553,7 @@ class Connection(Requests):
             caller's answer; any other exception becomes an incident, whose traceback stands in this program's log.
             So does an error that a typed procedure does not declare.
         :param match: ``prefix`` or ``wildcard``; components in braces make a wildcard too.
-        :param invoke: how several sessions share the procedure; over the raw door, there is but one.
+        :param invoke: how several sessions share the procedure.
         :raises RemoteError: the node refuses it.
         """
         declared, further = getattr(procedure, "input", None), getattr(procedure, "inputs", None)

@@ -15,17 +15,16 @@
            deleted?, retained?}
     <- gap {topic, dropped}                     (notification; this session reads too slowly)
     -> hopsack.rate {subscription, max_rate} <- {}
-    -> hopsack.register {procedure}          <- {registration}
+    -> hopsack.register {procedure, invoke?} <- {registration}
     <- <procedure> input                     -> result | error          (beside it: hopsack {timeout})
     <- hopsack.cancel {id}                      (notification; nobody waits for the answer any more)
     -> hopsack.progress, hopsack.more_input; <- hopsack.more, hopsack.input
                                                 (notifications, as above, about what is served)
 
 It takes and gives the vocabulary of :mod:`hopsack.session`, as the WAMP machine does. What the raw door does not have
-is refused (patterns of procedures) or left to the node (how a procedure is shared; the facts about publisher and
-caller). The newest values that the answer to a subscription announces (``snapshot``) say that they are (``retained``),
-and are its own alone. ``tests/conversations/`` holds this protocol as recorded conversations; ``docs/protocol.md``
-explains it.
+is refused (patterns of procedures) or left to the node (the facts about publisher and caller). The newest values that
+the answer to a subscription announces (``snapshot``) say that they are (``retained``), and are its own alone.
+``tests/conversations/`` holds this protocol as recorded conversations; ``docs/protocol.md`` explains it.
 
 Bounds: as many requests are remembered as the connection lets be in flight; the session adds no queue of its own.
 """
@@ -325,7 +324,7 @@ class RawSession:
             self._registrations[event.procedure] = number
             return [on.Confirm(event.ticket, number)]
 
-        params = {"procedure": event.procedure}
+        params = {"procedure": event.procedure} | ({} if event.invoke == "single" else {"invoke": event.invoke})
         return self._ask("hopsack.register", params, event.ticket, grant, where=event.procedure)
 
     def _unregister(self, event: on.UnregisterRequested) -> list[on.Effect]:

@@ -61,7 +61,10 @@ def node(tmp_path_factory: pytest.TempPathFactory, schemas: Path) -> Iterator[No
         assert process.stop() == 0, process.logged()
 
 
-@pytest.mark.parametrize("door", ["rawsocket", "/ws?codec=json", "/raw"])
+DOORS = ["rawsocket", "/ws?codec=json", "/raw"]
+
+
+@pytest.mark.parametrize("door", DOORS)
 def test_giving_up_is_heard_three_levels_down(node: Node, door: str) -> None:
     address = node.rawsocket if door == "rawsocket" else node.ws(door)
 
@@ -98,6 +101,33 @@ def test_giving_up_is_heard_three_levels_down(node: Node, door: str) -> None:
                 with pytest.raises(Deadline):
                     await caller.call("work.ask", timeout=0.2)
                 await ended.wait()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_two_share_a_procedure_on_every_door(node: Node, door: str) -> None:
+    address = node.rawsocket if door == "rawsocket" else node.ws(door)
+
+    async def main() -> None:
+        async with (
+            hopsack.connect(address, node.token("service")) as one,
+            hopsack.connect(address, node.token("service")) as other,
+            hopsack.connect(address, node.token("user")) as caller,
+        ):
+            here: asyncio.Queue[str] = asyncio.Queue()
+            is_over = asyncio.Event()
+
+            async def serve(name: str) -> None:
+                here.put_nowait(name)
+                await is_over.wait()
+
+            await one.register("work.shared", lambda: serve("one"), inline=True)
+            await other.register("work.shared", lambda: serve("other"), inline=True)
+            calls = [asyncio.ensure_future(caller.call("work.shared")) for _ in range(2)]
+            assert {await here.get(), await here.get()} == {"one", "other"}
+            is_over.set()
+            await asyncio.gather(*calls)
 
     asyncio.run(asyncio.wait_for(main(), 30))
 

@@ -277,6 +277,13 @@ def test_notifications_of_later_versions_are_ignored() -> None:
     assert joined().take(on.Received(b'{"jsonrpc":"2.0","method":"hopsack.news","params":[1]}')) == []
 
 
+def test_a_procedure_may_be_shared() -> None:
+    [sent] = joined().take(on.RegisterRequested("r", "a.b", "exact", "least"))
+
+    assert isinstance(sent, on.Send)
+    assert json.loads(sent.data)["params"] == {"procedure": "a.b", "invoke": "least"}
+
+
 def test_a_pattern_of_procedures_is_refused_with_what_to_do() -> None:
     with pytest.raises(UsageError, match="connect to ws://…/ws"):
         joined().take(on.RegisterRequested("r", "a.", "prefix", "single"))
