@@ -43,7 +43,8 @@ class End:
 
 
 def _canceled(in_flight: InFlight, _: str) -> RemoteError:
-    return Canceled("the caller canceled the call", where=in_flight.call.procedure)
+    never_ran = {"ran": "no"} if in_flight.ran == "no" else None
+    return Canceled("the caller canceled the call", where=in_flight.call.procedure, data=never_ran)
 
 
 def _stopped(in_flight: InFlight, _: str) -> RemoteError:

@@ -75,7 +75,7 @@ class Placing(Queueing):
         self._owed: dict[Any, dict[int, tuple[Seat[Any], Any]]] = {}  # callee -> what it does that nobody waits for
         self.flowing = Flowing(self)
         self.keyed: KeyedCalls | None = None
-        for feature in FLOW:
+        for feature in (*FLOW, "call_timeout"):
             setattr(self._role_features, feature, True)
 
     # ---- what the dealer does ---------------------------------------------------------------------------------------

@@ -51,6 +51,11 @@ def test_every_callee_is_told_how_many_milliseconds_its_call_has(
     assert asked(service)["timeout"] == told
 
 
+def test_the_node_says_that_it_knows_timeouts(realm: Realm) -> None:
+    """WAMP advanced profile, call timeouts: the dealer is the one who counts."""
+    assert realm.join().details["roles"]["dealer"]["features"]["call_timeout"] is True
+
+
 @pytest.mark.parametrize("given", [{}, {"timeout": 0}])
 def test_a_call_without_a_timeout_has_ten_seconds(realm: Realm, given: dict[str, Any]) -> None:
     service, guest = realm.join("service"), realm.join()

@@ -159,6 +159,7 @@ def test_a_call_that_waits_can_be_canceled(realm: Realm, mode: str) -> None:
     service = serve(realm, "lab.patient")
 
     assert details(error)["code"] == "hopsack.canceled"
+    assert details(error)["data"] == {"ran": "no"}
     assert service.take() == []
     assert kept(realm) == 0
 
