@@ -18,21 +18,24 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from hopsack_router.routing.backlog import OVERHEAD, Channel
-from hopsack_router.routing.following import Effect, Following, State, Tally
+from hopsack_router.routing.backlog import OVERHEAD, Channel, Tally
+from hopsack_router.routing.following import Effect, Following, State
 from hopsack_router.routing.showing import Showing
 
 Follower: TypeAlias = Following | Showing
 
 
 class Followers:
-    """The followers of one link."""
+    """The followers of one link.
 
-    def __init__(self) -> None:
+    :param held: counts the memory that the channels take and the newest values that wait; not the page in hand.
+    """
+
+    def __init__(self, held: Tally | None = None) -> None:
         self._turns: OrderedDict[Channel, Follower] = OrderedDict()
         self._channels: dict[Follower, dict[Channel, None]] = {}
         self._reading: Channel | None = None  # whose page is under way or in hand
-        self._shown = Tally()
+        self._held = Tally() if held is None else held
         self._streams = 0
 
     def __len__(self) -> int:
@@ -42,13 +45,8 @@ class Followers:
         return iter(tuple(self._turns.items()))
 
     @property
-    def bytes(self) -> int:
-        """Of memory, that the channels take and the newest values that wait; the page in hand is not counted."""
-        return len(self._turns) * OVERHEAD + self._shown.bytes
-
-    @property
     def stream_bytes(self) -> int:
-        """The part of it that is the book-keeping of streams."""
+        """The memory that the channels of streams take."""
         return self._streams * OVERHEAD
 
     def of(self, channel: Channel) -> Follower | None:
@@ -57,9 +55,10 @@ class Followers:
 
     def begin(self, channel: Channel, follower: Follower) -> None:
         """From now on this one stands for the channel, which nobody stood for, or whose follower was replaced."""
-        follower.count_in(self._shown)
+        follower.count_in(self._held)
         self._channels.setdefault(follower, {})[channel] = None
         if channel not in self._turns:
+            self._held.bytes += OVERHEAD
             self._streams += isinstance(follower, Following)
         self._turns[channel] = follower
 
@@ -67,6 +66,7 @@ class Followers:
         follower = self._turns.pop(channel, None)
         if follower is None:
             return
+        self._held.bytes -= OVERHEAD
         self._streams -= isinstance(follower, Following)
         channels = self._channels[follower]
         del channels[channel]
@@ -77,7 +77,7 @@ class Followers:
 
     def replace(self, earlier: Follower, follower: Follower) -> None:
         """From now on one stands for what another stood for."""
-        follower.count_in(self._shown)
+        follower.count_in(self._held)
         channels = self._channels.pop(earlier, {})
         self._channels.setdefault(follower, {}).update(channels)
         for channel in channels:
@@ -88,6 +88,7 @@ class Followers:
         """It has said GoLive: its channels are live again."""
         for channel in self._channels.pop(follower, {}):
             self._streams -= isinstance(follower, Following)
+            self._held.bytes -= OVERHEAD
             del self._turns[channel]
 
     def clear(self) -> None:

@@ -34,6 +34,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hopsack_router.routing.backlog import Tally
 from hopsack_router.streams.events import Found, Gone, Page, Stored
 from hopsack_router.streams.position import Position
 
@@ -104,15 +105,6 @@ class State(enum.Enum):
     AHEAD = "ahead of the announcements"
     LIVE = "live"
     ENDED = "ended"
-
-
-class Tally:
-    """Bytes of newest values that wait for one link, whoever of its machines holds them."""
-
-    __slots__ = ("bytes",)
-
-    def __init__(self) -> None:
-        self.bytes = 0
 
 
 class Weighed:

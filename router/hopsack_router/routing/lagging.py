@@ -27,7 +27,7 @@ from hopsack_router import metrics
 from hopsack_router.routing import backlog as held
 from hopsack_router.routing import following as followed
 from hopsack_router.routing import pace as paced
-from hopsack_router.routing.backlog import Backlog, Channel, Framed, Gap, Policy, Why
+from hopsack_router.routing.backlog import Backlog, Channel, Framed, Gap, Policy, Tally, Why
 from hopsack_router.routing.fanout import Delivery
 from hopsack_router.routing.followers import Follower, Followers
 from hopsack_router.routing.following import Following, Read, State
@@ -73,11 +73,27 @@ class Lagging:
     :param link: whose it is.
     """
 
+    __slots__ = (
+        "_covering",
+        "_elsewhere",
+        "_fastest",
+        "_is_counted",
+        "_link",
+        "_paced",
+        "_paces",
+        "_put_off",
+        "_stalls",
+        "_unwritten",
+        "backlog",
+        "followers",
+    )
+
     def __init__(self, link: Link) -> None:
         self._link = link
         self._stalls = link.outlet.outbox.stalls
-        self.backlog = Backlog(link.budget, self._stalls.patience, lambda: self.held_elsewhere)
-        self.followers = Followers()
+        self._elsewhere = Tally()
+        self.backlog = Backlog(link.budget, self._stalls.patience, self._elsewhere)
+        self.followers = Followers(self._elsewhere)
         self._paces: dict[int, _Paced] = {}
         self._paced = 0  # bytes that wait for their pace
         self._put_off: tuple[Callable[[], bool], Callable[[], object]] | None = None
@@ -98,12 +114,12 @@ class Lagging:
     @property
     def held_elsewhere(self) -> int:
         """Bytes that are held for the link outside of its backlog."""
-        return self._paced + self.followers.bytes
+        return self._elsewhere.bytes
 
     @property
     def is_showing_much(self) -> bool:
         """Whether what subscriptions begin with takes its share of the budget: the next one has to wait."""
-        return 2 * self.followers.bytes >= self._link.budget
+        return 2 * (self._elsewhere.bytes - self._paced) >= self._link.budget
 
     def put_off(self, step: Callable[[], object], until: Callable[[], bool]) -> None:
         """Take a step when something is so, which is asked whenever something was written."""
@@ -143,9 +159,13 @@ class Lagging:
         before = one.pace.bytes
         room = self._link.budget // 2 - self._paced + before
         effects = one.pace.event(key, event.frame, self._stalls.now(), room)
-        self._paced += one.pace.bytes - before
+        self._wait_for_pace(one.pace.bytes - before)
         self._keep_pace(one, effects)
         return False
+
+    def _wait_for_pace(self, more: int) -> None:
+        self._paced += more
+        self._elsewhere.bytes += more
 
     def _pace_of(self, delivery: Delivery) -> _Paced | None:
         """Of a connection that gets each event once: the pace of the fastest subscription that covers the topic.
@@ -233,7 +253,7 @@ class Lagging:
         for one in self._paces.values():
             one.stop()
         self._paces.clear()
-        self._paced = 0
+        self._wait_for_pace(-self._paced)
         self._put_off = None
 
     # ---- subscriptions ----------------------------------------------------------------------------------------------
@@ -279,7 +299,7 @@ class Lagging:
         if one is not None:
             before = one.pace.bytes
             effects = one.pace.change(rate, self._stalls.now())
-            self._paced += one.pace.bytes - before
+            self._wait_for_pace(one.pace.bytes - before)
             self._keep_pace(one, effects)
             if rate is None:
                 self.drop_pace(subscription)
@@ -290,7 +310,7 @@ class Lagging:
         self._fastest.clear()
         one = self._paces.pop(subscription, None)
         if one is not None:
-            self._paced -= one.pace.bytes
+            self._wait_for_pace(-one.pace.bytes)
             one.stop()
 
     # ---- effects ----------------------------------------------------------------------------------------------------
@@ -371,7 +391,7 @@ class Lagging:
         one.timer = None
         before = one.pace.bytes
         effects = one.pace.tick(self._stalls.now())
-        self._paced += one.pace.bytes - before
+        self._wait_for_pace(one.pace.bytes - before)
         self._keep_pace(one, effects)
 
     def _send_at_pace(self, key: Any, frame: bytes) -> None:

@@ -159,7 +159,9 @@ class Link:
         """
         if self._is_gone:
             return False
-        if self._lagging is not None or self._paused:
+        if self._lagging is not None:
+            return self._lagging.event(event, delivery)
+        if self._paused:
             return self._lag().event(event, delivery)
         if len(event.frame) > self.outlet.most:
             self.tell_of_dropped(delivery, len(event.frame))
