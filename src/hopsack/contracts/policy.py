@@ -24,6 +24,9 @@ RETRY = 2
 ONCE = 600.0
 """Seconds for which a call's key is remembered."""
 
+LEAST_ONCE = 120.0
+"""Client libraries send a keyed call again for 110 s."""
+
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
@@ -79,8 +82,15 @@ def read(section: Section) -> Policy:
         queue=queue if queue is not None else QUEUE if wait or concurrency else 0,
         retry=_retry(section),
         breaker=_breaker(section),
-        once=section.duration("once") or ONCE,
+        once=_once(section),
     )
+
+
+def _once(section: Section) -> float:
+    once = section.duration("once") or ONCE
+    if once < LEAST_ONCE:
+        section.wrong(("once",), "`once` must be at least 2m", "clients may send a call again for nearly that long")
+    return once
 
 
 def _invoke(section: Section) -> Invoke | None:

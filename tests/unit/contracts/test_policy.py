@@ -65,6 +65,7 @@ def test_calls_are_shared_out_by_a_parameter() -> None:
         (("queue: 5",), "queue", "nothing waits", "`wait`"),
         (("wait: 0s",), "wait", "duration above 0", "2s"),
         (("concurrency: 0",), "concurrency", "at least 1", ""),
+        (("once: 90s",), "once", "at least 2m", ""),
         (("concurrency: true",), "concurrency", "whole number", ""),
         (("breaker: 5",), "breaker", "must be an object", "`failures`"),
         (("breaker: {failure: 5}",), "breaker/failure", "not a key", "`failures`"),

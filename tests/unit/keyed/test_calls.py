@@ -25,7 +25,7 @@ procedures:
     output: {type: integer}
     errors: [shop.sold_out]
     timeout: 2s
-    once: 1m
+    once: 2m
     register: [service]
     call: [guest, user]
 """
@@ -335,7 +335,7 @@ def test_after_its_time_a_key_is_free(shop: Shop) -> None:
     shop.sells(invocation)
     shop.committed()
     ann.take()
-    shop.realm.clock.advance(61)
+    shop.realm.clock.advance(121)
     shop.committed()
     assert shop.disk.rows == {}
 
