@@ -124,8 +124,6 @@ class Placing(Queueing):
 
     def _route(self, session: NodeSession, call: message.Call, authorization: dict[str, Any]) -> None:
         traffic = self.traffic_of(call.procedure)
-        traffic.calls += 1
-        traffic.tally.n += 1
         terms: Terms | None = getattr(call, "terms", None)
         if terms is not None:
             refusal = self._refusal_of(terms, traffic, session, call.procedure)
@@ -134,7 +132,9 @@ class Placing(Queueing):
                 return
             if terms.key is not None and self.keyed is not None and not self.keyed.calls_as(session):
                 self.keyed.take(session, call, authorization, terms.key, traffic.policy.once)
-                return
+                return  # and comes back in the node's name, if it is the first with its key
+        traffic.calls += 1
+        traffic.tally.n += 1
         now = self._now()
         in_flight = InFlight(session, call, authorization, traffic, terms, now)
         if terms is not None and terms.progress:
