@@ -80,6 +80,7 @@ class _Pending:
     :ivar owner: of its key. :ivar is_value: its topic is no stream.
     :ivar repetitions: who waits besides, each with a draft of the same key.
     :ivar event: what it will be, once its batch is under way; ``changed``: the number of that change of its key.
+    :ivar repeated: bytes of ``repetitions``, which count as waiting until they are answered.
     :ivar behind: repetitions that want to be on disk, and came when a batch was under way that does not go there.
     """
 
@@ -91,6 +92,7 @@ class _Pending:
         "event",
         "is_value",
         "owner",
+        "repeated",
         "repetitions",
         "size",
         "ticket",
@@ -103,6 +105,7 @@ class _Pending:
         self.topic, self.draft, self.durable, self.ticket = topic, draft, durable, ticket
         self.owner, self.is_value = owner, is_value
         self.size = draft.size
+        self.repeated = 0
         self.event: Stored | None = None
         self.changed = 0
         self.repetitions: list[tuple[Any, Draft]] = []
@@ -211,14 +214,21 @@ class Ledger:
         """The same event waits already, or is under way."""
         if len(waiting.repetitions) + len(waiting.behind) >= MAX_REPETITIONS:
             raise _overloaded(waiting.topic, f"{MAX_REPETITIONS:,} repetitions of one event wait")
+        self._check_room(waiting.topic, draft.size)
         if waiting.event is None:
             waiting.durable |= durable
         elif durable and self._flight is not None and not self._flight.durable:
             barrier = _Barrier(ticket, _repetition(waiting.event, draft))
             waiting.behind.append(barrier)
-            self._queue.append(barrier)
+            self._wait_behind(barrier)
             return
         waiting.repetitions.append((ticket, draft))
+        waiting.repeated += draft.size
+        self._queued += draft.size
+
+    def _wait_behind(self, barrier: _Barrier) -> None:
+        self._queue.append(barrier)
+        self._queued += barrier.event.size
 
     def _answer_again(self, topic: str, seen: Seen, draft: Draft, durable: bool, ticket: Any) -> Stored | None:
         """The same event is committed."""
@@ -228,7 +238,7 @@ class Ledger:
         if not durable or seen.batch <= self._synced:
             return event
         self._check_room(topic, draft.size)
-        self._queue.append(_Barrier(ticket, event))
+        self._wait_behind(_Barrier(ticket, event))
         return None
 
     def _check_room(self, topic: str, size: int) -> None:
@@ -281,6 +291,7 @@ class Ledger:
                     self._place(flight, pending)
                 case _Barrier() as barrier:
                     flight.barriers.append(barrier)
+                    self._queued -= barrier.event.size
         if not flight and (self._is_resting or not self._has_chores()):
             return None
         self._flight = flight
@@ -387,6 +398,7 @@ class Ledger:
         for pending in flight.pending:
             assert pending.event is not None
             answers.append(Answer(pending.ticket, pending.event, pending.changed if pending.is_value else 0))
+            self._queued -= pending.repeated
             for ticket, draft in pending.repetitions:
                 answers.append(Answer(ticket, _repetition(pending.event, draft)))
         return answers + [Answer(*barrier) for barrier in flight.barriers]
@@ -450,8 +462,10 @@ class Ledger:
     def _refused(self, pending: _Pending) -> list[Any]:
         if pending.owner is not None and pending.draft.key is not None:
             self._repeats.give_up(pending.topic, pending.draft.key, pending.owner)
+        self._queued -= pending.repeated
         for barrier in pending.behind:
             self._queue.remove(barrier)
+            self._queued -= barrier.event.size
         return [
             pending.ticket,
             *(ticket for ticket, _ in pending.repetitions),
@@ -527,7 +541,8 @@ class Ledger:
         :returns: the tickets of who waited for what is lost.
         """
         assert self._flight is None
-        lost = [waiting.ticket for waiting in self._queue if isinstance(waiting, _Barrier)]
+        barriers = [waiting for waiting in self._queue if isinstance(waiting, _Barrier)]
+        self._queued -= sum(barrier.event.size for barrier in barriers)
         self._queue = deque(waiting for waiting in self._queue if isinstance(waiting, _Pending))
         keys = list(self._snapshots.all_keys())
         self.shelves.begin_again(dict.fromkeys(topic for topic, _ in keys))
@@ -535,7 +550,7 @@ class Ledger:
         self._repeats.clear()
         self._behind = dict.fromkeys(keys)
         self.is_begun = self._is_resting = False
-        return lost
+        return [barrier.ticket for barrier in barriers]
 
 
 def _rows(growth: Growth) -> Iterator[RunRow]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
+from twisted.python.failure import Failure
 
 from hopsack import errors
 from hopsack_router.streams import runs, snapshots
@@ -292,6 +293,40 @@ def test_a_key_comes_again_while_its_event_waits(tmp_path: Path, time: Clock) ->
     assert not under_way.called  # it wants to be on disk, and that batch was not
     lanes[0].turn()
     assert (now(under_way).offset, now(under_way).repeated) == (2, True)
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+@pytest.mark.parametrize(
+    ("begins", "durable"),
+    [("waiting", False), ("waiting", True), ("under way", False), ("under way", True), ("committed", True)],
+)
+def test_repetitions_that_wait_are_bounded_in_bytes_as_events_are(
+    tmp_path: Path, time: Clock, begins: str, durable: bool, is_full: bool
+) -> None:
+    lanes: list[Held] = []
+    journal = held(tmp_path, time, lanes, bounds=Bounds(queue_bytes=20_000))
+    event = draft("x" * 1000, key="a")
+    if begins == "waiting":
+        journal.append("other", draft("y"), durable=False)
+    first = journal.append("t", event, durable=False)
+    if begins == "committed":
+        lanes[0].turn()
+        journal.append("other", draft("y"), durable=False)
+
+    asked = [journal.append("t", event, durable) for _ in range(40)]
+
+    refused: list[Failure] = []
+    for one in asked:
+        one.addErrback(refused.append)
+    assert all(one.check(errors.Overloaded) for one in refused)
+    assert 20 <= len(refused) <= 25
+    if is_full:
+        journal._store._db.execute("PRAGMA query_only = 1")  # type: ignore[attr-defined]
+    first.addErrback(refused.append)
+    while lanes[0].jobs:
+        lanes[0].turn()
+    assert all(one.called for one in asked)
+    assert journal._ledger._queued == 0
 
 
 def test_an_acknowledged_repetition_of_an_unacknowledged_event_waits_for_the_disk(tmp_path: Path, time: Clock) -> None:
