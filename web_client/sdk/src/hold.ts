@@ -53,18 +53,23 @@ export class Hold implements Subscription, Registration {
   failed(error: HopsackError, byProgram: boolean): void {
     const asked = this.#outcome === "asked";
     if (asked) this.#outcome = error;
-    if (!byProgram) return this.#tell(error, asked);
-    this.#settle?.reject(error);
-    this.options.onClose?.();
+    if (byProgram) {
+      this.#settle?.reject(error);
+      this.options.onClose?.();
+    } else {
+      this.#tell(error, asked);
+    }
   }
 
   #tell(error: HopsackError, asked: boolean): void {
     this.#settle?.reject(error);
-    if (this.options.onError) return this.options.onError(error);
-    // A little later: the program may be about to look at `ready`.
-    queueMicrotask(() => {
-      if (!asked || !this.#settle) console.error(String(error));
-    });
+    if (this.options.onError) this.options.onError(error);
+    else {
+      // A little later: the program may be about to look at `ready`.
+      queueMicrotask(() => {
+        if (!asked || !this.#settle) console.error(String(error));
+      });
+    }
   }
 
   setMaxRate(rate?: number): void {
