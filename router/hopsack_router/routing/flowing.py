@@ -214,13 +214,16 @@ class Flowing:
         flow.has_begun = True
         self._dealer.renew(in_flight)
         link = in_flight.callee._transport
-        size = _size_of(carried_by(call), link) if call.payload is None else len(call.payload)
-        if not self._obey(self._room(link).came(window, size, _is_full(link))):
+        room, is_full = self._room(link), _is_full(link)
+        if more:
+            size = _size_of(carried_by(call), link) if call.payload is None else len(call.payload)
+            if self._obey(room.came(window, size, is_full)):
+                self._dealer.ask_on(in_flight, call, {"progress": True})
             return
-        if not more:
-            flow.is_fed = False
-            del self.fed[in_flight.caller_session_id, in_flight.call.request]
-        self._dealer.ask_on(in_flight, call, {"progress": True} if more else {})
+        flow.is_fed, flow.inputs = False, None
+        del self.fed[in_flight.caller_session_id, in_flight.call.request]
+        self._obey(room.close(window, is_full))  # nobody has to be told that more would be taken
+        self._dealer.ask_on(in_flight, call, {})
 
     # ---- what consumers take ----------------------------------------------------------------------------------------
 

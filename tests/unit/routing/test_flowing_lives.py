@@ -35,6 +35,7 @@ class Lives(RuleBasedStateMachine):
         self.last = 0
         self.credit: dict[tuple[int, int], int] = {}  # results that a caller of ours still takes
         self.inputs: dict[tuple[int, int], int] = {}  # inputs that may be given
+        self.beyond: set[tuple[int, ...]] = set()  # calls that a stock callee has been asked: it counts nothing
         self.work: dict[tuple[int, int], int] = {}  # results that a callee may send; -1: as many as it likes
         self.come()
 
@@ -51,19 +52,21 @@ class Lives(RuleBasedStateMachine):
     def told(self, number: int, message: list[Any]) -> None:
         match message:
             case [50, request, {"progress": True}, *_]:
-                if number == 0:
+                if number == 0 and (number, request) not in self.beyond:
                     self.credit[number, request] -= 1
                     assert self.credit[number, request] >= 0, "more than it takes"
             case [50, request, *_] | [8, 48, request, *_]:
                 del self.credit[number, request]
                 self.inputs.pop((number, request), None)
-            case [513, 48, request, items]:
+            case [513, 48, request, items] if (number, request) in self.inputs:  # else the two have crossed
                 self.inputs[number, request] += items
 
     def asked(self, number: int, message: list[Any]) -> None:
         match message:
             case [68, request, _, details, *_] if (number, request) not in self.work:
                 self.work[number, request] = details.get("x_hopsack_window", -1)
+                if number % 2:
+                    self.beyond.add(tuple(message[4]))
             case [513, 68, request, items]:
                 if (number, request) in self.work:
                     self.work[number, request] += items
@@ -82,7 +85,7 @@ class Lives(RuleBasedStateMachine):
             options["progress"] = True
             self.inputs[who, self.last] = 0
         self.credit[who, self.last] = window
-        self.callers[who].send_only(CALL, self.last, options, "lab.flow", [0])
+        self.callers[who].send_only(CALL, self.last, options, "lab.flow", [who, self.last])
         self.hear()
 
     @precondition(lambda self: any(who == 0 for who, _ in self.credit))
