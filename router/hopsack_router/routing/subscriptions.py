@@ -190,7 +190,9 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
             link.set_pace(subscription.id, rate, lambda topic: self._covering(session, topic))
 
     def _covering(self, session: NodeSession, topic: str) -> list[int]:
-        return [one.id for one in self._session_to_subscriptions.get(session, NONE) if _covers(one, topic)]
+        """Its subscriptions that cover a topic. It may have a thousand, so it is not asked of each."""
+        held = self._session_to_subscriptions.get(session, NONE)
+        return [one.id for one in self._subscription_map.match_observations(topic) if one in held]
 
     def _begin(self, session: NodeSession) -> set[Any]:
         begun: set[Any] = set()
@@ -224,7 +226,8 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
             own = (Channel(subscription.uri), Channel(subscription.uri, subscription.id))
             channels = {channel for channel in own if lagging.reads(channel)}
         else:
-            channels = lagging.channels()
+            covers = matcher(subscription.uri, subscription.match)
+            channels = {channel for channel in lagging.channels() if covers(channel.topic)}
         for channel in channels:
             if channel.subscription == subscription.id or not (
                 channel.subscription or self._covering(session, channel.topic)
@@ -267,9 +270,3 @@ def _channel(link: Link, subscription: Any, topic: str) -> Channel:
 
 def _are_shown(followers: list[Follower]) -> bool:
     return not any(one.shows_newest for one in followers)
-
-
-def _covers(subscription: Any, topic: str) -> bool:
-    if subscription.match == "exact":
-        return bool(subscription.uri == topic)
-    return bool(matcher(subscription.uri, subscription.match)(topic))

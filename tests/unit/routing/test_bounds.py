@@ -10,6 +10,7 @@ import pytest
 from hopsack_router.routing import subscriptions
 from hopsack_router.routing.backlog import OVERHEAD, Why
 from hopsack_router.routing.lagging import Lagging
+from hopsack_router.routing.retained import matcher
 
 from .kept import NarrowLink, Page, World
 from .test_readers import pack
@@ -195,3 +196,39 @@ def test_a_session_has_so_many_subscriptions_and_no_more(world: World, monkeypat
     assert (uri, facts["where"], facts["retry"]) == ("hopsack.too_many", "lab.room.d", "never")
     assert "3 subscriptions" in args[0]
     assert "subscription" in page.take()[1]
+
+
+def test_who_leaves_one_of_many_patterns_does_not_ask_all_of_them_for_all_that_it_is_behind_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = world.reader()
+    page.subscribe("lab.run.", "prefix")
+    page.subscribe("lab.run.r1", "prefix")
+    for number in range(50):
+        page.subscribe(f"lab.run.z{number}", "prefix")
+    answers = page.take()
+    page.link.pauseProducing()
+    for number in range(50):
+        publish(world, f"lab.run.r{number}", number)
+    asked: list[str] = []
+
+    def counting(pattern: str, match: Any) -> Any:
+        covers = matcher(pattern, match)
+
+        def ask(topic: str) -> Any:
+            asked.append(topic)
+            return covers(topic)
+
+        return ask
+
+    monkeypatch.setattr(subscriptions, "matcher", counting)
+    wide, narrow, *_ = [answer["subscription"] for answer in answers]
+    page.unsubscribe(wide)
+    assert {channel.topic for channel in behind(page).channels()} == {
+        "lab.run.r1",
+        *(f"lab.run.r1{number}" for number in range(10)),
+    }
+    page.unsubscribe(narrow)
+
+    assert not behind(page).channels()
+    assert len(asked) <= 50 + 11
