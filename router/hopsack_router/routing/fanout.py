@@ -32,6 +32,7 @@ from twisted.logger import Logger
 
 from hopsack_router import metrics
 from hopsack_router.routing.backlog import Channel, Framed
+from hopsack_router.routing.made import Made
 from hopsack_router.routing.stalls import Stalls
 
 if TYPE_CHECKING:
@@ -203,11 +204,13 @@ class Outbox:
     :param clock: schedules what is done at the end of a turn.
     :param send_all: writes to sockets.
     :ivar stalls: who looks after those whose transport is full.
+    :ivar made: the frames of events that were read back.
     """
 
     def __init__(self, clock: IReactorTime, send_all: SendAll = _none_sent) -> None:
         self._later = partial(clock.callLater, 0)
         self.stalls = Stalls(clock)
+        self.made = Made()
         self._send_all = send_all
         self._dirty: list[Outlet] = []
         self._due = False

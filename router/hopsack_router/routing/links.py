@@ -180,7 +180,8 @@ class Link:
         key = (self.format, newest)
         frame = event.frames.get(key)
         if frame is None:
-            frame = event.frames[key] = frame_of(self.format, delivery)
+            frame = frame_of(self.format, delivery)
+            self.outlet.outbox.made.keep(event, key, frame)
         return frame, delivery
 
     def tell_of_dropped(self, delivery: Delivery, size: int) -> None:
