@@ -116,6 +116,7 @@ class InFlight:
     """A call that has not ended. The names are those of Crossbar's ``InvocationRequest``, which this stands in for.
 
     :ivar id: of the invocation; another one for each try. :ivar seat: whose turn it is; ``None``: nobody is asked now.
+    :ivar number: calls that came before have lower ones.
     :ivar due: its deadline, seconds of the dealer's clock. :ivar began: when its callee was asked.
     :ivar given: milliseconds that it has, or may be silent if it progresses.
     :ivar terms: what its caller asked for beyond WAMP. :ivar wish: what it asks of its callee.
@@ -138,6 +139,7 @@ class InFlight:
         "id",
         "is_probe",
         "last",
+        "number",
         "registration",
         "seat",
         "terms",
@@ -155,8 +157,10 @@ class InFlight:
         traffic: Traffic,
         terms: Terms | None,
         now: float,
+        number: int,
     ) -> None:
         self.id = 0
+        self.number = number
         self.registration: Any = None
         self.callee: Any = None
         self.caller = caller

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ class Placing(Queueing):
         declared = router.admission.catalogue.procedures
         self._traffic = {uri: Traffic(uri, contract) for uri, contract in declared.items()}
         self._traffic[UNDECLARED] = Traffic(UNDECLARED, None)
+        self._numbers = count(1)
         self._delayed: dict[InFlight, Any] = {}  # until its next try
         self._owed: dict[Any, dict[int, tuple[Seat[Any], Any]]] = {}  # callee -> what it does that nobody waits for
         self.flowing = Flowing(self)
@@ -136,12 +138,14 @@ class Placing(Queueing):
         traffic.calls += 1
         traffic.tally.n += 1
         now = self._now()
-        in_flight = InFlight(session, call, authorization, traffic, terms, now)
+        in_flight = InFlight(session, call, authorization, traffic, terms, now, next(self._numbers))
         if terms is not None and terms.progress:
             self.flowing.announce(in_flight)
         self._place(in_flight, now)
 
     def _place(self, in_flight: InFlight, now: float) -> None:
+        if self._waiting and self._is_filling:
+            self._fill()  # who waits comes first
         registration = self._registration_map.best_matching_observation(in_flight.call.procedure)
         if registration is None:
             self._without_callee(in_flight)

@@ -8,8 +8,10 @@
     the node stops                                    -> unavailable, and it has not run
 
 Lines are served at the end of the turn, and every :data:`LOOK` seconds while somebody waits for room: that a callee
-has stalled, or that a breaker lets through again, is no event. Who comes while others wait goes behind them. The lines
-themselves are :mod:`~hopsack_router.routing.waiting`'s.
+has stalled, or that a breaker lets through again, is no event. Who comes while others wait goes behind them, and who
+changes the line keeps its turn: a callee is asked in the order of the calls, as WAMP demands (basic profile, "Ordering
+guarantees"). Only a sharded call that has to go to another callee may find later ones there, which have other keys.
+The lines themselves are :mod:`~hopsack_router.routing.waiting`'s.
 """
 
 from __future__ import annotations
@@ -97,7 +99,7 @@ class Queueing(Registrations):
 
     def _wait(self, in_flight: InFlight, line: Any, bound: int, registration: Any = None, after: float = 1.0) -> bool:
         """Let it wait, if there is a place; else its caller is told to come later."""
-        if not self._waiting.enter(in_flight, line, in_flight.traffic.uri, bound):
+        if not self._waiting.enter(in_flight, in_flight.number, line, in_flight.traffic.uri, bound):
             retry_after = self._wait_of(in_flight, registration, after)
             self._refuse(in_flight, endings.crowded(in_flight.call.procedure, retry_after))
             return False
@@ -168,12 +170,13 @@ class Queueing(Registrations):
             for line in self._waiting.lines():
                 if not isinstance(line, tuple) or line[1] in numbers:
                     lines.add(line)
-        for line in lines:
-            for in_flight in self._waiting.line(line):
-                if in_flight in self._waiting and not self._serve(in_flight):
-                    break
+        blocked = set()
+        for in_flight, line in self._waiting.in_order(lines):
+            is_there = in_flight in self._waiting and self._waiting[in_flight][0] == line
+            if is_there and line not in blocked and not self._serve(in_flight, line):
+                blocked.add(line)
 
-    def _serve(self, in_flight: InFlight) -> bool:
+    def _serve(self, in_flight: InFlight, line: Any) -> bool:
         """Place a call that waits, if anything can be done about it now.
 
         :returns: whether those behind it may have a chance.
@@ -187,7 +190,7 @@ class Queueing(Registrations):
             return True
         now, rota, wish = self._now(), registration.extra, in_flight.wish
         seat = choose(rota, in_flight.traffic.invoke or rota.invoke, now, self.random.randrange, wish)
-        if seat is None and in_flight not in self._patient and why(rota, now, wish)[0] is Why.FULL:
+        if seat is None and line == room(registration, in_flight) and why(rota, now, wish)[0] is Why.FULL:
             return bool(wish.without)
         self._step_out(in_flight)
         if seat is None:

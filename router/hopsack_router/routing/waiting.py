@@ -12,7 +12,8 @@ Bounds: :data:`MOST` calls in all, and for each procedure what its contract says
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
+from operator import itemgetter
 from typing import TypeVar
 
 MOST = 10_000
@@ -31,22 +32,27 @@ class Waiting(dict[C, tuple[Hashable, str]]):
     def __init__(self, most: int = MOST) -> None:
         super().__init__()
         self._most = most
-        self._lines: dict[Hashable, dict[C, None]] = {}
+        self._lines: dict[Hashable, dict[C, int]] = {}
         self._counts: dict[str, int] = defaultdict(int)
 
     def of(self, procedure: str) -> int:
         """How many of a procedure wait."""
         return self._counts.get(procedure, 0)
 
-    def enter(self, call: C, line: Hashable, procedure: str, bound: int) -> bool:
+    def enter(self, call: C, number: int, line: Hashable, procedure: str, bound: int) -> bool:
         """
+        :param number: calls that came before have lower ones: who comes from another line keeps its turn.
         :param procedure: whose calls the bound counts.
         :returns: whether there was a place.
         """
         if len(self) >= self._most or self.of(procedure) >= bound:
             return False
         assert call not in self
-        self._lines.setdefault(line, {})[call] = None
+        calls = self._lines.setdefault(line, {})
+        is_last = not calls or number > next(reversed(calls.values()))
+        calls[call] = number
+        if not is_last:
+            self._lines[line] = dict(sorted(calls.items(), key=itemgetter(1)))
         self[call] = line, procedure
         self._counts[procedure] += 1
         return True
@@ -68,6 +74,11 @@ class Waiting(dict[C, tuple[Hashable, str]]):
     def line(self, line: Hashable) -> tuple[C, ...]:
         """Who waits there, in order."""
         return tuple(self._lines.get(line, ()))
+
+    def in_order(self, lines: Iterable[Hashable]) -> list[tuple[C, Hashable]]:
+        """Who waits in any of these lines, and where, in the order in which they came."""
+        waiting = [(number, call, line) for line in lines for call, number in self._lines.get(line, {}).items()]
+        return [(call, line) for _, call, line in sorted(waiting, key=itemgetter(0))]
 
     def lines(self) -> tuple[Hashable, ...]:
         return tuple(self._lines)

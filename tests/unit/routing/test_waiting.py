@@ -28,12 +28,25 @@ class Lines(RuleBasedStateMachine):
         self.number += 1
         has_place = len(self.of) < MOST and list(self.of.values()).count(procedure) < bound
 
-        entered = self.waiting.enter(self.number, line, procedure, bound)
+        entered = self.waiting.enter(self.number, self.number, line, procedure, bound)
 
         assert entered is has_place
         if entered:
             self.lines[line].append(self.number)
             self.of[self.number] = procedure
+
+    @precondition(lambda self: self.of)
+    @rule(n=st.integers(0, 99), line=LINES)
+    def change(self, n: int, line: Any) -> None:
+        call = sorted(self.of)[n % len(self.of)]
+        procedure = self.of[call]
+        for one in self.lines.values():
+            if call in one:
+                one.remove(call)
+        self.lines[line] = sorted([*self.lines[line], call])
+
+        assert self.waiting.leave(call)
+        assert self.waiting.enter(call, call, line, procedure, MOST)
 
     @precondition(lambda self: self.number)
     @rule(n=st.integers(0, 99))
@@ -50,6 +63,7 @@ class Lines(RuleBasedStateMachine):
     def agree(self) -> None:
         there = {line: calls for line, calls in self.lines.items() if calls}
         assert {line: list(self.waiting.line(line)) for line in self.waiting.lines()} == there
+        assert [call for call, _ in self.waiting.in_order(there)] == sorted(self.of)
         assert len(self.waiting) == len(self.of)
         assert bool(self.waiting) is bool(self.of)
         for procedure in ("lab.a", "lab.b"):

@@ -379,3 +379,50 @@ def test_a_callee_that_unregisters_is_asked_no_more(realm: Realm) -> None:
 def service_registration(realm: Realm, procedure: str) -> int:
     assert isinstance(realm.node, EmbeddedNode)
     return int(realm.node.router._dealer._registration_map.get_observation(procedure).id)
+
+
+def test_who_waited_for_a_callee_is_asked_before_who_comes_with_it(realm: Realm) -> None:
+    guest = realm.join()
+    guest.send(CALL, 1, {}, "lab.patient", [1])
+    service = realm.join("service", "sam")
+
+    service.send_only(REGISTER, 1, {}, "lab.patient")
+    guest.send_only(CALL, 2, {}, "lab.patient", [2])  # in the same turn
+    realm.turn()
+
+    assert [one[4] for one in service.take() if one[0] == INVOCATION] == [[1], [2]]
+
+
+def test_who_changes_the_line_keeps_its_turn(realm: Realm) -> None:
+    """It waits for room at a callee that leaves, and a later one waits for a callee to come."""
+    service, guest = serve(realm, "lab.patient", concurrency=1), realm.join()
+    for number in (1, 2):
+        guest.send_only(CALL, number, {}, "lab.patient", [number])
+    guest.send_only(CALL, 3, {"x_hopsack_queue": False, "x_hopsack_wait": 0}, "lab.patient", [3])
+    service._link.lost()
+    guest.send_only(CALL, 4, {}, "lab.patient", [4])
+    realm.turn()
+
+    assert [one[4] for one in serve(realm, "lab.patient", "tom").take()] == [[2], [4]]
+
+
+def test_a_key_that_moves_keeps_its_order(realm: Realm) -> None:
+    callees = [serve(realm, "lab.sharded", name) for name in ("one", "two", "three")]
+    guest = realm.join()
+    for number in range(4):
+        guest.send(CALL, number + 1, {}, "lab.sharded", [{"n": 7}])
+    (owner,) = [one for one in callees if one.take()]
+
+    callees.remove(owner)
+    owner.leave()
+    order = []
+    for _ in range(4):
+        for callee in callees:
+            for message in callee.take():
+                if message[0] == INVOCATION:
+                    order.append(callee)
+                    callee.send_only(YIELD, message[1], {}, [1])
+
+    answers = [one[1] for one in guest.take() if one[0] == RESULT]
+    assert answers == [2, 3, 4]
+    assert len(set(map(id, order))) == 1
