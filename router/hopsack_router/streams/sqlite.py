@@ -441,15 +441,16 @@ def _latest(db: sqlite3.Connection) -> list[LatestRow]:
 
 
 def _is_trusted(number: int, mark: int | None, clean: int, same_boot: bool) -> bool:
-    """Whether everything that was delivered is there: after a stop of the machine, only if it was closed before."""
-    if clean:
-        return mark is None or mark <= number
-    return same_boot and mark is not None and mark <= number
+    """Whether everything that was delivered is there: after a stop of the machine, only if it was closed before.
+
+    Without a mark nobody knows: it may be an older copy that was put in its place.
+    """
+    return bool(clean or same_boot) and mark is not None and mark <= number
 
 
 def _doubt(number: int, mark: int | None) -> str:
     if mark is not None and mark > number:
         return f"the journal knows batches up to {number:,}, and {mark:,} were delivered"
     if mark is None:
-        return "the journal was not closed, and its mark is missing"
+        return "the journal's mark is missing, so it may be an older copy"
     return "the machine stopped before the journal was closed"

@@ -378,7 +378,8 @@ def test_a_log_that_was_spoilt_is_noticed_though_the_database_is_whole(
     now(again.close())
 
 
-def test_an_older_copy_in_its_place_is_noticed(folder: Path, tmp_path: Path, time: Clock) -> None:
+@pytest.mark.parametrize("has_mark", [True, False], ids=["with its mark", "alone"])
+def test_an_older_copy_in_its_place_is_noticed(folder: Path, tmp_path: Path, time: Clock, has_mark: bool) -> None:
     journal = begun(folder, time)
     append(journal, "a.b", "one")
     now(journal.close())
@@ -388,12 +389,16 @@ def test_an_older_copy_in_its_place_is_noticed(folder: Path, tmp_path: Path, tim
     old = journal.head("a.b")
     now(journal.close())
     shutil.copy(tmp_path / "backup", folder / "journal.sqlite")
+    if not has_mark:
+        (folder / "journal.sqlite.mark").unlink()
     time.advance(1)
 
     again = begun(folder, time)
 
     assert isinstance(again.where("a.b", old), Gone)
     assert texts(read_all(again, "a.b")) == ["one"]  # type: ignore[arg-type]
+    append(again, "a.b", "another than two")
+    assert isinstance(again.where("a.b", old), Gone)  # else its reader would take it for the one that it has
     now(again.close())
 
 
