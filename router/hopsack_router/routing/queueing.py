@@ -173,8 +173,8 @@ class Queueing(Registrations):
         blocked = set()
         for in_flight, line in self._waiting.in_order(lines):
             is_there = in_flight in self._waiting and self._waiting[in_flight][0] == line
-            if is_there and line not in blocked and not self._serve(in_flight, line):
-                blocked.add(line)
+            if is_there and line not in blocked and not self._serve(in_flight, line) and not changed:
+                blocked.add(line)  # where callees have changed, those behind it may belong elsewhere by now
 
     def _serve(self, in_flight: InFlight, line: Any) -> bool:
         """Place a call that waits, if anything can be done about it now.
