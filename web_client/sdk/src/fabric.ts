@@ -50,7 +50,7 @@ import { Iterating } from "./iterate.js";
 import { Latest } from "./latest.js";
 import { Variable } from "./observable.js";
 import { matches, raw } from "./raw.js";
-import { GIVEN_UP, type Serve, Served } from "./serve.js";
+import { type Serve, Served } from "./serve.js";
 import type { Arrival, Gap, Identity, Match } from "./session.js";
 import { Stream } from "./stream.js";
 import { SUBPROTOCOL, wamp } from "./wamp.js";
@@ -481,7 +481,7 @@ class Shell {
       if (!serve) throw new DeclaredError("hopsack.no_callee", "This page does not serve that any more.");
       outcome = { kind: "answer", invocation, result: await served.run(serve, input) };
     } catch (error) {
-      outcome = { kind: "decline", invocation, error: served.isGivenUp ? GIVEN_UP : this.#declared(error, procedure) };
+      outcome = { kind: "decline", invocation, error: served.givenUp ?? this.#declared(error, procedure) };
     }
     this.#running.delete(invocation);
     this.#feed(outcome);

@@ -72,7 +72,7 @@ export class Pieces implements AsyncIterableIterator<unknown, unknown> {
   }
 
   /** What waits is still read, unless it is dropped; then the loop ends. */
-  end(ending: Ending, drop = false): void {
+  end(ending: Ending, drop = false): undefined {
     if (this.#ending) return;
     this.#ending = ending;
     if (drop) this.#waiting.length = 0;
@@ -121,6 +121,15 @@ export class Pieces implements AsyncIterableIterator<unknown, unknown> {
     more(this.#due);
     this.#due = 0;
     this.#said = now();
+  }
+}
+
+/** Closes what a program iterates; what it fails with then is nobody's but its author's. */
+export async function leave(source: Iterator<unknown> | AsyncIterator<unknown> | undefined): Promise<void> {
+  try {
+    await source?.return?.();
+  } catch (error) {
+    console.error(error);
   }
 }
 

@@ -7,7 +7,7 @@
 
 import type { Iteration } from "./contract.js";
 import { type HopsackError, LocalError } from "./errors.js";
-import { Credit, Pieces } from "./flow.js";
+import { Credit, leave, Pieces } from "./flow.js";
 import type { Further } from "./session.js";
 
 type Inputs = AsyncIterable<unknown> | Iterable<unknown>;
@@ -50,7 +50,7 @@ export class Iterating implements Iteration {
     this.result = result.finally(() => {
       this.#credit.end();
       // Not waited for: it may be in the middle of something.
-      Promise.resolve(source?.return?.()).catch(console.error);
+      void leave(source);
     });
     this.result.then(
       (value) => this.#pieces.end({ value }),

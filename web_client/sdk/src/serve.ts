@@ -3,14 +3,14 @@
  * `fabric.ts` makes it and tells it what came.
  */
 import type { Invocation } from "./contract.js";
-import { isObject, RemoteError } from "./errors.js";
-import { Credit, Pieces, WINDOW } from "./flow.js";
+import { type HopsackError, isObject, RemoteError } from "./errors.js";
+import { Credit, leave, Pieces, WINDOW } from "./flow.js";
 import type { Flow, Further } from "./session.js";
 
 /** A function of the program that serves a procedure. */
 export type Serve = (input: unknown, invocation: Invocation) => unknown;
 
-export const GIVEN_UP = new RemoteError("hopsack.canceled");
+const GIVEN_UP = new RemoteError("hopsack.canceled");
 
 /** What it needs of the connection. */
 export interface Serving {
@@ -29,6 +29,7 @@ export class Served {
   readonly #controller = new AbortController();
   readonly #credit: Credit;
   readonly #inputs: Pieces;
+  #givenUp: HopsackError | undefined;
 
   constructor(serving: Serving) {
     this.#serving = serving;
@@ -43,8 +44,9 @@ export class Served {
     if (!flow.inputs) this.#inputs.end({});
   }
 
-  get isGivenUp(): boolean {
-    return this.#controller.signal.aborted;
+  /** Why nobody waits for its answer any more. */
+  get givenUp(): HopsackError | undefined {
+    return this.#givenUp;
   }
 
   /** @returns the last result. */
@@ -64,14 +66,14 @@ export class Served {
       }
     } finally {
       // Not waited for: a handler may take its time.
-      Promise.resolve(steps.return?.()).catch(console.error);
+      void leave(steps);
     }
   }
 
   async #send(value: unknown): Promise<void> {
     const { flow, progress } = this.#serving;
-    const isWanted = !flow.progress || (await this.#credit.granted());
-    if (!isWanted || this.isGivenUp) throw GIVEN_UP;
+    if (flow.progress) await this.#credit.granted();
+    if (this.#givenUp) throw this.#givenUp;
     if (!flow.progress) return;
     this.#credit.spend();
     progress(value);
@@ -83,15 +85,15 @@ export class Served {
     this.#credit.grant(n);
   }
 
-  /** @returns why it cannot go on. */
-  fed(further: Further): unknown {
-    if (!further.end) return this.#inputs.add(further.data);
-    return this.#inputs.end({});
+  fed(further: Further): void {
+    const error = further.end ? this.#inputs.end({}) : this.#inputs.add(further.data);
+    if (error) this.interrupt(error);
   }
 
-  interrupt(): void {
+  interrupt(why: HopsackError = GIVEN_UP): void {
+    this.#givenUp ??= why;
     this.#controller.abort();
-    this.#inputs.end({ error: GIVEN_UP }, true);
+    this.#inputs.end({ error: why }, true);
     this.#credit.end();
   }
 }

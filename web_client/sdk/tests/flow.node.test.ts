@@ -89,7 +89,8 @@ describe.skipIf(!NODE).each([
       if (read % 128 === 0) most = Math.max(most, held());
     }
 
-    if (process.env.FLOW_MIB) console.log(`${MIBS} MiB: ${((most - before) / MIB).toFixed(1)} MiB held at most`);
+    if (process.env.FLOW_MIB)
+      process.stderr.write(`${MIBS} MiB: ${((most - before) / MIB).toFixed(1)} MiB held at most\n`);
     expect([read, await it.result]).toEqual([PIECES, PIECES]);
     expect(ahead).toBeLessThanOrEqual(WINDOW);
     expect(most - before).toBeLessThan(16 * MIB);

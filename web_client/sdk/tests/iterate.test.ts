@@ -471,7 +471,19 @@ describe.each([RAW_CALLEE, WAMP_CALLEE])("a page that serves over $path", (door)
     expect(sent()).toEqual([]);
   });
 
-  test("what it gives up waiting for inputs ends with its caller", async () => {
+  test("a caller that does not count ends its call a thousand inputs ahead of it", async () => {
+    const { on } = serving((_, { signal }) => new Promise((_, reject) => signal.addEventListener("abort", reject)));
+    on.wire.says(door.invoke({ inputs: true }));
+    for (let n = 0; n < 1_016; n += 1) on.wire.says(door.fed(n));
+    await settle();
+    expect(on.wire.heard()).toEqual([]);
+    on.wire.says(door.fed("too much"));
+    await settle();
+
+    expect(JSON.stringify(on.wire.heard())).toContain("hopsack.overloaded");
+  });
+
+  test("what waits for inputs ends with its caller", async () => {
     const ended: unknown[] = [];
     const { on } = serving(async (_, { inputs }) => {
       try {
