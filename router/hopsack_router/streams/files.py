@@ -87,6 +87,11 @@ class Files:
         self._forget_old()
         return aside if was_there else None
 
+    def remove(self) -> None:
+        """Delete what is there."""
+        for suffix in _SUFFIXES:
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+
     def _forget_old(self) -> None:
         for old in self._asides()[:-MAX_ASIDE]:
             for suffix in _SUFFIXES:

@@ -116,6 +116,7 @@ class SqliteStore:
         self._reading: sqlite3.Connection | None = None
         self._generation = self._reading_generation = 0
         self._synchronous = ""
+        self._is_half_made = False
         self._read_page = _how_to_read()
 
     # ---- opening ----------------------------------------------------------------------------------------------------
@@ -285,9 +286,15 @@ class SqliteStore:
     def replace(self) -> str:
         try:
             self._disconnect()
-            aside = self._files.put_aside(self._now())
+            aside = None
+            if self._is_half_made:  # to put that aside too would soon push out what was damaged
+                self._files.remove()
+            else:
+                aside = self._files.put_aside(self._now())
+            self._is_half_made = True
             self._generation += 1
             self._connect()
+            self._is_half_made = False
         except OSError as error:
             raise StoreFailed(str(error.strerror)) from error
         return f"{self._files.path} was put aside as {aside}" if aside else f"{self._files.path} was begun afresh"

@@ -13,12 +13,13 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
 from hopsack import errors
+from hopsack_router.streams import sqlite as sqlite_module
 from hopsack_router.streams.events import Gone, Page, Recoverable, Retention
 from hopsack_router.streams.files import Files
 from hopsack_router.streams.journal import Journal
 from hopsack_router.streams.position import Position
 from hopsack_router.streams.sqlite import _FIND, APPLICATION, SqliteStore
-from hopsack_router.streams.store import StoreRefused
+from hopsack_router.streams.store import StoreError, StoreRefused
 from tests.unit.streams.stage import (
     MANY,
     NO_MEMORY,
@@ -410,6 +411,29 @@ def test_what_is_put_aside_has_a_bound(folder: Path, time: Clock) -> None:
 
     asides = sorted(path.name for path in folder.glob("*.broken-*"))
     assert asides == [f"journal.sqlite.broken-{1_000_000}-{number}" for number in (2, 3, 4)]
+
+
+def test_what_is_put_aside_stays_though_a_full_disk_has_no_room_for_another(
+    folder: Path, time: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = sqlite(folder, time)
+    store.open()
+    build, full = sqlite_module._build, sqlite3.OperationalError("database or disk is full")
+
+    def fail(db: sqlite3.Connection, version: int) -> None:
+        raise full
+
+    monkeypatch.setattr(sqlite_module, "_build", fail)
+    for _ in range(5):
+        with pytest.raises(StoreError):
+            store.replace()
+        time.advance(1)
+    monkeypatch.setattr(sqlite_module, "_build", build)
+    store.replace()
+
+    (aside,) = folder.glob("*.broken-*[0-9]")
+    assert aside.name == "journal.sqlite.broken-1000000"
+    store.close()
 
 
 # ---- the machine stopped --------------------------------------------------------------------------------------------
