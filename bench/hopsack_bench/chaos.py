@@ -46,6 +46,8 @@ LOCKS = {"bench-one": 1, "bench-two": 1, "bench-three": 2}
 READY_SECONDS = 40.0
 LAST_SECONDS = 3.0
 """For the calls that are under way at the end: all have less than that."""
+SETTLE_SECONDS = 1.0
+"""After a restart, until everybody is back."""
 STEADY_PAUSE = 0.02
 NICE = 10
 
@@ -177,6 +179,7 @@ class Trial:
         self.disturbances = 0
         self.gone: list[float] = []
         self.ready: list[float] = []
+        self.served: list[float] = []
         self._lines = {name: nodes.folder / f"{name}.lines" for name in ("executed", "held")}
         token = nodes.door("service").token
         environ = {"HOPSACK_URL": self._url("tcp"), "HOPSACK_TOKEN": token, "HOPSACK_LOG": "warning"}
@@ -299,6 +302,8 @@ class Trial:
         await self.nodes.start()
         self.ready.append(time.monotonic() - began)
         await self._steady_again()
+        self.served.append(time.monotonic() - began)
+        await asyncio.sleep(SETTLE_SECONDS)
 
     async def _steady_again(self) -> None:
         """Wait until the service that is left alone is called again."""
@@ -363,8 +368,8 @@ def measure(stage: Stage, name: str, number: int, plan: Plan) -> Iterator[Sample
         nodes.close()
     confusions = [f"{one.name}: {words}" for one in trial.callers for words in one.confusions]
     yield Sample(plan.words, name, number, figures(trial, verdict, len(confusions)))
-    gone, ready = ([round(one, 1) for one in seconds] for seconds in (trial.gone, trial.ready))
-    stage.say(f"seconds until a node was gone: {gone}, and until the next one served: {ready}")
+    for words, seconds in (("gone", trial.gone), ("ready", trial.ready), ("serving", trial.served)):
+        stage.say(f"seconds from the signal until a node was {words}: {[round(one, 1) for one in seconds]}")
     stage.say(", ".join(f"{code}: {count}" for code, count in Counter(verdict.codes).most_common()))
     if confusions or not verdict.is_clean:
         for fault in verdict.faults[:SHOWN]:
@@ -402,6 +407,7 @@ def figures(trial: Trial, verdict: Verdict, confusions: int) -> dict[str, float]
         "wild_p99_ms": wild * 1000,
         "ratio": wild / calm if calm else 0.0,
         "ready_s": median(trial.ready or [0.0]),
+        "served_s": median(trial.served or [0.0]),
         "stalled_s": trial.heart.stalls.total,
         **{f"code {code}": count for code, count in verdict.codes.items()},
     }
