@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -292,8 +293,11 @@ def settle_error(future: asyncio.Future[Any], error: BaseException) -> None:
 def in_words(error: OSError) -> str:
     """Why there is no connection, as the system says it: ``connection refused``.
 
-    asyncio puts the address in place of the system's words, or several errors into the text of one.
+    asyncio puts the address in place of the system's words, or several errors into the text of one. Those of TLS have
+    numbers of OpenSSL, which mean something else to the system: their words are their own.
     """
+    if isinstance(error, ssl.SSLError):
+        return (error.strerror or str(error)).lower()
     found = re.search(r"\[Errno (\d+)\]", str(error))
     number = error.errno if error.errno is not None and error.errno > 0 else int(found[1]) if found else None
     if number is not None:
