@@ -7,7 +7,7 @@ Without I/O. A subscription feeds and obeys it; what goes in, and what comes out
     paged     a page of the journal, or why not            Recovery  tell how it went on
     drained   the reader has room again
     skipped   the node tells that some are gone
-    checked   where the node says that streams stand
+    checked   where the node says that streams stand         Dropped   there was no room for an event
     lost      the link is gone
 
 Each topic has a place, the last event given to the reader, and is in one stage:
@@ -21,6 +21,9 @@ Each topic has a place, the last event given to the reader, and is in one stage:
 The journal is the buffer. What comes live while a topic is DUE is dropped, for it stands in the journal that will be
 read; only what comes while a page is on its way is held. So a reader that is slow costs its own queue and nothing
 else, and it loses nothing as long as the journal reaches back.
+
+A topic that may not be read back, which the reader is told, goes on live. What its queue has no room for is gone then:
+a topic that is DUE waits for room, and the gap is told in place of a page. The next link is asked again.
 
 Where the door brings what was missed by itself (``asked``, the raw door), a topic stays LIVE; what it has already is
 dropped by its offset.
@@ -41,7 +44,20 @@ from hopsack.errors import HopsackError, RemoteError
 from hopsack.position import Position, parse
 from hopsack.session import Grant, Payload, Publication
 
-__all__ = ["ATTEMPTS", "HELD", "PAGE", "READS", "TOPICS", "Deliver", "Effect", "Page", "Read", "Recovery", "Resuming"]
+__all__ = [
+    "ATTEMPTS",
+    "HELD",
+    "PAGE",
+    "READS",
+    "TOPICS",
+    "Deliver",
+    "Dropped",
+    "Effect",
+    "Page",
+    "Read",
+    "Recovery",
+    "Resuming",
+]
 
 TOPICS = 1_000
 READS = 4
@@ -93,7 +109,13 @@ class Read(msgspec.Struct, frozen=True):
     attempt: int = 0
 
 
-Effect = Deliver | Read | Recovery
+class Dropped(msgspec.Struct, frozen=True):
+    """So many events found no room, and may not be read back. They are told as a gap when there is room."""
+
+    count: int
+
+
+Effect = Deliver | Read | Recovery | Dropped
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -120,9 +142,10 @@ class _Stage(Enum):
 class _Place:
     """How far one topic is read. ``loose``: the next event may be further on, what lies between was told or left out.
 
-    ``hole``: the offset of the event that jumped, until it is reached. ``spilled``: more came than could be held.
-    ``is_kept``: as far as is known, this link's node has a journal of it. ``is_quiet``: its last event was the last one
-    already when somebody looked. ``refusals``: so often was the node too busy to read it back.
+    ``hole``: the offset of the event that jumped, until it is reached. ``spilled``: the last event that came and was
+    not held. ``is_kept``: as far as is known, this link's node has a journal of it, which may be read. ``is_quiet``:
+    its last event was the last one already when somebody looked. ``refusals``: so often was the node too busy to read
+    it back.
     """
 
     __slots__ = ("at", "attempts", "held", "hole", "is_kept", "is_quiet", "loose", "refusals", "spilled", "stage")
@@ -136,7 +159,7 @@ class _Place:
         self.attempts = self.refusals = 0
         self.hole = 0
         self.held: list[tuple[Publication, Payload]] = []
-        self.spilled = False
+        self.spilled: Position | None = None
 
 
 class Resuming:
@@ -219,6 +242,7 @@ class Resuming:
             place.attempts = place.refusals = place.hole = 0
             place.is_kept = True
             place.is_quiet = False
+            place.spilled = None
             if place.stage is _Stage.READING:
                 place.stage = _Stage.DUE
                 self.due[topic] = None
@@ -258,6 +282,7 @@ class Resuming:
             if place.stage is _Stage.LIVE and start and start.epoch == place.at.epoch and start <= place.at:
                 told += self._resumed(topic, place, start, heads.get(topic), grant)
             else:
+                place.is_kept = True
                 self._fall_behind(topic, place)
                 if self._waits:
                     self._undecided.add(topic)
@@ -326,12 +351,19 @@ class Resuming:
             return forgotten + self._live(topic, place, position, publication, payload, room)
         if place.stage is _Stage.LIVE:
             return self._live(topic, place, position, publication, payload, room)
-        if place.stage is _Stage.READING:
-            if len(place.held) < HELD:
-                place.held.append((publication, payload))
-            else:
-                place.spilled = True
-        return []
+        if place.stage is _Stage.READING and len(place.held) < HELD:
+            place.held.append((publication, payload))
+            return []
+        return self._pass_over(place, position)
+
+    def _pass_over(self, place: _Place, position: Position) -> list[Effect]:
+        """An event comes while there is no room: it stays in the journal, or is gone."""
+        last = place.spilled or place.at
+        count = position.offset - (last.offset if position.epoch == last.epoch else 0)
+        if count <= 0:
+            return []
+        place.spilled = position
+        return [] if place.is_kept else [Dropped(count)]
 
     def _newest(self, publication: Publication, payload: Payload, position: Position) -> list[Effect]:
         had = self._had.get(publication.topic)
@@ -352,11 +384,13 @@ class Resuming:
             if skipped and not place.loose and place.is_kept and place.attempts < ATTEMPTS:
                 return self._jumped(topic, place, position, room)
             told.append(Recovery(topic, False, "gap" if is_same else "epoch", skipped if is_same else None))
-        if room <= 0 and not self.is_thinned and place.is_kept:
-            if told:
+        if room <= 0 and not self.is_thinned:
+            if told or not place.is_kept:
+                # What lies before it is told.
                 place.at = Position(position.epoch, position.offset - 1)
+                place.loose = place.loose and place.is_kept
             self._fall_behind(topic, place)
-            return told
+            return [*told, *self._pass_over(place, position)]
         place.at = position
         place.loose = place.is_quiet = False
         if place.hole and position.offset >= place.hole:
@@ -394,7 +428,7 @@ class Resuming:
         if not self._is_granted or self.is_thinned:
             return found
         for topic, place in self._places.items():
-            if place.stage is not _Stage.LIVE or not place.is_kept:
+            if not self._reads_back(place):
                 continue
             is_asked = place.is_quiet and len(found) < most and known.get(topic, place.at) == place.at
             if is_asked:
@@ -416,12 +450,16 @@ class Resuming:
             if place is None:
                 if is_all and topic not in asked:
                     self._enter(topic, head)
-            elif asked.get(topic) == place.at and place.stage is _Stage.LIVE and not self.is_thinned:
+            elif asked.get(topic) == place.at and self._reads_back(place):
                 self._fall_behind(topic, place)
         if is_all:
             self.is_curious = False
             self._knows_all = len(heads) < TOPICS and not self.has_forgotten
         return self._reads(room)
+
+    def _reads_back(self, place: _Place) -> bool:
+        """Where it is behind, a page would help. What may not be read back would be asked about again and again."""
+        return place.stage is _Stage.LIVE and place.is_kept and not self.is_thinned
 
     # ---- reading back ------------------------------------------------------------------------------------------------
 
@@ -435,20 +473,33 @@ class Resuming:
         self.due[topic] = None
 
     def _reads(self, room: int) -> list[Effect]:
-        reads: list[Effect] = []
+        effects: list[Effect] = []
         while self.due and self._is_granted and self._reading < READS:
             if room - self._reading * self._step < self._step:
                 break
             topic = next(iter(self.due))
             del self.due[topic]
             place = self._places[topic]
+            if not place.is_kept:
+                effects += self._give_up(topic, place)
+                continue
             place.stage = _Stage.READING
             # What came before this is asked stands in the journal.
             place.held.clear()
-            place.spilled = False
+            place.spilled = None
             self._reading += 1
-            reads.append(Read(topic, place.at, self._step, self._generation, max(place.attempts - 1, place.refusals)))
-        return reads
+            effects.append(Read(topic, place.at, self._step, self._generation, max(place.attempts - 1, place.refusals)))
+        return effects
+
+    def _give_up(self, topic: str, place: _Place) -> list[Effect]:
+        """There is room again, and what had none may not be read back. A page of room at once keeps the gaps few."""
+        at, last = place.at, place.spilled
+        place.stage, place.spilled = _Stage.LIVE, None
+        if last is None or last == at:
+            return []
+        place.at = last
+        is_same = last.epoch == at.epoch
+        return [Recovery(topic, False, "gap" if is_same else "epoch", last.offset - at.offset if is_same else None)]
 
     def paged(self, read: Read, page: Page | HopsackError, room: int) -> list[Effect]:
         """The answer to ``read``, or why there is none."""
@@ -497,20 +548,25 @@ class Resuming:
         return [Recovery(self.topic, True, None, 0)]
 
     def _page(self, topic: str, place: _Place, page: Page, room: int) -> list[Effect]:
-        effects, held, spilled = [], place.held, place.spilled
-        place.held = []
+        effects: list[Effect] = []
+        held, spilled = place.held, place.spilled
+        place.held, place.spilled = [], None
         place.stage = _Stage.LIVE
         is_over = page.end or not page.events
         for publication, payload in (*page.events, *(held if is_over else ())):
             position = parse(publication.position)
             if position is None:
                 continue
-            given = self._live(topic, place, position, publication, payload, room)
-            room -= sum(type(effect) is Deliver for effect in given)
-            effects += given
-            if place.stage is not _Stage.LIVE:
-                return effects
-        if not is_over or (spilled and place.is_kept):
+            if place.stage is _Stage.LIVE:
+                given = self._live(topic, place, position, publication, payload, room)
+                room -= sum(type(effect) is Deliver for effect in given)
+                effects += given
+            elif not place.is_kept:
+                effects += self._pass_over(place, position)
+        is_live = place.stage is _Stage.LIVE
+        if spilled is not None and (is_live or not place.is_kept):
+            effects += self._pass_over(place, spilled)
+        if is_live and (spilled is not None or not is_over):
             self._fall_behind(topic, place)
         return effects
 

@@ -3,7 +3,8 @@
 Bound and policy: at most ``limit`` events (10,000) wait for the reader, in the order they came.
 
 - An event of a stream that finds the queue full is left to the journal, and read back from there when the reader has
-  caught up: nothing is lost, and nobody else notices (:mod:`hopsack.resuming`).
+  caught up: nothing is lost, and nobody else notices (:mod:`hopsack.resuming`). Where the node refuses that for good,
+  it is dropped and counted, and the gap is told in its place.
 - Of other events the oldest is dropped, counted in :attr:`Subscription.dropped`, and logged when the count reaches 1,
   10, 100, … Where the oldest that waits belongs to a stream, the new one is dropped instead.
 
@@ -24,7 +25,7 @@ from hopsack.binding import event_of
 from hopsack.errors import HopsackError
 from hopsack.position import Position
 from hopsack.raw import matches
-from hopsack.resuming import Deliver, Effect, Page, Read, Recovery, Resuming
+from hopsack.resuming import Deliver, Dropped, Effect, Page, Read, Recovery, Resuming
 from hopsack.session import Event, Grant, Match, Payload, Publication
 from hopsack.values import read
 
@@ -187,6 +188,8 @@ class Subscription(Generic[T]):
                     self._read_back(self, effect)
             elif type(effect) is Recovery:
                 self._tell(effect)
+            elif type(effect) is Dropped:
+                self._count_dropped(effect.count)
         if effects:
             self._rouse()
 
@@ -207,11 +210,11 @@ class Subscription(Generic[T]):
             self._recoveries_waiting += 1
             self._queue.append(recovery)
 
-    def _count_dropped(self) -> None:
-        self.dropped += 1
-        if set(str(self.dropped)[1:]) <= {"0"} and str(self.dropped)[0] == "1":
+    def _count_dropped(self, count: int = 1) -> None:
+        before, self.dropped = self.dropped, self.dropped + count
+        if not before or len(str(before)) < len(str(self.dropped)):
             log.warning(
-                "a subscriber of %s is too slow: %d events dropped, the oldest of %d that wait",
+                "a subscriber of %s is too slow: %d events dropped while %d wait",
                 self.topic,
                 self.dropped,
                 self.waiting,

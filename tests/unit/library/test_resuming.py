@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from hopsack.errors import Denied, Disconnected, HopsackError, NoCallee, Overloaded
 from hopsack.position import Position, parse, places_of
-from hopsack.resuming import ATTEMPTS, HELD, TOPICS, Deliver, Effect, Page, Read, Recovery, Resuming
+from hopsack.resuming import ATTEMPTS, HELD, TOPICS, Deliver, Dropped, Effect, Page, Read, Recovery, Resuming
 from hopsack.session import Grant, Publication
 
 from .plain import Plain
@@ -252,6 +252,43 @@ def test_a_reader_that_may_not_read_back_is_told_and_goes_on() -> None:
     assert seen(machine.came(*event(9), ROOM)) == [9]
 
 
+def test_what_has_no_room_and_may_not_be_read_back_is_told_as_a_gap_when_there_is_room() -> None:
+    machine = Resuming("t", {"t": Position("e", 0)}, limit=2)
+    [read] = reads(machine.granted(None, {}, 2))
+    for offset in (3, 4, 5, 6):
+        assert machine.came(*event(offset), 2) == []
+
+    told = machine.paged(read, Denied("no"), 2)
+
+    assert seen(told) == [Recovery("t", False, "hopsack.denied", None), 3, 4, Dropped(1), Dropped(1)]
+    assert machine.came(*event(7), 0) == [Dropped(1)]
+    assert machine.drained(1) == []
+    assert machine.drained(2) == [Recovery("t", False, "gap", 3)]
+    assert seen(machine.came(*event(8), 2)) == [8]
+
+
+def test_what_cannot_be_held_and_may_not_be_read_back_is_told_as_a_gap() -> None:
+    machine, read = behind(0)
+    for offset in range(1, HELD + 3):
+        assert machine.came(*event(offset), ROOM) == []
+
+    told = seen(machine.paged(read, Denied("no"), ROOM))
+
+    assert told[:2] == [Recovery("t", False, "hopsack.denied", None), 1]
+    assert told[-3:] == [HELD, Dropped(2), Recovery("t", False, "gap", 2)]
+
+
+def test_where_a_topic_stands_that_may_not_be_read_back_is_not_asked() -> None:
+    machine, read = behind(4)
+    asked = machine.places
+    machine.paged(read, Denied("no"), ROOM)
+
+    assert [machine.quiet({}, TOPICS), machine.quiet({}, TOPICS)] == [{}, {}]
+    assert machine.checked(asked, {"t": Position("e", 9)}, False, ROOM) == []
+    machine.lost()
+    assert [str(one.after) for one in reads(machine.granted(None, {}, ROOM))] == ["e:4"]
+
+
 def test_a_read_that_was_lost_with_its_link_is_left_to_the_next() -> None:
     machine, read = behind(4)
 
@@ -352,10 +389,11 @@ class Journal:
 
 @dataclass
 class Link:
-    """What the node sends, in order; ``is_granted``: as the node sees it."""
+    """What the node sends, in order; ``is_granted``: as the node sees it. ``missing``: topics that lost an event."""
 
     out: deque[tuple[str, Any]] = field(default_factory=deque)
     is_granted: bool = False
+    missing: set[str] = field(default_factory=set)
 
 
 TOPIC = st.sampled_from(["t.a", "t.b", "t.c"])
@@ -378,6 +416,8 @@ class Life(RuleBasedStateMachine):
         self.last = dict(places)
         self.told: dict[str, list[int | None]] = {topic: [] for topic in ("t.a", "t.b", "t.c")}
         self.epochs = 0
+        self.refused: set[str] = set()
+        """May not be read back over this link, which the reader was told."""
         self.link = Link()
         self.subscribe()
 
@@ -471,6 +511,8 @@ class Life(RuleBasedStateMachine):
                 "page": self.machine.paged,
                 "heads": self.machine.checked,
             }[kind]
+            if kind == "page" and isinstance(what[1], Denied):
+                self.refused.add(what[0].topic)
             self.obey(tell(*what, self.LIMIT - sum(isinstance(one, Deliver) for one in self.queue)))
             self.is_known = self.is_known or (kind == "heads" and what[2] and self.machine.knows_all)
 
@@ -483,12 +525,14 @@ class Life(RuleBasedStateMachine):
         if twice:
             self.link.out.append(self.link.out[at])
         else:
+            self.link.missing.add(self.link.out[at][1][0].topic)
             del self.link.out[at]
 
     @rule()
     def disconnect(self) -> None:
         """With whatever was on its way; a new link follows at once, where nothing has come yet."""
         self.reads.clear()
+        self.refused.clear()
         self.machine.lost()
         self.link = Link()
 
@@ -510,8 +554,9 @@ class Life(RuleBasedStateMachine):
     def obey(self, effects: list[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Read):
+                assert effect.topic not in self.refused, "it was refused for good"
                 self.reads.append(effect)
-            else:
+            elif not isinstance(effect, Dropped):
                 self.queue.append(effect)
 
     def check(self, effect: Effect) -> None:
@@ -541,7 +586,11 @@ class Life(RuleBasedStateMachine):
         assert sum(isinstance(one, Deliver) for one in getattr(self, "queue", ())) <= self.LIMIT
 
     def teardown(self) -> None:
-        """When everything has come, the reader has the last event of each topic, although none comes after it."""
+        """When everything has come, the reader has the last event of each topic, although none comes after it.
+
+        Of a topic that may not be read back it has what came, or knows that something is gone; but a last event that
+        was lost on the way shows with the next.
+        """
         if not hasattr(self, "machine"):
             return
         if not self.link.is_granted:
@@ -551,10 +600,14 @@ class Life(RuleBasedStateMachine):
             self.ask()
             self.settle()
         heads = {topic: Position(one.epoch, one.head) for topic, one in self.journals.items()}
-        assert {topic: heads[topic] for topic in self.machine.places} == self.machine.places
-        assert self.resumes is False or self.machine.has_forgotten or set(self.machine.places) == set(heads)
+        places = {topic: at for topic, at in self.machine.places.items() if topic not in self.refused}
+        assert {topic: heads[topic] for topic in places} == places
+        # A stream that began meanwhile, and whose events were all lost, shows with the next.
+        unknown = set(heads) - set(self.machine.places) - self.link.missing
+        assert self.resumes is False or self.machine.has_forgotten or not unknown
         for topic, at in self.last.items():
-            assert at == heads[topic] or self.told[topic] or at.offset == 0, (topic, at)
+            is_hidden = topic in self.refused & self.link.missing
+            assert at == heads[topic] or self.told[topic] or at.offset == 0 or is_hidden, (topic, at)
         for topic in self.journals:
             self.publish(topic, 1)
         self.settle()
