@@ -4,7 +4,8 @@
                        a repeat meanwhile waits, a later one is answered from what is remembered
 
 The call runs in the name of who asked first, and goes on when they have left: whoever comes back with the key gets its
-outcome. It ends early when all who waited have cancelled it. Errors that say it never ran are not remembered.
+outcome. It ends early when all who waited have cancelled it, and does not begin where nobody waits any more. Errors
+that say it never ran are not remembered. A disk that hangs keeps nobody beyond their deadline.
 
 Batches: one commit is under way, and what comes meanwhile is in the next one. The bound is that of the keys.
 """
@@ -18,13 +19,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from autobahn.exception import PayloadExceededError
 from autobahn.wamp import message
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from hopsack.contracts.policy import ONCE
-from hopsack.errors import BadRequest, Canceled, Deadline, RemoteError, StoreFailed, to_wamp
+from hopsack.errors import BadRequest, BrokenResult, Canceled, Deadline, RemoteError, StoreFailed, to_wamp
 from hopsack_router.keyed.keys import Key, Keys, Outcome, Row, Run, Wait
 from hopsack_router.keyed.store import Store
 from hopsack_router.routing.deadlines import deadlines
@@ -46,6 +48,10 @@ OPEN = frozenset(f"hopsack.{name}" for name in ("canceled", "deadline", "outcome
 
 SWEEP = 1.0
 """How often keys that are past their time are looked for, in seconds."""
+
+GRACE = 0.02
+"""Seconds after its deadline when who asked first is told of it here: the dealer knows more of what became of the call,
+and tells it at the deadline, unless the disk keeps it from beginning."""
 
 Asker = tuple[Any, int]
 """A session, and its request."""
@@ -70,13 +76,18 @@ class InItsName:
 
 
 class _Running:
-    """A call under way. :ivar caller: who calls, once it is asked."""
+    """A call under way.
 
-    __slots__ = ("authorization", "call", "caller", "session")
+    :ivar due: its deadline, seconds of the clock. :ivar caller: who calls, once it is asked.
+    :ivar is_given_up: nobody waited for it any more before it was asked, and not because they left.
+    """
 
-    def __init__(self, session: NodeSession, call: message.Call, authorization: dict[str, Any]) -> None:
-        self.session, self.call, self.authorization = session, call, authorization
+    __slots__ = ("authorization", "call", "caller", "due", "is_given_up", "session")
+
+    def __init__(self, session: NodeSession, call: message.Call, authorization: dict[str, Any], due: float) -> None:
+        self.session, self.call, self.authorization, self.due = session, call, authorization, due
         self.caller: InItsName | None = None
+        self.is_given_up = False
 
 
 class KeyedCalls:
@@ -147,22 +158,25 @@ class KeyedCalls:
         try:
             if call.receive_progress:
                 raise BadRequest("a keyed call has one result", where=call.procedure, advice="leave out progress")
+            if call.payload is not None:
+                raise BadRequest("the input of a keyed call cannot be opaque", where=call.procedure)
             got = self._keys.ask(key, _digest(call), asker, window, self._clock.seconds(), self._wall())
         except RemoteError as error:
             self._refuse(asker, error)
             return
         if isinstance(got, Outcome):
-            self._answer(asker, got)
+            self._answer(asker, got, call.procedure)
             return
         self._waits[asker] = key
         self._of.setdefault(session, set()).add(call.request)
+        seconds = self._dealer.seconds_for(call)
         match got:
             case Run(row):
                 self._look_later()
-                self._running[key] = _Running(session, call, authorization)
+                self._running[key] = _Running(session, call, authorization, self._clock.seconds() + seconds)
+                self._timed[asker] = self._times.begin(asker, seconds + GRACE)
                 self._write(row, partial(self._begun, key))
             case Wait():
-                seconds = self._dealer.seconds_for(call)
                 self._timed[asker] = self._times.begin(asker, seconds)
 
     def calls_as(self, session: Any) -> bool:
@@ -175,6 +189,12 @@ class KeyedCalls:
             failure = StoreFailed(f"a keyed call cannot be written: {error}", where=key.procedure)
             self._never_ran(key, Outcome(*to_wamp(failure)))
             return
+        left = running.due - self._clock.seconds()
+        if not self._keys.is_awaited(key) and (running.is_given_up or left <= 0):
+            self._never_ran(key, Outcome(*to_wamp(Canceled("nobody waits for it", where=key.procedure))))
+            return
+        if left > 0:  # else somebody waits who came later
+            running.call.timeout = max(1, round(left * 1000))
         caller = running.caller = InItsName(running.session, partial(self._ended, key))
         self._dealer.route_for(caller, running.call, running.authorization)
 
@@ -189,8 +209,9 @@ class KeyedCalls:
                 return
         else:
             outcome = Outcome(None, answer.args, answer.kwargs)
-        row = self._keys.ended(key, None if _is_open(outcome) else outcome)
-        if row is None:
+        is_open = _is_open(outcome)
+        row = self._keys.ended(key, None if is_open else outcome)
+        if row is None or is_open:  # what is on disk says already that nobody knows
             self._tell(key, outcome, None)
         else:
             self._write(row, partial(self._tell, key, outcome))
@@ -201,19 +222,19 @@ class KeyedCalls:
             LOG.error("the outcome of a keyed call of {procedure} is not on disk", procedure=key.procedure)
         self._running.pop(key, None)
         for asker in self._keys.take_waiting(key):
-            self._settle(asker, outcome)
+            self._settle(asker, outcome, key)
 
     def _never_ran(self, key: Key, outcome: Outcome) -> None:
         self._running.pop(key, None)
         waiting = self._keys.unasked(key)
         self._gone.append(key)
         for asker in waiting:
-            self._settle(asker, outcome)
+            self._settle(asker, outcome, key)
         self._pump()
 
-    def _settle(self, asker: Any, outcome: Outcome) -> None:
+    def _settle(self, asker: Any, outcome: Outcome, key: Key) -> None:
         if self._forget(asker):
-            self._answer(asker, outcome)
+            self._answer(asker, outcome, key.procedure)
 
     def _forget(self, asker: Asker) -> bool:
         """:returns: whether it waited."""
@@ -227,18 +248,20 @@ class KeyedCalls:
                 del self._of[asker[0]]
         return self._waits.pop(asker, None) is not None
 
-    def _answer(self, asker: Asker, outcome: Outcome) -> None:
+    def _answer(self, asker: Asker, outcome: Outcome, procedure: str) -> None:
+        """Tell one of those who ask. What cannot be sent to one may be what others can read."""
         session, request = asker
-        if outcome.uri is None:
-            answer: message.Message = message.Result(request, args=outcome.args, kwargs=outcome.kwargs)
-        else:
-            answer = message.Error(
-                message.Call.MESSAGE_TYPE, request, outcome.uri, args=outcome.args, kwargs=outcome.kwargs
-            )
-        self._dealer.send(session, answer)
+        try:
+            self._dealer.send(session, _message(request, outcome))
+        except PayloadExceededError as error:
+            self._refuse(asker, RemoteError(str(error), code="hopsack.too_large", where=procedure))
+        except Exception:
+            LOG.failure("the outcome of a keyed call of {procedure} cannot be passed on", procedure=procedure)
+            self._refuse(asker, BrokenResult(where=procedure, advice="its service sent a payload that cannot be read"))
 
     def _refuse(self, asker: Asker, error: RemoteError) -> None:
-        self._answer(asker, Outcome(*to_wamp(error)))
+        session, request = asker
+        self._dealer.send(session, _message(request, Outcome(*to_wamp(error))))
 
     # ---- nobody waits any more --------------------------------------------------------------------------------------
 
@@ -252,17 +275,24 @@ class KeyedCalls:
         self._forget(asker)
         self._refuse(asker, Canceled("the caller canceled the call", where=key.procedure))
         running = self._running.get(key)
-        if is_alone and running is not None and running.caller is not None:
-            self._dealer.cancel_for(running.caller, running.call)
+        if is_alone and running is not None:
+            running.is_given_up = True
+            if running.caller is not None:
+                self._dealer.cancel_for(running.caller, running.call)
         return True
 
     def _expire(self, asker: Asker, seconds: float) -> None:
         key = self._waits.get(asker)
-        if key is not None:
-            self._keys.leave(key, asker)
-            self._forget(asker)
-            facts = f"no answer within {round(seconds * 1000)} ms; the first call with this key goes on"
-            self._refuse(asker, Deadline(facts, where=key.procedure, data={"ran": "maybe"}))
+        if key is None:
+            return
+        is_alone, running = self._keys.leave(key, asker), self._running.get(key)
+        self._forget(asker)
+        why = "the first call with this key goes on"
+        if running is not None and (running.session, running.call.request) == asker:
+            seconds, why = seconds - GRACE, "the node waits for its disk"
+            running.is_given_up = is_alone
+        facts = f"no answer within {round(seconds * 1000)} ms; {why}"
+        self._refuse(asker, Deadline(facts, where=key.procedure, data={"ran": "maybe"}))
 
     def left(self, session: Any) -> None:
         """A session has ended. What runs in its name goes on."""
@@ -330,6 +360,13 @@ class KeyedCalls:
         closed, self._closed = self._closed, None
         self._lane.run(self._store.close, lambda _, error: closed.callback(None))
         self._lane.stop()
+
+
+def _message(request: int, outcome: Outcome) -> message.Message:
+    kind = message.Call.MESSAGE_TYPE
+    if outcome.uri is None:
+        return message.Result(request, args=outcome.args, kwargs=outcome.kwargs)
+    return message.Error(kind, request, outcome.uri, args=outcome.args, kwargs=outcome.kwargs)
 
 
 def _is_open(outcome: Outcome) -> bool:

@@ -193,6 +193,11 @@ class Keys:
         entry.waiting.pop(waiter, None)
         return not entry.waiting and not entry.is_over
 
+    def is_awaited(self, key: Key) -> bool:
+        """Whether anybody waits for it."""
+        entry = self._entries.get(key)
+        return entry is not None and bool(entry.waiting)
+
     def sweep(self, now: float) -> list[Key]:
         """Forget what is past its time. What runs is remembered until it has ended."""
         gone: list[Key] = []

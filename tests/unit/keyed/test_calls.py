@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 
 from hopsack.contracts import Source, build
 from hopsack_router.embed import EmbeddedNode
-from hopsack_router.keyed.calls import KeyedCalls
+from hopsack_router.keyed.calls import GRACE, KeyedCalls
 from hopsack_router.keyed.keys import Key, Row
 from tests.unit.routing.conftest import Client, Realm
 
@@ -77,10 +77,10 @@ class Steps:
 class Shop:
     """A realm, its keyed calls' store, and the service that sells."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, contracts: str = CONTRACTS) -> None:
         self.disk, self.lane = disk, Steps()
         clock = Clock()
-        node = EmbeddedNode(build([Source("shop.yaml", "shop.yaml", CONTRACTS)]), clock)
+        node = EmbeddedNode(build([Source("shop.yaml", "shop.yaml", contracts)]), clock)
         self.keyed = KeyedCalls(disk, self.lane, clock, lambda: 1_000_000 + clock.seconds())
         self.keyed.start(60.0)
         self.lane.step()
@@ -201,7 +201,6 @@ def test_a_callee_that_vanished_may_have_done_it_and_it_is_not_done_again(shop: 
     shop.committed()
     shop.asked()
     shop.service.leave()
-    shop.committed()
 
     assert _code(ann.take()) == "hopsack.outcome_unknown"
     assert _code(_buy(ann, 2)) == "hopsack.outcome_unknown"
@@ -213,7 +212,6 @@ def test_a_deadline_ends_it_and_a_repeat_is_told_that_nobody_knows(shop: Shop) -
     shop.committed()
     shop.asked()
     shop.realm.clock.advance(0.5)
-    shop.committed()
 
     assert _code(ann.take()) == "hopsack.deadline"
     assert [message[0] for message in shop.service.take()] == [INTERRUPT]
@@ -246,6 +244,95 @@ def test_it_is_cancelled_when_all_who_wait_have_cancelled(shop: Shop) -> None:
     assert shop.service.take() == []
     assert _code(ann.send(CANCEL, 2, {})) == "hopsack.canceled"
     assert [message[0] for message in shop.service.take()] == [INTERRUPT]
+
+
+def test_time_that_the_disk_takes_is_the_call_s(shop: Shop) -> None:
+    ann = shop.realm.join("user", "ann")
+    _buy(ann, 1, timeout=500)
+    shop.realm.clock.advance(0.3)
+    shop.committed()
+    (asked,) = [message for message in shop.service.take() if message[0] == INVOCATION]
+    shop.realm.clock.advance(0.2)
+
+    assert asked[3]["timeout"] == 200
+    assert _code(ann.take()) == "hopsack.deadline"
+
+
+def test_a_disk_that_hangs_keeps_nobody_and_what_nobody_waits_for_does_not_begin(shop: Shop) -> None:
+    ann = shop.realm.join("user", "ann")
+    _buy(ann, 1, timeout=500)
+    shop.realm.clock.advance(0.5 + GRACE)
+    late = ann.take()
+    shop.committed()
+    before = shop.asked()
+    _buy(ann, 2)
+    shop.committed()
+    shop.committed()
+
+    assert _code(late) == "hopsack.deadline"
+    assert before == []
+    assert len(shop.asked()) == 1, "its key is free again"
+
+
+def test_a_disk_that_hangs_with_the_outcome_keeps_nobody(shop: Shop) -> None:
+    ann = shop.realm.join("user", "ann")
+    _buy(ann, 1, timeout=500)
+    shop.committed()
+    (invocation,) = shop.asked()
+    shop.sells(invocation)
+    shop.realm.clock.advance(0.5 + GRACE)
+    late = ann.take()
+    shop.committed()
+
+    assert _code(late) == "hopsack.deadline"
+    assert _buy(ann, 2) == [[RESULT, 2, {}, [7]]]
+
+
+def test_one_that_is_cancelled_before_it_is_written_does_not_begin(shop: Shop) -> None:
+    ann = shop.realm.join("user", "ann")
+    _buy(ann, 1)
+    canceled = ann.send(CANCEL, 1, {})
+    shop.committed()
+
+    assert _code(canceled) == "hopsack.canceled"
+    assert shop.asked() == []
+
+
+def test_one_that_is_cancelled_and_asked_for_again_before_it_is_written_begins(shop: Shop) -> None:
+    ann = shop.realm.join("user", "ann")
+    _buy(ann, 1)
+    ann.send(CANCEL, 1, {})
+    _buy(ann, 2)
+    shop.committed()
+    (invocation,) = shop.asked()
+    shop.sells(invocation)
+    shop.committed()
+
+    assert ann.take() == [[RESULT, 2, {}, [7]]]
+
+
+def test_one_whose_caller_leaves_before_it_is_written_goes_on(shop: Shop) -> None:
+    ann = shop.realm.join("user", "ann")
+    _buy(ann, 1)
+    ann.leave()
+    shop.committed()
+
+    assert len(shop.asked()) == 1
+
+
+def test_an_outcome_that_is_too_large_for_one_is_told_to_the_others() -> None:
+    shop = Shop(Disk(), CONTRACTS.replace("output: {type: integer}", "output: {type: string}"))
+    small = shop.realm.join("user", "ann", max_size=2000)
+    large = shop.realm.join("user", "ann")
+    _buy(small, 1)
+    _buy(large, 1)
+    shop.committed()
+    (invocation,) = shop.asked()
+    shop.service.send(YIELD, invocation, {}, ["x" * 5000])
+    shop.committed()
+
+    assert _code(small.take()) == "hopsack.too_large"
+    assert large.take() == [[RESULT, 1, {}, ["x" * 5000]]]
 
 
 def test_keys_belong_to_users_and_guests_share_theirs(shop: Shop) -> None:
