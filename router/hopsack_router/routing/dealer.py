@@ -243,7 +243,7 @@ class Dealer(Placing):
         in_flight = self._invocations_by_call.get((session._session_id, cancel.request))
         if in_flight is None or in_flight.canceled:
             return
-        if cancel.mode == message.Cancel.SKIP:
+        if cancel.mode == message.Cancel.SKIP and not _is_own(in_flight.callee):
             self._end(in_flight, SKIPPED)
         elif cancel.mode == message.Cancel.KILL and _can_cancel(in_flight.callee):
             # The one end that waits: for the callee's answer, its timeout, or for either side to leave.
@@ -330,6 +330,12 @@ class Dealer(Placing):
 def _killed(in_flight: InFlight) -> RemoteError:
     assert KILLED.error is not None
     return KILLED.error(in_flight, "")
+
+
+def _is_own(callee: Any) -> bool:
+    """Whether the node itself is asked. It is told also of a call whose callee its caller would not have disturbed: it
+    would give a lock to somebody who waits no more."""
+    return callee is not None and callee._authrole == "trusted"
 
 
 def _can_cancel(session: Any) -> bool:

@@ -51,7 +51,7 @@ def test_a_second_service_gets_it_when_the_first_vanishes(realm: Realm) -> None:
     assert _token(second.take()) > token
 
 
-@pytest.mark.parametrize("how", ["deadline", "cancel"])
+@pytest.mark.parametrize("how", ["deadline", "skip", "kill", "killnowait"])
 def test_waiting_ends_with_the_call(realm: Realm, how: str) -> None:
     first, second, third = (realm.join("service", name) for name in ("first", "second", "third"))
     token = _token(_acquire(first, 1))
@@ -61,7 +61,7 @@ def test_waiting_ends_with_the_call(realm: Realm, how: str) -> None:
     if how == "deadline":
         realm.clock.advance(0.5)
     else:
-        second.send_only(CANCEL, 7, {"mode": "killnowait"})
+        second.send_only(CANCEL, 7, {"mode": how})
     (ended,) = second.take()
     first.send(CALL, 2, {}, "hopsack.locks.release", [{"name": "door", "token": token}])
 
