@@ -13,7 +13,7 @@ from autobahn.wamp.types import CallDetails
 from twisted.internet.defer import Deferred
 
 from hopsack.errors import BadRequest, Canceled, Denied, RemoteError, StoreFailed, Unavailable
-from hopsack_router.locks import Held, Locks, Standing, Waiting
+from hopsack_router.locks import Grants, Held, Locks, Standing, Waiting
 from hopsack_router.reading_back import refused
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ class Locking:
         except RemoteError as error:
             raise refused(error) from error
         except OSError as error:
-            failure = StoreFailed(f"no token can be reserved: {error}", where=request["name"])
-            raise refused(failure) from error
+            raise refused(_no_token(request["name"])) from error
 
     def _acquire(self, request: Request, owner: int) -> Any:
         name, attempt = request["name"], request.get("attempt")
@@ -114,9 +113,13 @@ class Locking:
         for name in left.names:
             self._changed(name)
 
-    def _grant(self, grants: list[tuple[Waiting, Held]]) -> None:
+    def _grant(self, grants: Grants) -> None:
         for waiting, held in grants:
-            self._asked.pop(waiting).callback({"token": held.token})
+            answer = self._asked.pop(waiting)
+            if held is None:
+                answer.errback(refused(_no_token(waiting.name)))
+            else:
+                answer.callback({"token": held.token})
 
     def _owner(self, details: CallDetails) -> int:
         if details.caller not in self._router._session_id_to_session:
@@ -140,3 +143,7 @@ class Locking:
         session = self._router._session_id_to_session.get(held.owner)
         authid = getattr(session, "_authid", None) or ""
         return {"session": held.owner, "authid": authid, "token": held.token, "since": held.since}
+
+
+def _no_token(name: str) -> StoreFailed:
+    return StoreFailed("no fencing token can be reserved on disk", where=name)

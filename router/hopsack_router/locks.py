@@ -48,7 +48,8 @@ class Waiting:
     attempt: str | None = None
 
 
-Grants = list[tuple[Waiting, Held]]
+Grants = list[tuple[Waiting, Held | None]]
+"""Who waited, and their grant; ``None``: there is no token to be had, and they wait no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Standing:
 class Locks:
     """The locks of one realm.
 
-    :param tokens: gives a number greater than any it gave before, over restarts too.
+    :param tokens: gives a number greater than any it gave before, over restarts too; or raises OSError.
     :param now: tells the time.
     """
 
@@ -97,7 +98,7 @@ class Locks:
     ) -> Held | Waiting | None:
         """
         :param slots: how many may hold it at once; whoever comes while it is held or awaited says the same.
-        :raises BadRequest: they say something else. :raises Overloaded, TooMany: a bound.
+        :raises BadRequest: they say something else. :raises Overloaded, TooMany: a bound. :raises OSError: no token.
         """
         lock = self._locks.get(name)
         if lock is not None and lock.slots != slots:
@@ -114,7 +115,10 @@ class Locks:
         if lock is None:
             lock = self._locks[name] = _Lock(slots)
         if len(lock.held) < slots and not lock.waiting:
-            return self._grant(lock, name, owner, attempt)
+            try:
+                return self._grant(lock, name, owner, attempt)
+            finally:
+                self._tidy(name, lock)
         if not wait:
             return None
         waiting = Waiting(name, owner, attempt)
@@ -194,7 +198,10 @@ class Locks:
             waiting = next(iter(lock.waiting))
             del lock.waiting[waiting]
             self._forget(waiting)
-            grants.append((waiting, self._grant(lock, held.name, waiting.owner, waiting.attempt)))
+            try:
+                grants.append((waiting, self._grant(lock, held.name, waiting.owner, waiting.attempt)))
+            except OSError:
+                grants.append((waiting, None))
         self._tidy(held.name, lock)
         return grants
 

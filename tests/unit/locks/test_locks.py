@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from hopsack.errors import BadRequest, NotHeld, Overloaded, TooMany
 from hopsack_router import locks as module
-from hopsack_router.locks import Held, Locks, Waiting
+from hopsack_router.locks import Grants, Held, Locks, Waiting
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_one_holds_it_and_the_others_follow_in_their_order(locks: Locks) -> None
     second, third = _waiting(locks.acquire("a", 2)), _waiting(locks.acquire("a", 3))
 
     after_first = locks.release("a", 1, first.token)
-    after_second = locks.release("a", 2, after_first[0][1].token)
+    after_second = locks.release("a", 2, _held(after_first[0][1]).token)
 
     assert first == Held("a", 1, 1, 5.0)
     assert after_first == [(second, Held("a", 2, 2, 5.0))]
@@ -140,8 +140,9 @@ class Life(RuleBasedStateMachine):
         self.queues: dict[str, list[Waiting]] = {"a": [], "b": []}
         self.last = 0
 
-    def _grants(self, grants: list[tuple[Waiting, Held]]) -> None:
+    def _grants(self, grants: Grants) -> None:
         for waiting, held in grants:
+            assert held is not None
             assert self.queues[waiting.name].pop(0) is waiting
             self._take(held)
 
@@ -194,3 +195,24 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+
+
+def test_without_a_token_nobody_is_granted_it_and_nobody_waits_for_ever() -> None:
+    numbers = [1, 2]
+
+    def tokens() -> int:
+        if not numbers:
+            raise OSError("disk full")
+        return numbers.pop(0)
+
+    locks = Locks(tokens, lambda: 5.0)
+    locks.acquire("a", 1)
+    locks.acquire("b", 1)
+    second, third = _waiting(locks.acquire("a", 2)), _waiting(locks.acquire("b", 3))
+
+    left = locks.left(1)
+    with pytest.raises(OSError, match="disk full"):
+        locks.acquire("c", 4, slots=2)
+
+    assert left.grants == [(second, None), (third, None)]
+    assert list(locks.all()) == []
