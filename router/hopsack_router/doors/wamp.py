@@ -55,9 +55,10 @@ from hopsack.wamp.messages import ABSENT
 from hopsack.wamp.rawsocket import LARGEST
 from hopsack_router.doors import places
 from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, slow_reader
-from hopsack_router.doors.frames import PING, REGULAR, Frames, Unacceptable, pong
+from hopsack_router.doors.frames import HEAD, PING, REGULAR, Frames, Unacceptable, pong
 from hopsack_router.doors.handshake import Opening
 from hopsack_router.doors.rfc6455 import PROTOCOL_ERROR, websocket_frame
+from hopsack_router.doors.rounds import Rounds, Stop
 from hopsack_router.doors.site import ARRIVAL, WebTransport
 from hopsack_router.doors.sockets import unwritten, write_straight
 from hopsack_router.doors.websockets import OPEN, DoorFactory, DoorProtocol, DoorResource, WebSocketOptions
@@ -478,13 +479,25 @@ _KEEP_ALIVE = (
 
 
 def keep_alive(transport: Any) -> None:
-    """Let the kernel notice a dead peer: stock RawSocket clients hang up on a RawSocket PING."""
+    """Let the kernel notice a dead peer: stock RawSocket clients hang up on a RawSocket PING.
+
+    It does not notice one whose kernel lives, or a proxy's: our own clients are asked (:meth:`RawSocketLink.visit`).
+    """
     connection = transport.getHandle()
     if connection.family not in (socket.AF_INET, socket.AF_INET6):
         return
     for level, option, value in _KEEP_ALIVE:
         if hasattr(socket, option):  # which of these there are depends on the system
             connection.setsockopt(getattr(socket, level), getattr(socket, option), value)
+
+
+OURS = "hopsack-"
+"""What the agents of our libraries begin with."""
+
+ROUND = 5.0
+"""Seconds between two questions whether a client of ours is there: one that is not is known within two rounds."""
+
+ARE_YOU_THERE = (PING << 24).to_bytes(HEAD, "big")
 
 
 class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
@@ -495,6 +508,8 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
     _arrival: Lane | None = None
     _max_len_send: int  # bytes of a message, which Autobahn reads from the handshake
     _is_aborted: bool = False
+    _stop: Stop | None = None
+    _is_asked: bool = False
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -502,6 +517,8 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
 
     def connectionLost(self, reason: Any) -> None:
         self.joined()
+        if self._stop is not None:
+            self._stop.discard(self)
         super().connectionLost(reason)
 
     def joined(self, details: SessionDetails | None = None) -> None:
@@ -509,6 +526,19 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         lane, self._arrival = self._arrival, None
         if lane is not None:
             lane.end(self)
+        if details is not None and (self._session.agent or "").startswith(OURS):
+            self._stop = self.factory.rounds.join(self)
+
+    def visit(self) -> None:
+        """:data:`ROUND` has passed, and this is a client of ours, which answers a RawSocket PING."""
+        if self._is_aborted or self._paused:
+            return  # it does not read, and would not see the ping; there is another limit for that
+        if self._is_asked:
+            LOG.info("closing {peer}: it does not answer pings", peer=self.peer)
+            self.abort()
+            return
+        self._is_asked = True
+        self.queue(ARE_YOU_THERE)
 
     def late(self) -> None:
         """It did not join in time."""
@@ -527,6 +557,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
     def dataReceived(self, data: bytes) -> None:
         if self._is_aborted:
             return
+        self._is_asked = False
         if not self._handshake_complete:
             super().dataReceived(data)  # comes back with what is behind the handshake
             return
@@ -601,6 +632,7 @@ def with_links(factory: Any, outbox: Outbox, clock: IReactorTime) -> None:
     """Let Crossbar's RawSocket factory make our links."""
     factory.protocol, factory.outbox = RawSocketLink, outbox
     factory.arrivals = deadlines(clock, lambda link, _: link.late())
+    factory.rounds = Rounds(clock, ROUND)
 
 
 class WampService(RouterWebService):  # type: ignore[misc]

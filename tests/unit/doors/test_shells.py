@@ -41,6 +41,7 @@ class Session:
 
     def __init__(self) -> None:
         self.link: Any = None
+        self.agent: str | None = None
         self.closed: list[bool] = []
         self.grants: dict[str, Granted] = {}
         self.asked: list[Any] = []

@@ -10,8 +10,9 @@ import pytest
 from crossbar.router.protocol import WampRawSocketServerFactory
 
 from hopsack_router.doors.closing import NO_PROGRESS
+from hopsack_router.doors.rounds import STOPS
 from hopsack_router.doors.site import ARRIVAL
-from hopsack_router.doors.wamp import WampFactory, with_links
+from hopsack_router.doors.wamp import ROUND, WampFactory, with_links
 
 from .test_shells import World, open_websocket, world
 
@@ -64,6 +65,28 @@ def test_a_rawsocket_client_that_joins_may_be_silent(world: World) -> None:
     world.turn(ARRIVAL * 10)
 
     assert not world.transport.disconnected
+
+
+def a_round(world: World) -> bytes:
+    """The timers of a round follow each other."""
+    return b"".join(world.turn(ROUND / STOPS) for _ in range(STOPS)) + world.turn()
+
+
+def test_a_rawsocket_client_of_ours_is_asked_whether_it_is_there(world: World) -> None:
+    world.session.agent = "hopsack-python/1"
+    link = rawsocket(world, b"\x7f\xf1\x00\x00", len(HELLO).to_bytes(4, "big") + HELLO)
+    world.turn()
+    link.joined(SimpleNamespace())
+
+    asked = a_round(world)
+    link.dataReceived(b"\x02\x00\x00\x00")
+    asked_again = a_round(world)
+    still = world.transport.disconnected
+    a_round(world)
+
+    assert asked == asked_again == b"\x01\x00\x00\x00"
+    assert not still
+    assert world.transport.disconnected
 
 
 def test_a_rawsocket_client_that_leaves_is_not_awaited(world: World) -> None:
