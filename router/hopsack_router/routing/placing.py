@@ -150,7 +150,7 @@ class Placing(Queueing):
         if registration is None:
             self._without_callee(in_flight)
             return
-        if self._waiting and self._waiting.line(room(registration, in_flight)):
+        if self._waiting and self._waiting.has(room(registration, in_flight)):
             self._without_room(in_flight, registration, now)
             return
         rota = registration.extra

@@ -170,8 +170,8 @@ class Queueing(Registrations):
             for line in self._waiting.lines():
                 if not isinstance(line, tuple) or line[1] in numbers:
                     lines.add(line)
-        blocked = set()
-        for in_flight, line in self._waiting.in_order(lines):
+        blocked: set[Any] = set()
+        for in_flight, line in self._waiting.in_order(lines, but=blocked):
             is_there = in_flight in self._waiting and self._waiting[in_flight][0] == line
             if is_there and line not in blocked and not self._serve(in_flight, line) and not changed:
                 blocked.add(line)  # where callees have changed, those behind it may belong elsewhere by now

@@ -11,8 +11,10 @@ Bounds: :data:`MOST` calls in all, and for each procedure what its contract says
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Container, Hashable, Iterable, Iterator
+from itertools import islice
 from operator import itemgetter
 from typing import TypeVar
 
@@ -75,10 +77,34 @@ class Waiting(dict[C, tuple[Hashable, str]]):
         """Who waits there, in order."""
         return tuple(self._lines.get(line, ()))
 
-    def in_order(self, lines: Iterable[Hashable]) -> list[tuple[C, Hashable]]:
-        """Who waits in any of these lines, and where, in the order in which they came."""
-        waiting = [(number, call, line) for line in lines for call, number in self._lines.get(line, {}).items()]
-        return [(call, line) for _, call, line in sorted(waiting, key=itemgetter(0))]
+    def has(self, line: Hashable) -> bool:
+        """Whether anybody waits there."""
+        return line in self._lines
+
+    def in_order(self, lines: Iterable[Hashable], but: Container[Hashable] = ()) -> Iterator[tuple[C, Hashable]]:
+        """Who waits in any of these lines, and where, in the order in which they came.
+
+        Lines may change meanwhile: who left may come, who comes does not. The cost is that of those who are looked at.
+
+        :param but: lines that are looked at no further.
+        """
+        each = [self._walk(line, but) for line in lines if line in self._lines]
+        walked = each[0] if len(each) == 1 else heapq.merge(*each, key=itemgetter(0))
+        return ((call, line) for _, call, line in walked)
+
+    def _walk(self, line: Hashable, but: Container[Hashable]) -> Iterator[tuple[int, C, Hashable]]:
+        """In pieces, each twice as long as the one before."""
+        seen, last, length = -1, next(reversed(self._lines[line].values())), 4
+        while line not in but:
+            there = self._lines.get(line, {}).items()
+            piece = list(islice(((number, call) for call, number in there if seen < number <= last), length))
+            if not piece:
+                return
+            for number, call in piece:
+                if line in but:
+                    return
+                yield number, call, line
+            seen, length = piece[-1][0], length * 2
 
     def lines(self) -> tuple[Hashable, ...]:
         return tuple(self._lines)

@@ -72,3 +72,35 @@ class Lines(RuleBasedStateMachine):
 
 TestLines = Lines.TestCase
 TestLines.settings = settings(max_examples=100, stateful_step_count=40, deadline=None, derandomize=True)
+
+
+def test_lines_may_change_while_they_are_walked() -> None:
+    waiting: Waiting[int] = Waiting(100)
+    for number in range(50):
+        waiting.enter(number, number, "ab"[number % 2], "lab.x", 100)
+
+    walked = []
+    for call, _ in waiting.in_order(["a", "b"]):
+        walked.append(call)
+        waiting.leave(call)
+        if call < 10:
+            waiting.enter(call + 50, call + 50, "a", "lab.x", 100)
+
+    assert walked == list(range(50)), "and not those who came meanwhile"
+    assert len(waiting) == 10
+
+
+def test_a_line_is_walked_as_far_as_anybody_looks() -> None:
+    waiting: Waiting[int] = Waiting(100)
+    for number in range(50):
+        waiting.enter(number, number, "ab"[number % 2], "lab.x", 100)
+
+    but: set[str] = set()
+    walked = []
+    for call, line in waiting.in_order(["a", "b"], but):
+        walked.append(call)
+        if call == 6:
+            but.add(str(line))
+
+    assert len([call for call in walked if call % 2 == 0]) <= 5
+    assert [call for call in walked if call % 2] == list(range(1, 50, 2))
