@@ -6,17 +6,20 @@ every stream that stayed silent is asked about, in one question for all of them:
     -> hopsack.stream.behind {positions: {topic: position}, patterns?: [{topic, match}]}
     <- {topic: position}                         only those that stand elsewhere, which are read back then
 
-``patterns`` are subscriptions whose grant did not say where their streams stand: they are asked about at once, so that
-what begins while nobody is connected is read from its first event.
+``patterns`` are, at once, subscriptions whose grant did not say where their streams stand, so that what begins while
+nobody is connected is read from its first event. And every other round those that know all of theirs: a stream that
+began, and of which every event was lost, shows in no other way. Their positions are named with them, so that the node
+answers with what is new. Where these are too many for one question, patterns take turns; one that has forgotten topics
+is not asked about, since a new topic could not be told from those.
 
-Without streams nothing is asked, and nothing while there is no link. Bounds: one question at a time, of :data:`TOPICS`
-positions and :data:`PATTERNS` patterns; one that is not answered in :data:`ROUNDS` rounds is forgotten.
+Without streams and patterns nothing is asked, and nothing while there is no link. Bounds: one question at a time, of
+:data:`TOPICS` positions and :data:`PATTERNS` patterns; one that is not answered in :data:`ROUNDS` rounds is forgotten.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -45,16 +48,16 @@ class Readers(Protocol):
 
 
 class _Question(msgspec.Struct, eq=False):
-    """What was asked, for whom. ``age``: in rounds."""
+    """What was asked. ``watching``: for whom all streams of their patterns. ``age``: in rounds."""
 
     ticket: on.Ticket
     positions: dict[str, Position] = {}
-    curious: list[Subscription[Any]] = []
+    watching: list[Subscription[Any]] = []
     age: int = 0
 
     def input(self) -> dict[str, Any]:
         asked: dict[str, Any] = {"positions": {topic: str(at) for topic, at in self.positions.items()}}
-        patterns = dict.fromkeys((reader.topic, reader.match) for reader in self.curious)
+        patterns = dict.fromkeys((reader.topic, reader.match) for reader in self.watching)
         return asked | ({"patterns": [{"topic": uri, "match": match} for uri, match in patterns]} if patterns else {})
 
 
@@ -100,18 +103,34 @@ class Abreast:
             self._question.age += 1
             if self._question.age < ROUNDS:
                 return
-        positions: dict[str, Position] = {}
+        expecting, positions = self._turns()
         for reader in self._readers.readers:
             positions |= reader.quiet(positions, TOPICS - len(positions))
-        self._ask(positions)
+        self._ask(positions, expecting)
 
-    def _ask(self, positions: dict[str, Position]) -> None:
+    def _turns(self) -> tuple[list[Subscription[Any]], dict[str, Position]]:
+        """Whose patterns are asked about this time, who has waited for longest first; and where they are."""
+        taken: list[Subscription[Any]] = []
+        positions: dict[str, Position] = {}
+        expecting = [reader for reader in self._readers.readers if reader.is_expecting]
+        for reader in sorted(expecting, key=lambda one: -one.rounds):
+            reader.rounds += 1
+            if reader.rounds < 2 or len(taken) >= PATTERNS:
+                continue
+            known = {**reader.places, **positions}
+            if len(known) <= TOPICS:
+                reader.rounds, positions = 0, known
+                taken.append(reader)
+        return taken, positions
+
+    def _ask(self, positions: dict[str, Position], expecting: Sequence[Subscription[Any]] = ()) -> None:
         self._question = None
-        curious = [reader for reader in self._readers.readers if reader.is_curious][:PATTERNS]
-        if self._carrier is None or not (positions or curious):
+        curious = [reader for reader in self._readers.readers if reader.is_curious]
+        watching = [*expecting, *curious][:PATTERNS]
+        if self._carrier is None or not (positions or watching):
             return
         ticket: asyncio.Future[Any] = self._loop.create_future()
-        question = _Question(ticket, positions, curious)
+        question = _Question(ticket, positions, watching)
         try:
             self._carrier.take(on.CallRequested(ticket, BEHIND, question.input()))
         except UsageError:
@@ -132,8 +151,12 @@ class Abreast:
         self._tell(question, {topic: at for topic, text in answer.items() if (at := parse(text)) is not None})
 
     def _tell(self, question: _Question, heads: Mapping[str, Position]) -> None:
-        curious = set(map(id, question.curious))
+        watching = set(map(id, question.watching))
+        stands = {**question.positions, **heads}
         for reader in self._readers.readers:
-            reader.checked(question.positions, heads, id(reader) in curious)
+            is_all = id(reader) in watching
+            # What one of them has read, another may have lost.
+            told = stands if is_all else heads
+            reader.checked(question.positions, told, is_all, is_whole=len(heads) < TOPICS)
         if any(reader.is_curious for reader in self._readers.readers):
             self.granted()

@@ -209,6 +209,11 @@ class Resuming:
         return self._knows_all and not self.is_keen
 
     @property
+    def is_expecting(self) -> bool:
+        """Whether a stream that the node names, and that has no place here, has begun meanwhile."""
+        return self._is_granted and self._knows_all and not (self.is_curious or self.is_thinned)
+
+    @property
     def wants_newest(self) -> bool:
         """Whether a subscription is to begin with the newest values, where there are some."""
         return self.is_keen or not self._places
@@ -314,19 +319,20 @@ class Resuming:
         is_told = heads is not None or (grant is not None and grant.snapshot is None)
         self.is_curious = not is_told and self.topic not in self._places
         for topic, head in (heads or {}).items():
-            self._enter(topic, head)
+            self._enter(topic, head, self.knows_all)
         if is_told:
             self._knows_all = heads is not None and len(heads) < TOPICS and not self.has_forgotten
 
-    def _enter(self, topic: str, head: Position) -> None:
-        """A stream stands at ``head``."""
+    def _enter(self, topic: str, head: Position, is_new: bool) -> list[Effect]:
+        """A stream stands at ``head``. :param is_new: it has begun since all were known."""
         if topic in self._places:
-            return
-        is_new = self.knows_all and head.offset > 0
+            return []
+        is_new = is_new and head.offset > 0
         place = _Place(Position(head.epoch, 0) if is_new else head)
-        self._note(topic, place)
+        forgotten = self._note(topic, place)
         if is_new:
             self._fall_behind(topic, place)
+        return forgotten
 
     def _verdict(self, grant: Grant | None, has_newest: bool) -> Recovery:
         is_begun = self._knows_all and grant is not None and grant.recovered and bool(grant.positions)
@@ -422,7 +428,7 @@ class Resuming:
     def quiet(self, known: Mapping[str, Position], most: int) -> dict[str, Position]:
         """Topics whose last event was the last one already when this was asked before.
 
-        :param known: topics that are asked about already. :param most: so many of them.
+        :param known: what is asked about already. :param most: so many more.
         """
         found: dict[str, Position] = {}
         if not self._is_granted or self.is_thinned:
@@ -430,32 +436,44 @@ class Resuming:
         for topic, place in self._places.items():
             if not self._reads_back(place):
                 continue
-            is_asked = place.is_quiet and len(found) < most and known.get(topic, place.at) == place.at
-            if is_asked:
+            is_asked = known.get(topic) == place.at
+            if place.is_quiet and topic not in known and len(found) < most:
+                is_asked = True
                 found[topic] = place.at
             place.is_quiet = not is_asked
         return found
 
     def checked(
-        self, asked: Mapping[str, Position], heads: Mapping[str, Position], is_all: bool, room: int
+        self,
+        asked: Mapping[str, Position],
+        heads: Mapping[str, Position],
+        is_all: bool,
+        room: int,
+        *,
+        is_whole: bool = True,
     ) -> list[Effect]:
         """Where the node says that streams stand; who has heard something meanwhile is not meant.
 
-        :param is_all: it was asked about every stream of this subscription.
+        :param asked: topics that were named, of this subscription or another.
+        :param heads: also of those among them that stand where they were.
+        :param is_all: it was asked about every stream of this subscription. :param is_whole: it has told them all.
         """
         if not self._is_granted:
             return []
+        effects: list[Effect] = []
+        # Who holds newest values was given those of before.
+        is_new = self._knows_all and not (self.is_curious and self.is_keen)
         for topic, head in heads.items():
             place = self._places.get(topic)
             if place is None:
-                if is_all and topic not in asked:
-                    self._enter(topic, head)
-            elif asked.get(topic) == place.at and self._reads_back(place):
+                if is_all and (is_new or topic not in asked):
+                    effects += self._enter(topic, head, is_new and self._knows_all)
+            elif asked.get(topic) == place.at != head and self._reads_back(place):
                 self._fall_behind(topic, place)
-        if is_all:
+        if is_all and self.is_curious:
             self.is_curious = False
-            self._knows_all = len(heads) < TOPICS and not self.has_forgotten
-        return self._reads(room)
+            self._knows_all = is_whole and not self.has_forgotten
+        return effects + self._reads(room)
 
     def _reads_back(self, place: _Place) -> bool:
         """Where it is behind, a page would help. What may not be read back would be asked about again and again."""

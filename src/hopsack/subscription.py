@@ -51,6 +51,7 @@ class Subscription(Generic[T]):
     :ivar dropped: events that were dropped because the reader, or this program, was too slow.
     :ivar max_rate: events a second that it asked for at most; ``None``: all of them.
     :ivar recoveries: how it went on after each interruption, the newest last.
+    :ivar rounds: since the node was asked whether streams have begun (:mod:`hopsack.abreast`).
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Subscription(Generic[T]):
         self.match: Match = match
         self.dropped = 0
         self.max_rate = max_rate
+        self.rounds = 0
         self.recoveries: deque[Recovery] = deque(maxlen=RECOVERIES)
         self.task: asyncio.Task[None] | None = None
         self._type = type_
@@ -138,12 +140,25 @@ class Subscription(Generic[T]):
         """Whether the node has not said where the streams stand."""
         return self._resuming.is_curious and not self._is_closed
 
-    def checked(self, asked: Mapping[str, Position], heads: Mapping[str, Position], is_all: bool) -> None:
+    @property
+    def is_expecting(self) -> bool:
+        """Whether a stream may begin, and all of its events be lost."""
+        return self.match != "exact" and self._resuming.is_expecting and not self._is_closed
+
+    @property
+    def places(self) -> Mapping[str, Position]:
+        """The last event of each topic."""
+        return self._resuming.places
+
+    def checked(
+        self, asked: Mapping[str, Position], heads: Mapping[str, Position], is_all: bool, *, is_whole: bool
+    ) -> None:
         """Where the node says that streams stand, also those of other subscriptions."""
         if self._is_closed:
             return
-        own = {topic: head for topic, head in heads.items() if matches(topic, self.topic, self.match)}
-        self._obey(self._resuming.checked(asked, own, is_all, self._room))
+        known = self._resuming.places
+        own = {topic: at for topic, at in heads.items() if topic in known or matches(topic, self.topic, self.match)}
+        self._obey(self._resuming.checked(asked, own, is_all, self._room, is_whole=is_whole))
 
     @property
     def knows_all(self) -> bool:

@@ -229,6 +229,100 @@ def test_over_wamp_a_pattern_finds_what_began_meanwhile(peer: Peer, loop: HandTu
     assert taken(loop, subscription) == [1, 2]
 
 
+# ---- a stream that begins on a link that stands, and all of whose events are lost -----------------------------------
+
+
+def pattern(
+    raw: RawPeer, loop: HandTurnedLoop, places: dict[str, str], topic: str = "t.", number: int = 5
+) -> Subscription[Any]:
+    return raw_subscribed(raw, loop, topic, {"match": "prefix"}, subscription=number, positions=places)
+
+
+@pytest.mark.parametrize("tenths", range(0, 50, 3))
+def test_a_stream_whose_first_events_are_lost_is_there_within_five_seconds(
+    raw: RawPeer, loop: HandTurnedLoop, tenths: int
+) -> None:
+    raw.connect(check_interval=4.0, ping_interval=1e9)
+    subscription = pattern(raw, loop, {"t.a": "e:3"})
+    loop.advance(tenths / 10)
+    for request, _ in asks(raw):
+        raw.answers(request)
+    for _ in range(48):
+        loop.advance(0.1)
+        for request, method, params in raw.asked():
+            if method == BEHIND:
+                patterns = [{"topic": "t.", "match": "prefix"}]
+                is_all = params == {"positions": {"t.a": "e:3"}, "patterns": patterns}
+                raw.answers(request, **({"t.b": "f:2"} if is_all else {}))
+            else:
+                assert (method, params["topic"], params["after"]) == (READ, "t.b", "f:0")
+                events = [{"position": f"f:{n}", "data": n} for n in (1, 2)]
+                raw.answers(request, events=events, position="f:2")
+
+    assert taken(loop, subscription) == [1, 2]
+    raw.tells("event", topic="t.b", position="f:3", data=3)
+    assert taken(loop, subscription) == [3]
+
+
+def test_a_pattern_is_asked_about_once_in_a_while_and_not_when_it_has_forgotten_topics(
+    raw: RawPeer, loop: HandTurnedLoop
+) -> None:
+    raw.connect(check_interval=4.0, ping_interval=1e9)
+    pattern(raw, loop, {})
+    count = 0
+    for _ in range(20):
+        loop.advance(1.0)
+        for request, params in asks(raw):
+            assert params == {"positions": {}, "patterns": [{"topic": "t.", "match": "prefix"}]}
+            raw.answers(request)
+            count += 1
+    assert 4 <= count <= 7
+
+    for number in range(TOPICS + 1):
+        raw.tells("event", topic=f"t.{number}", position="e:1", data=number)
+    for _ in range(4):
+        loop.advance(2.0)
+        for request, params in asks(raw):
+            assert "patterns" not in params
+            raw.answers(request)
+
+
+def test_patterns_whose_topics_have_no_room_in_one_question_take_turns(raw: RawPeer, loop: HandTurnedLoop) -> None:
+    raw.connect(check_interval=4.0, ping_interval=1e9)
+    prefixes = ["a.", "b.", "c."]
+    for number, prefix in enumerate(prefixes):
+        pattern(raw, loop, {f"{prefix}{one}": "e:1" for one in range(600)}, prefix, number)
+    turns: list[str] = []
+    for _ in range(8):
+        loop.advance(2.0)
+        for request, params in asks(raw):
+            assert len(params["positions"]) <= TOPICS
+            turns += [one["topic"] for one in params.get("patterns", [])]
+            raw.answers(request)
+
+    assert turns[:6] == prefixes * 2
+
+
+def test_what_one_subscription_has_read_another_reads_that_has_lost_it(peer: Peer, loop: HandTurnedLoop) -> None:
+    peer.connect(check_interval=4.0, ping_interval=1e9)
+    for number, topic in enumerate(("t.", "t"), 5):
+        task = loop.create_task(peer.connection.subscribe(topic, match="prefix"))
+        [[_, request, *_]] = peer.heard()
+        peer.says([33, request, number])
+        request, _ = heads(peer)
+        peer.says([50, request, {}, [{}]])
+        last = task.result()
+    peer.says([36, 5, 901, {"x_hopsack_position": "e:1", "topic": "t.a"}, [1]])
+    for _ in range(4):
+        loop.advance(2.0)
+        for _, request, *_, [query] in peer.heard():
+            is_read = "topic" in query
+            assert not is_read or (query["topic"], query["after"]) == ("t.a", "e:0")
+            peer.says(page(request, 1) if is_read else [50, request, {}, [{}]])
+
+    assert taken(loop, last) == [1]
+
+
 # ---- an end that is one ----------------------------------------------------------------------------------------------
 
 
