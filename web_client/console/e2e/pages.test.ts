@@ -88,6 +88,7 @@ test("a person on duty answers a service's question, or declines, by keyboard", 
   expect(busy).toBe("operator.busy");
   await expect(answered).resolves.toEqual({ choice: "I take it on", by: "ops" });
 
+  await dialog.waitFor({ state: "hidden" });
   const declined = ask(service, "ops", "Once more?");
   await dialog.waitFor();
   await page.keyboard.press("Escape");
