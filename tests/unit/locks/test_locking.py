@@ -153,10 +153,10 @@ def test_who_gives_up_waiting_is_no_fault_of_the_nodes(realm: Realm) -> None:
     _acquire(first, 1)
     _acquire(second, 1)
     logged: list[Any] = []
-    globalLogPublisher.addObserver(logged.append)
+    globalLogPublisher.addObserver(logged.append)  # type: ignore[arg-type] # whatever takes an event
     try:
         second.send_only(CANCEL, 1, {"mode": "killnowait"})
     finally:
-        globalLogPublisher.removeObserver(logged.append)
+        globalLogPublisher.removeObserver(logged.append)  # type: ignore[arg-type]
 
     assert [event for event in logged if event["log_level"] in (LogLevel.warn, LogLevel.error)] == []
