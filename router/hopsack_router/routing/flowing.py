@@ -11,8 +11,8 @@
 What may be under way is decided in :mod:`~hopsack_router.routing.flows`; calls, links and messages are here. Each
 item and each MORE begins the call's deadline anew: such a call may last, but not be silent for longer than it has.
 
-Bounds: those of the core; :data:`EARLY` inputs that come before there is a callee, from a caller that was not told
-to send any; and :data:`REMEMBERED` calls that ended before their inputs did.
+Bounds: those of the core; :data:`EARLY` inputs of :data:`EARLY_BYTES` that come before there is a callee, from a
+caller that was not told to send any; and :data:`REMEMBERED` calls that ended before their inputs did.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ INVOCATION = message.Invocation.MESSAGE_TYPE
 NOT_SUPPORTED = "wamp.error.feature_not_supported"
 """What WAMP calls it when one of the two does not know a feature that the other one needs."""
 EARLY = 100
+EARLY_BYTES = DEFAULT_BUDGET
 REMEMBERED = 1000
 
 
@@ -63,6 +64,7 @@ class Flow:
     inputs: Window | None = None
     has_begun: bool = False
     early: list[message.Call] = field(default_factory=list)
+    early_bytes: int = 0
 
 
 OVER = Flow(None, False)
@@ -201,11 +203,19 @@ class Flowing:
                 del self.fed[session._session_id, call.request]  # type: ignore[arg-type]
         elif flow.inputs is not None:
             self._feed(flow, call)
-        elif len(flow.early) < EARLY:
-            flow.early.append(call)
         else:
-            self._end(flow, f"{EARLY} inputs that nobody has asked for")
+            self._keep(flow, call)
         return True
+
+    def _keep(self, flow: Flow, call: message.Call) -> None:
+        """An input came before its callee."""
+        flow.early_bytes += size_of(call)
+        if len(flow.early) >= EARLY:
+            self._end(flow, f"{EARLY} inputs that nobody has asked for")
+        elif flow.early_bytes > EARLY_BYTES:
+            self._end(flow, f"{flow.early_bytes} bytes that nobody has asked for")
+        else:
+            flow.early.append(call)
 
     def _feed(self, flow: Flow, call: message.Call) -> None:
         in_flight, window, more = flow.call, flow.inputs, _goes_on(call)
@@ -286,6 +296,14 @@ def _goes_on(call: message.Call) -> bool:
 
 def _is_full(link: Any) -> bool:
     return isinstance(link, Link) and link.paused
+
+
+def size_of(call: message.Call) -> int:
+    """Bytes of a call's input as the node holds it."""
+    if call.payload is not None:
+        return len(call.payload)
+    carried = carried_by(call)
+    return _size_of(carried, None) if carried.codec is None else len(carried.args) + len(carried.kwargs)
 
 
 def _size_of(carried: Carried, link: Any) -> int:

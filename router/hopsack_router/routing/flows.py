@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 UNDER_WAY = 64
@@ -38,6 +39,8 @@ GUESS = 4096
 """Bytes of an item before there was one."""
 OVERHEAD = 256
 """Bytes of bookkeeping for an item that waits (``Backlog`` counts the same)."""
+LOOKED_AT = 8
+"""Windows that lack room and are looked at when something has come; in turns. All of them have an item under way."""
 
 
 class Window:
@@ -147,7 +150,7 @@ class Room:
         window.promised = 0
         self._reserve(window)
         self._short.pop(window, None)
-        return [] if is_full else self._share_among_short()
+        return [] if is_full else self._share_among_short(LOOKED_AT)
 
     # ---- promises -----------------------------------------------------------------------------------------------
 
@@ -159,12 +162,12 @@ class Room:
             if window.needs:
                 self._short[window] = None
             return []
-        others = self._share_among_short() if self._short else []
+        others = self._share_among_short(LOOKED_AT) if self._short else []
         return [*others, *self._promise(window)]
 
-    def _share_among_short(self) -> list[Effect]:
+    def _share_among_short(self, most: int | None = None) -> list[Effect]:
         effects: list[Effect] = []
-        for window in list(self._short):
+        for window in list(islice(self._short, most)):
             effects += self._promise(window)
         return effects
 

@@ -12,10 +12,13 @@ has stalled, or that a breaker lets through again, is no event. Who comes while 
 changes the line keeps its turn: a callee is asked in the order of the calls, as WAMP demands (basic profile, "Ordering
 guarantees"). Only a sharded call that has to go to another callee may find later ones there, which have other keys.
 The lines themselves are :mod:`~hopsack_router.routing.waiting`'s.
+
+Bounds: theirs, and :data:`MOST_BYTES` of inputs for each procedure.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,7 @@ from hopsack_router import metrics
 from hopsack_router.routing import endings, uris
 from hopsack_router.routing.choosing import Seat, Why, choose, owner_of, why
 from hopsack_router.routing.deadlines import deadlines
+from hopsack_router.routing.flowing import size_of
 from hopsack_router.routing.registrations import Registrations
 from hopsack_router.routing.waiting import Waiting
 
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
     from hopsack.deadlines import Lane
     from hopsack.errors import RemoteError
     from hopsack_router.routing.calls import InFlight, Traffic
+
+MOST_BYTES = 16 << 20
+"""Of the inputs of one procedure's calls that wait: as much as one message may have."""
 
 LOOK = 0.25
 """Seconds between two looks at the lines of those who wait for room."""
@@ -48,6 +55,8 @@ class Queueing(Registrations):
         super().__init__(router, reactor, options)
         self._patience = deadlines(reactor, self._give_up)
         self._patient: dict[InFlight, Lane] = {}
+        self._sizes: dict[InFlight, int] = {}  # of the inputs of those who wait
+        self._bytes: dict[str, int] = defaultdict(int)  # by procedure
         self._waiting: Waiting[InFlight] = Waiting()
         self._open_lines: set[Any] = set()
         self._changed: set[Any] = set()
@@ -99,10 +108,14 @@ class Queueing(Registrations):
 
     def _wait(self, in_flight: InFlight, line: Any, bound: int, registration: Any = None, after: float = 1.0) -> bool:
         """Let it wait, if there is a place; else its caller is told to come later."""
-        if not self._waiting.enter(in_flight, in_flight.number, line, in_flight.traffic.uri, bound):
+        uri, size = in_flight.traffic.uri, size_of(in_flight.call)
+        has_room = self._bytes.get(uri, 0) + size <= MOST_BYTES
+        if not has_room or not self._waiting.enter(in_flight, in_flight.number, line, uri, bound):
             retry_after = self._wait_of(in_flight, registration, after)
             self._refuse(in_flight, endings.crowded(in_flight.call.procedure, retry_after))
             return False
+        self._sizes[in_flight] = size
+        self._bytes[uri] += size
         metrics.waiting.tally(in_flight.traffic.label).n += 1
         if in_flight.timeout_call is None:
             self._begin(in_flight)
@@ -131,6 +144,7 @@ class Queueing(Registrations):
         """It does not wait any more."""
         if self._waiting.leave(in_flight):
             metrics.waiting.tally(in_flight.traffic.label).n -= 1
+            self._bytes[in_flight.traffic.uri] -= self._sizes.pop(in_flight)
             patience = self._patient.pop(in_flight, None)
             if patience is not None:
                 patience.end(in_flight)

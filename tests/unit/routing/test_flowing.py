@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hopsack.contracts import load
+from hopsack_router.routing import flowing
 from hopsack_router.routing.flows import LENIENCE, UNDER_WAY
 
 from .conftest import HELLO_ROLES, Client, Realm
@@ -286,6 +287,19 @@ def test_a_keyed_call_has_one_input_and_one_result(open_realm: Realm) -> None:
 
     assert (error[4], error[6]["message"]) == ("wamp.error.invalid_argument", "a keyed call has one input")
     assert callee.take() == []
+
+
+def test_inputs_that_come_before_there_is_a_callee_have_a_bound(realm: Realm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flowing, "EARLY_BYTES", 10)
+    caller = realm.join(roles=FLOW_ROLES)
+    asked = {"x_hopsack_wait": 2000, **PROGRESS}
+    caller.send(CALL, 7, asked, "lab.sum", [None])
+
+    answers = [caller.send(CALL, 7, PROGRESS, "lab.sum", [n]) for n in range(5)]
+    (error,) = caller.send(CALL, 7, PROGRESS, "lab.sum", [5])
+
+    assert answers == [[]] * 5
+    assert error[4] == "hopsack.overloaded"
 
 
 def test_a_caller_that_is_not_told_may_not_overrun(realm: Realm) -> None:

@@ -6,7 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from hopsack_router.routing.flows import LENIENCE, OVERHEAD, UNDER_WAY, Effect, Overrun, Promise, Room, Window
+from hopsack_router.routing.flows import (
+    LENIENCE,
+    LOOKED_AT,
+    OVERHEAD,
+    UNDER_WAY,
+    Effect,
+    Overrun,
+    Promise,
+    Room,
+    Window,
+)
 
 MIB = 1 << 20
 
@@ -85,6 +95,24 @@ def test_room_that_becomes_free_goes_to_windows_that_lacked_it() -> None:
 
     assert before == 1
     assert effects == [Promise(second, 4)]
+
+
+def test_an_item_costs_the_same_however_many_windows_lack_room_and_each_has_its_turn() -> None:
+    room = Room(MIB)
+    windows = [opened(room, 100) for _ in range(100)]
+    for window in windows:
+        room.came(window, 100_000, False)
+    looked_at = []
+    promise = room._promise
+    room._promise = lambda window: looked_at.append(window) or promise(window)  # type: ignore[method-assign,func-returns-value]
+
+    room.came(windows[0], 100_000, False)
+    at_once = len(looked_at)
+    for _ in range(20):
+        room.came(windows[0], 100_000, False)
+
+    assert at_once <= LOOKED_AT + 1
+    assert set(looked_at) == set(windows)
 
 
 def test_a_producer_that_is_not_told_may_run_ahead_so_far() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from hopsack.contracts import load
 from hopsack_router.embed import EmbeddedNode
+from hopsack_router.routing import queueing
 from hopsack_router.routing.departure import Departure
 
 from .conftest import Client, Realm
@@ -121,6 +122,19 @@ def test_those_who_wait_are_asked_in_their_order(realm: Realm) -> None:
     service = serve(realm, "lab.patient")
 
     assert [one[4] for one in service.take()] == [[1], [2], [3]]
+
+
+def test_what_waits_for_a_procedure_has_a_bound_in_bytes(realm: Realm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queueing, "MOST_BYTES", 3000)
+    guest = realm.join()
+    for number in (1, 2, 3):
+        guest.send_only(CALL, number, {"x_hopsack_wait": 2000}, "lab.text", ["x" * 1200])
+    (error,) = guest.take()
+    guest.send(CANCEL, 1, {})
+    guest.send(CANCEL, 2, {})
+
+    assert (error[2], details(error)["code"]) == (3, "hopsack.overloaded")
+    assert guest.send(CALL, 4, {"x_hopsack_wait": 2000}, "lab.text", ["x" * 2500]) == []
 
 
 def test_nobody_comes_in_time(realm: Realm) -> None:
