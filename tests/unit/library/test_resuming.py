@@ -458,6 +458,16 @@ class Life(RuleBasedStateMachine):
             if self.link.is_granted:
                 self.link.out.append(("event", event(journal.head, topic, journal.epoch)))
 
+    @rule(topic=TOPIC, count=st.integers(1, 6))
+    def publish_in_vain(self, topic: str, count: int) -> None:
+        """All of it is lost on the way."""
+        before = len(self.link.out)
+        self.publish(topic, count)
+        if len(self.link.out) > before:
+            self.link.missing.add(topic)
+            while len(self.link.out) > before:
+                self.link.out.pop()
+
     @rule(topic=TOPIC, keep=st.integers(0, 3))
     def trim(self, topic: str, keep: int) -> None:
         journal = self.journals.get(topic, Journal())
