@@ -779,12 +779,15 @@ function check(core: Core): Effect[] {
   const patterns: object[] = [];
   const asked: Check["asked"] = new Map();
   const stuck: Interest[] = [];
-  for (const interest of core.interests.values()) {
+  // Who has waited for longest comes first: what many patterns know has no room in one question.
+  const turns = [...core.interests.values()].sort((a, b) => (b.reading?.rounds ?? 0) - (a.reading?.rounds ?? 0));
+  for (const interest of turns) {
     const { phase, reading, request } = interest;
     if (phase !== "granted" || !reading || request.kind !== "subscribe" || asked.size >= POSITIONS) continue;
-    const { places, others } = reading.quiet(positions, POSITIONS - Object.keys(positions).length);
+    const most = POSITIONS - Object.keys(positions).length;
+    const { places, others } = reading.quiet(positions, most, patterns.length < PATTERNS);
     if (reading.behind) stuck.push(interest);
-    if (others && patterns.length < PATTERNS) patterns.push({ topic: request.topic, match: request.match });
+    if (others) patterns.push({ topic: request.topic, match: request.match });
     if (places.size > 0 || others) asked.set(interest, { places, others });
     for (const [topic, { epoch, offset }] of places) positions[topic] = `${epoch}:${offset}`;
   }

@@ -72,6 +72,8 @@ export class Reading {
   thinned = false;
   /** Times it was asked for again because events were missing, without success so far. */
   attempts = 0;
+  /** Since the node was asked whether streams have begun. */
+  rounds = 0;
   readonly #readers = new Map<number, Reader>();
   /** What the last grant was asked to resume from. */
   #asked: Places | undefined;
@@ -132,12 +134,16 @@ export class Reading {
     this.#forgetful ||= all.length > TOPICS;
     const lowest = all.slice(this.#forgetful ? 1 - TOPICS : -TOPICS);
     // Whoever knows that there was nothing yet resumes from nothing.
-    const empty = lowest.length === 0 && !this.#latest && [...this.#readers.values()].some(({ whole }) => whole);
+    const empty = lowest.length === 0 && !this.#latest && this.#isWhole;
     this.#asked = lowest.length > 0 || empty ? new Map(lowest) : undefined;
     const texts = lowest.map(([topic, place]): [string, string] => [topic, `${place.epoch}:${place.offset}`]);
     const after = this.match === "exact" ? texts[0]?.[1] : Object.fromEntries(texts);
     if (this.#forgetful && typeof after === "object") after[FORGETFUL] = "";
     return { after: this.#asked && after, snapshot: !this.#asked && due.some(({ keen }) => keen) };
+  }
+
+  get #isWhole(): boolean {
+    return [...this.#readers.values()].some(({ whole }) => whole);
   }
 
   #lowest(): Places {
@@ -283,18 +289,27 @@ export class Reading {
    * Topics whose last event was the last already when this was asked before, and whether others are not known. Sets
    * `behind` where newest values have stopped coming before they were all there.
    *
-   * @param asked topics that are asked about already. @param most so many of them.
+   * @param asked topics that are asked about already. @param most so many more. @param patterns others may be asked about.
    */
-  quiet(asked: object = {}, most = TOPICS): { readonly places: ReadonlyMap<string, Place>; readonly others: boolean } {
+  quiet(
+    asked: object = {},
+    most = TOPICS,
+    patterns = true,
+  ): { readonly places: ReadonlyMap<string, Place>; readonly others: boolean } {
     const isAwaiting = this.#stands && this.#left > 0 && this.#unmarked < this.#announced;
     this.#stuck = isAwaiting && this.#left === this.#awaited ? this.#stuck + 1 : 0;
     this.#awaited = this.#left;
     this.behind ||= this.#stuck > 1;
     const isStill = this.#stands && !this.behind && !this.thinned && this.#left === 0;
     const lowest = isStill ? [...this.#lowest()] : [];
-    const places = new Map(lowest.filter(([topic, place]) => place.quiet && !(topic in asked)).slice(0, most));
+    const open = lowest.filter(([topic]) => !(topic in asked));
+    // One that began, and of which every event was lost, shows in no other way. Those that are known are named with it.
+    if (isStill && this.match !== "exact" && this.#isWhole) this.rounds += 1;
+    const expects = isStill && patterns && this.rounds > 1 && open.length <= most;
+    if (expects) this.rounds = 0;
+    const places = new Map(open.filter(([, place]) => expects || place.quiet).slice(0, most));
     for (const [topic, place] of lowest) place.quiet = !places.has(topic);
-    return { places, others: isStill && this.#curious };
+    return { places, others: expects || (isStill && patterns && this.#curious) };
   }
 
   /** Where the node says that topics stand. Who has heard something meanwhile is not meant. */
@@ -304,7 +319,7 @@ export class Reading {
       if (matches(this.topic, this.match, topic)) this.#stand(topic, head, asked.get(topic), others);
     }
     if (this.behind) this.attempts += this.attempts < ATTEMPTS ? 1 : 0;
-    if (!others) return;
+    if (!others || !this.#curious) return;
     this.#curious = false;
     for (const reader of this.#readers.values()) reader.whole ||= this.match !== "exact" && heads.size < TOPICS;
   }

@@ -493,8 +493,46 @@ describe("a last event that is lost on a connection that stands", () => {
     }
     passes(it, 4_800);
 
-    expect(asks(it.node)).toContainEqual({ positions: { "demo.news": "e1:0", "load.a": "e1:1", "load.b": "e1:1" } });
+    const positions = { "demo.news": "e1:0", "load.a": "e1:1", "load.b": "e1:1" };
+    expect(asks(it.node)).toContainEqual({ positions, patterns: [{ topic: "load.", match: "prefix" }] });
     expect([...all.heard].sort()).toEqual([1, 1, 2, 2]);
+  });
+
+  test.each([...Array(17).keys()])("is found where all of its stream was lost, after %i times 0.3 seconds", (times) => {
+    const [a, b] = [new Topic("load.a"), new Topic("load.b")];
+    a.append(0);
+    const it = standing(4_000, a, b);
+    const all = listen(it.on, "load.", { match: "prefix" });
+    it.node.settles();
+    passes(it, 300 * times);
+    for (const data of [1, 2]) it.node.publish(b, data);
+    it.node.out.splice(0);
+    passes(it, 4_800);
+
+    expect(all.heard).toEqual([1, 2]);
+    it.node.publish(b, 3);
+    it.node.settles();
+    expect(all.heard).toEqual([1, 2, 3]);
+  });
+
+  test("patterns whose topics have no room in one question take turns, and one that has forgotten some has none", () => {
+    const prefixes = ["a.", "b.", "c."];
+    const topics = prefixes.flatMap((prefix) => [...Array(600).keys()].map((at) => new Topic(`${prefix}${at}`)));
+    for (const topic of topics) topic.append(0);
+    const many = [...Array(TOPICS + 1).keys()].map((at) => new Topic(`many.${at}`));
+    const it = standing(4_000, ...topics, ...many);
+    for (const prefix of [...prefixes, "many."]) listen(it.on, prefix, { match: "prefix" });
+    it.node.settles();
+    for (const topic of many) it.node.publish(topic, 1);
+    it.node.settles();
+    passes(it, 16_000);
+    const turns = asks(it.node) as { positions: object; patterns?: { topic: string }[] }[];
+
+    expect(turns.flatMap(({ patterns = [] }) => patterns.map(({ topic }) => topic)).slice(0, 6)).toEqual([
+      ...prefixes,
+      ...prefixes,
+    ]);
+    for (const { positions } of turns) expect(Object.keys(positions).length).toBeLessThanOrEqual(TOPICS);
   });
 });
 
