@@ -2,7 +2,8 @@
 
 Readers stall, vanish and leave at random, by a seed that is told. The node is killed with SIGKILL, now and then with
 SIGTERM, at a random moment, and started again on the same folder and ports. From then on nobody is disturbed until
-everybody is *level*: has the first event that the new node acknowledged on each of its topics. Then the next begins.
+everybody is *level*: has the first event that the new node acknowledged on each of its topics, or all keys of its map.
+Then the next begins.
 
 What goes wrong is told with what the nodes wrote in their logs, and with what visitors were refused: whoever is refused
 tries again, so a refusal is no fault, but it may be what led to one.
@@ -24,8 +25,10 @@ from pathlib import Path
 from statistics import median
 
 from hopsack.tokens import mint
-from hopsack_bench import peers
+from hopsack_bench import maps, peers
 from hopsack_bench.checker import SHOWN, History, Verdict
+from hopsack_bench.maps import HttpValues, LibraryMap, MapReader, RawMap, RawValues, ValueWriter, WampValues
+from hopsack_bench.newest import Newest
 from hopsack_bench.programs import PROGRAMS, ProgramReader
 from hopsack_bench.samples import Sample
 from hopsack_bench.servers import Broken, Place, running
@@ -136,19 +139,23 @@ class Trial:
     """All of it, on one node's folder.
 
     :param core: for readers with processes of their own.
-    :ivar history: what everybody saw.
+    :ivar history: what everybody saw of streams. :ivar newest: and of newest values.
     """
 
     def __init__(self, nodes: Nodes, plan: Plan, chance: random.Random, core: int) -> None:
         self.nodes, self.plan, self.chance, self.core = nodes, plan, chance, core
         self._writing, self._reading = (nodes.door(role) for role in ("service", "user"))
         self.history = History()
+        self.newest = Newest(maps.TOPICS, maps.NAMES)
         self.life = Life()
         self._fresh: dict[str, int] = {}
+        self._fills: dict[str, int] = {}
         self._is_up = True
         self._stalled: set[Visitor] = set()
         self.writers = list(self._writers())
         self.readers = list(self._readers())
+        self.values = list(self._values())
+        self.maps = list(self._maps())
 
     def _writers(self) -> Iterator[Writer]:
         for topic in TOPICS:
@@ -177,6 +184,21 @@ class Trial:
                 here = (program, self.nodes.ports["rawsocket"], log, self.core)
                 yield ProgramReader(name, self._reading, self._dice(), self.history, wanted, *here)
 
+    def _values(self) -> Iterator[ValueWriter]:
+        for topic in maps.TOPICS:
+            for kind in (RawValues, WampValues, HttpValues):
+                name = f"{kind.__name__}-{topic.rpartition('.')[2]}"
+                yield kind(name, self._writing, self._dice(), self.newest, topic, self.plan.rate)
+
+    def _maps(self) -> Iterator[MapReader]:
+        rawsocket = self.nodes.door("user", "rawsocket")
+        for number in range(self.plan.readers):
+            for topic in maps.TOPICS:
+                asked = (self._dice(), self.newest, topic)
+                yield RawMap(f"map-raw {number} of {topic}", self._reading, *asked)
+                yield LibraryMap(f"map-library-raw {number} of {topic}", self._reading, *asked, "/raw")
+                yield LibraryMap(f"map-library-rawsocket {number} of {topic}", rawsocket, *asked)
+
     def _dice(self) -> random.Random:
         return random.Random(self.chance.random())
 
@@ -187,7 +209,7 @@ class Trial:
 
     @property
     def visitors(self) -> Sequence[Visitor]:
-        return [*self.writers, *self.readers]
+        return [*self.writers, *self.readers, *self.values, *self.maps]
 
     @property
     def refusals(self) -> Counter[str]:
@@ -197,14 +219,15 @@ class Trial:
     @property
     def kinds(self) -> set[str]:
         """Classes and programs of which at least one reader read something."""
-        return {one.name.partition(" ")[0] for one in self.readers if one.visits}
+        read = [one for one in (*self.readers, *self.maps) if one.visits]
+        return {one.name.partition(" ")[0] for one in read}
 
     # ---- the course of it --------------------------------------------------------------------------------------------
 
     async def run(self) -> Verdict:
         """:raises Broken: somebody was not level in time, though nothing else is wrong."""
         tasks = [asyncio.create_task(one.keep(), name=one.name) for one in self.visitors]
-        tasks += [asyncio.create_task(writer.think()) for writer in self.writers]
+        tasks += [asyncio.create_task(writer.think()) for writer in (*self.writers, *self.values)]
         try:
             await self._level(time.monotonic())
             for number in range(1, self.plan.kills + 1):
@@ -251,6 +274,7 @@ class Trial:
     async def _kill(self, number: signal.Signals) -> None:
         self._is_up = False
         self._fresh.clear()
+        self._fills = {one.name: one.fills for one in self.maps}
         began = time.monotonic()
         await self.nodes.end(number)
         self._go_on()
@@ -260,18 +284,22 @@ class Trial:
         self.life.level.append(await self._level(began))
 
     async def _level(self, began: float) -> list[float]:
-        """Wait until each reader has what the node has acknowledged first on each of its topics."""
+        """Wait until each reader has what the node acknowledged first on each of its topics, and each map is filled."""
         deadline = time.monotonic() + LEVEL_SECONDS
         waiting = {reader.name: reader for reader in self.readers}
+        empty = {one.name: one for one in self.maps}
         took = []
-        while waiting:
+        while waiting or empty:
             await asyncio.sleep(LOOK_SECONDS)
             now = time.monotonic()
             for reader in [one for one in waiting.values() if self._has(one, self._fresh)]:
                 del waiting[reader.name]
                 took.append(now - began)
+            for one in [one for one in empty.values() if one.fills > self._fills.get(one.name, 0)]:
+                del empty[one.name]
+                took.append(now - began)
             if now > deadline:
-                raise Broken(self._why(f"not level after {LEVEL_SECONDS:g} s", waiting))
+                raise Broken(self._why(f"not level after {LEVEL_SECONDS:g} s", waiting, empty))
         return took
 
     def _has(self, reader: Reader, heads: Mapping[str, int]) -> bool:
@@ -280,28 +308,33 @@ class Trial:
     async def _end(self) -> None:
         """Everything is acknowledged, and everybody has read to the end or had the time to."""
         self._go_on()
-        for writer in self.writers:
+        writers = [*self.writers, *self.values]
+        for writer in writers:
             writer.end()
         try:
-            await asyncio.wait_for(asyncio.gather(*(one.is_over.wait() for one in self.writers)), LEVEL_SECONDS)
+            await asyncio.wait_for(asyncio.gather(*(one.is_over.wait() for one in writers)), LEVEL_SECONDS)
         except TimeoutError:
-            late = [
-                f"{one.name}: {one.confusions[-1:]} {one.refusal}" for one in self.writers if not one.is_over.is_set()
-            ]
+            late = [f"{one.name}: {one.confusions[-1:]} {one.refusal}" for one in writers if not one.is_over.is_set()]
             raise Broken("events are never acknowledged:\n" + "\n".join(late)) from None
         deadline = time.monotonic() + LEVEL_SECONDS / 2
         heads = {topic: self.history.head(topic) for topic in TOPICS}
-        while not all(self._has(one, heads) for one in self.readers):
+        while not (all(self._has(one, heads) for one in self.readers) and all(one.is_level for one in self.maps)):
             await asyncio.sleep(LOOK_SECONDS)
             if time.monotonic() > deadline:
                 break
+        for one in self.maps:
+            self.newest.shows(one.name, one.topic, one.values, self.newest.floors(one.topic))
 
-    def _why(self, words: str, waiting: Mapping[str, Reader]) -> str:
+    def _why(self, words: str, waiting: Mapping[str, Reader], empty: Mapping[str, MapReader]) -> str:
         lines = [words]
         for reader in waiting.values():
             places = {topic: self.history.last(reader.name, topic) for topic in reader.topics}
             said = [*reader.confusions[-1:], reader.refusal]
             lines.append(f"{reader.name} is at {places} of {self._fresh}, {reader.visits} visits, {said}")
+        lines += [
+            f"{one.name} was not told all keys, {one.visits} visits, {[*one.confusions[-1:], one.refusal]}"
+            for one in empty.values()
+        ]
         lines += [f"{one.name}: {one.confusions[-1]}" for one in self.writers if one.confusions]
         lines += [f"{fault.who}: {fault.kind}: {fault.words}" for fault in self.history.judge().faults]
         return "\n".join(lines[:20])
@@ -324,14 +357,17 @@ def measure(stage: Stage, name: str, number: int, plan: Plan) -> Iterator[Sample
         nodes.close()
     confusions = [f"{one.name}: {words}" for one in trial.visitors for words in one.confusions]
     yield Sample(plan.words, name, number, figures(trial, verdict, len(confusions)))
-    if confusions or not verdict.is_clean:
+    if confusions or not verdict.is_clean or trial.newest.faults:
         for fault in verdict.faults[:SHOWN]:
             stage.say(f"{fault.kind}: {fault.who}: {fault.words}")
+        for false in trial.newest.faults:
+            stage.say(f"{false.kind}: {false.who}: {false.words}")
         for words in confusions[:SHOWN]:
             stage.say(f"not understood: {words}")
         _tell(stage, trial)
         raise Broken(
-            f"promises were broken, with the seed {seed}: {dict(verdict.counts)}, {len(confusions)} not understood"
+            f"promises were broken, with the seed {seed}: {dict(verdict.counts)}, of maps "
+            f"{dict(trial.newest.counts)}, {len(confusions)} not understood"
         )
 
 
@@ -358,6 +394,9 @@ def figures(trial: Trial, verdict: Verdict, confusions: int) -> dict[str, float]
     every = [seconds for kill in life.level for seconds in kill] or [0.0]
     return {
         "acknowledged": verdict.acknowledged,
+        "values": trial.newest.acknowledged,
+        "maps": trial.newest.fills.total(),
+        "maps_wrong": sum(trial.newest.counts.values()),
         "deliveries": verdict.deliveries,
         "visits": sum(one.visits for one in trial.visitors),
         "kinds": len(trial.kinds),

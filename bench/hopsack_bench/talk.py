@@ -251,8 +251,9 @@ def wamp_call(number: int, procedure: str, **input: Any) -> bytes:
     return msgspec.json.encode([48, number, {}, procedure, [input]])
 
 
-def wamp_publish(number: int, topic: str, data: Any, key: str) -> bytes:
-    return msgspec.json.encode([16, number, {"acknowledge": True, "x_hopsack_key": key}, topic, [data]])
+def wamp_publish(number: int, topic: str, data: Any, key: str, *, delete: bool = False) -> bytes:
+    options = {"acknowledge": True, "x_hopsack_key": key} | ({"x_hopsack_delete": True} if delete else {})
+    return msgspec.json.encode([16, number, options, topic, [data]])
 
 
 def read_wamp(text: bytes, topic: str = "") -> Told:

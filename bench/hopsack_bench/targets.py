@@ -162,6 +162,8 @@ def _none(scenario: str, load: str, subject: str, words: str = "") -> Iterable[T
 
 def _streams() -> Iterable[Target]:
     yield from _none("recovery", FULL.recovery.words, "hopsack")
+    wrong = At(FULL.recovery.words, "hopsack", "maps_wrong")
+    yield Target("recovery", "older or deleted values in maps", wrong, "at most", 0)
     for storm in FULL.storms:
         yield from _none("storm", storm.words, "hopsack-raw", f"{storm.words}: ")
         level, busiest = (At(storm.words, "hopsack-raw", figure) for figure in ("level_p99_s", "busiest"))

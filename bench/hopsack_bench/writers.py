@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 import msgspec
 
@@ -106,16 +107,27 @@ class Writer(OverLine):
             await self._more.wait()
         numbers = [number for number in range(self._sent + 1, last + 1) if number not in self._answered]
         self._sent = last
-        for number in numbers:
-            self.history.offered(self.name, number)
-        return [(number, msgspec.json.encode(event(self.name, number, self._size))) for number in numbers]
+        return [(number, self.offer(number)) for number in numbers]
+
+    def offer(self, number: int) -> bytes:
+        """It is about to send this, for the first time or again; :returns: the payload."""
+        self.history.offered(self.name, number)
+        return msgspec.json.encode(event(self.name, number, self._size))
+
+    def deletes(self, number: int) -> bool:
+        """Whether this takes a newest value away."""
+        return False
+
+    def accepted(self, number: int, position: str | None) -> None:
+        """This is acknowledged."""
+        self.history.acknowledged(self.topic, self.name, number, position)
 
     def key(self, number: int) -> str:
         """Empty: none, so what is sent again is another event."""
         return f"{self.name}-{number}"
 
     def taken(self, number: int, position: str | None) -> None:
-        self.history.acknowledged(self.topic, self.name, number, position)
+        self.accepted(number, position)
         self._answered.add(number)
         while self._acknowledged + 1 in self._answered:
             self._acknowledged += 1
@@ -151,7 +163,11 @@ class RawWriter(Writer):
         while True:
             for number, payload in await self.due():
                 data = msgspec.Raw(payload)
-                params = {"topic": self.topic, "data": data} | ({"key": key} if (key := self.key(number)) else {})
+                params: dict[str, Any] = {"topic": self.topic, "data": data} | (
+                    {"key": key} if (key := self.key(number)) else {}
+                )
+                if self.deletes(number):
+                    params["delete"] = True
                 socket.send(talk.raw("hopsack.publish", number + _FIRST, **params))
 
 
@@ -188,7 +204,8 @@ class WampWriter(Writer):
             for number, payload in await self.due():
                 request += 1
                 numbers[request] = number
-                socket.send(talk.wamp_publish(request, self.topic, msgspec.Raw(payload), self.key(number)))
+                data, key = msgspec.Raw(payload), self.key(number)
+                socket.send(talk.wamp_publish(request, self.topic, data, key, delete=self.deletes(number)))
 
 
 class HttpWriter(Writer):
@@ -198,7 +215,8 @@ class HttpWriter(Writer):
         self.again()
         while True:
             for number, payload in await self.due():
-                head = [f"POST /publish/{self.topic} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+                method = "DELETE" if self.deletes(number) else "POST"
+                head = [f"{method} /publish/{self.topic} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
                 head += [f"Authorization: Bearer {self.where.token}", f'Idempotency-Key: "{self.key(number)}"']
                 head += [f"Content-Length: {len(payload)}"]
                 line.write("\r\n".join([*head, "", ""]).encode() + payload)

@@ -12,8 +12,11 @@ from hopsack_bench.scenarios import QUICK
 
 from .test_bench_smoke import bench
 
-PLAIN = 5
-"""Kinds of readers that need no program of their own: raw, raw read-only, SSE, WAMP over WebSocket and RawSocket."""
+PLAIN = 8
+"""Kinds of readers that need no program of their own: raw, raw read-only, SSE, WAMP over WebSocket and RawSocket; and
+those that hold a map of newest values: raw, and our library over two doors."""
+
+WRONG = ("lost", "doubled", "wrong", "maps_wrong")
 
 
 @pytest.mark.node
@@ -24,9 +27,11 @@ def test_nothing_acknowledged_is_lost_and_nothing_comes_twice(tmp_path: Path) ->
     assert ran.returncode == 0, ran.stderr + ran.stdout
     [sample] = json.loads(ran.stdout)["samples"]
     figures = sample["figures"]
-    assert {name: figures[name] for name in ("lost", "doubled", "wrong")} == {"lost": 0, "doubled": 0, "wrong": 0}
+    assert {name: figures[name] for name in WRONG} == dict.fromkeys(WRONG, 0)
     assert figures["acknowledged"] > 100
     assert figures["deliveries"] > figures["acknowledged"]
+    assert figures["values"] > 100
+    assert figures["maps"] >= 6 * (3 + 1)  # each of them in each life of the node
     assert figures["disturbances"] > 0
     assert figures["kinds"] == PLAIN + sum(program.missing() is None for program in PROGRAMS)
 
