@@ -99,6 +99,7 @@ class Pieces:
 
     async def send(self, value: Any) -> None:
         if not self.flow.progress:
+            await asyncio.sleep(0)  # a generator without end must not keep the loop from the INTERRUPT
             return
         while self._credit <= 0 and not self.is_lost:
             await self._changed()

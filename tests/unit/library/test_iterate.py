@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from hopsack import Caller, Deadline, DeclaredError, Invalid, Service, procedure
 from hopsack.contracts.refs import Progressive
+from hopsack.due import Due
 from hopsack.errors import BrokenResult, Canceled, Disconnected, RemoteError, UsageError
-from hopsack.progress import Inputs, Progress
+from hopsack.progress import Inputs, Pieces, Progress, sent
 from hopsack.testing import Fabric
 
 CONTRACTS = """
@@ -252,6 +254,25 @@ def test_a_call_that_asks_for_no_progress_gets_the_last_result_alone(fabric: Fab
     assert fabric.run(page.call("lab.count", 1000)) == 1000
     assert fabric.run(page.call("lab.each", 1000)) is None
     assert fabric.run(page.iterate(COUNT, 7).outcome()) == 7
+
+
+def test_a_generator_whose_results_nobody_asked_for_lets_others_run() -> None:
+    wanted = SimpleNamespace(flow=None, caller=SimpleNamespace(procedure="lab.each"), invocation=1, timeout=None)
+    pieces, made = Pieces(cast(Any, wanted), cast(Any, None), Due(None, lambda: 0.0)), 0
+
+    async def each() -> AsyncIterator[int]:
+        nonlocal made
+        for made in range(1000):
+            yield made
+
+    async def program() -> int:
+        serving = asyncio.ensure_future(sent(cast(Any, each()), pieces))
+        await asyncio.sleep(0)
+        seen = made
+        await serving
+        return seen
+
+    assert asyncio.run(program()) < 999
 
 
 def test_inputs_are_given_as_they_are_taken(fabric: Fabric) -> None:
