@@ -196,6 +196,7 @@ class Shell {
       read: (topic, after, limit) => this.history(topic, { after, limit }),
       later: (delay, then) => this.#clock.after(delay, then),
       random: this.#random,
+      link: () => this.#socket,
       recovered: onRecovery,
       skipped: onGap,
       deleted: onDelete,

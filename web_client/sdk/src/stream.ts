@@ -6,6 +6,9 @@
  * While a page of a lagging topic is on its way, so many live events of it are held, for what comes behind the page's end;
  * if more come, the journal is read again. So a slow loop costs its buffer and nothing else, and loses nothing that the
  * journal still has.
+ *
+ * Where the node refuses for good to read a topic back, it is not asked again on that connection: what has no room is gone,
+ * and one gap with its number waits in its place, as soon as there is room.
  */
 import { backoff } from "./backoff.js";
 import type { Deletion, Events, EventsOptions, FabricEvent, History, Recovery, Subscription } from "./contract.js";
@@ -29,6 +32,8 @@ export interface Journal {
   /** Milliseconds. */
   later(delay: number, then: () => void): void;
   random(): number;
+  /** Another one with each connection. */
+  link(): unknown;
   recovered(recovery: Recovery): void;
   skipped(gap: Gap): void;
   deleted(deletion: Deletion): void;
@@ -41,19 +46,21 @@ interface Lag {
   isReading: boolean;
   tries: number;
   held: Arrival[];
-  /** More came than is held. */
-  spilled: boolean;
+  /** The last event that came and is not held. */
+  spilled: string | undefined;
 }
 
 export class Stream implements Events<FabricEvent> {
   dropped = 0;
-  readonly #waiting: FabricEvent[] = [];
+  readonly #waiting: (FabricEvent | Gap)[] = [];
   readonly #readers: Reader[] = [];
   readonly #buffer: number;
   readonly #overflow: EventsOptions["overflow"];
   /** Offsets of its streams have no holes, so that it may read back. */
   readonly #readsBack: boolean;
   readonly #lags = new Map<string, Lag>();
+  /** Topics that may not be read back, and on which connection that was said. */
+  readonly #refused = new Map<string, unknown>();
   /** Dropped since the loop was told. */
   readonly #gaps = new Map<string, number>();
   #subscription: Subscription | undefined;
@@ -82,9 +89,8 @@ export class Stream implements Events<FabricEvent> {
   add(event: Arrival): void {
     const lag = this.#lags.get(event.topic);
     if (!lag) event.deleted ? this.journal.deleted(event as Deletion) : this.#put(event);
-    else if (!lag.isReading) return;
-    else if (lag.held.length < this.#buffer) lag.held.push(event);
-    else lag.spilled = true;
+    else if (lag.isReading && lag.held.length < this.#buffer) lag.held.push(event);
+    else lag.spilled = event.position;
   }
 
   /** What a topic that is read back has lost shows when it is read. */
@@ -94,9 +100,20 @@ export class Stream implements Events<FabricEvent> {
 
   #put(event: FabricEvent): void {
     const reader = this.#readers.shift();
-    if (reader) reader.resolve({ done: false, value: event });
-    else if (this.#room > 0) this.#waiting.push(event);
+    if (reader) {
+      this.#take();
+      reader.resolve({ done: false, value: event });
+    } else if (this.#room > 0) this.#waiting.push(event);
     else this.#overfull(event);
+  }
+
+  /** The next event; a gap in front of it is told. Where somebody waits for one, there are only gaps. */
+  #take(): FabricEvent | undefined {
+    for (;;) {
+      const one = this.#waiting.shift();
+      if (!one || !("dropped" in one)) return one;
+      this.journal.skipped(one);
+    }
   }
 
   get #room(): number {
@@ -106,8 +123,7 @@ export class Stream implements Events<FabricEvent> {
   #overfull(event: FabricEvent): void {
     const place = this.#readsBack ? parse(event.position) : undefined;
     if (place) {
-      const after = `${place.epoch}:${place.offset - 1}`;
-      this.#lags.set(event.topic, { after, isReading: false, tries: 0, held: [], spilled: false });
+      this.#lag(event.topic, `${place.epoch}:${place.offset - 1}`, event.position);
       return;
     }
     if (this.#overflow === "fail") {
@@ -124,9 +140,13 @@ export class Stream implements Events<FabricEvent> {
     this.#gaps.set(gone.topic, (this.#gaps.get(gone.topic) ?? 0) + 1);
   }
 
+  #lag(topic: string, after: string, spilled: string | undefined): void {
+    this.#lags.set(topic, { after, isReading: false, tries: 0, held: [], spilled });
+  }
+
   /** Of streams that are read back nothing may be left out. */
-  #mayGo({ position }: FabricEvent): boolean {
-    return !this.#readsBack || position === undefined;
+  #mayGo(one: FabricEvent | Gap): boolean {
+    return !this.#readsBack || !("dropped" in one || one.position);
   }
 
   // ---- reading back ------------------------------------------------------------------------------------------------
@@ -134,9 +154,11 @@ export class Stream implements Events<FabricEvent> {
   /** Reads a page of a topic that lags, as soon as there is room for one. */
   #catchUp(): void {
     if (this.#lags.size === 0 || this.#ending || this.#room < Math.min(PAGE, Math.ceil(this.#buffer / 2))) return;
+    for (const [topic, lag] of this.#lags)
+      if (this.#refused.get(topic) === this.journal.link()) this.#giveUp(topic, lag);
     for (const [topic, lag] of this.#lags) {
       if (lag.isReading) return;
-      Object.assign(lag, { isReading: true, held: [], spilled: false });
+      Object.assign(lag, { isReading: true, held: [], spilled: undefined });
       this.journal.read(topic, lag.after, Math.min(PAGE, this.#room)).then(
         (page) => this.#paged(topic, lag, page),
         (error) => this.#unread(topic, lag, error),
@@ -193,10 +215,24 @@ export class Stream implements Events<FabricEvent> {
       return;
     }
     this.#lags.delete(topic);
+    this.#refused.set(topic, this.journal.link());
     const reason = (error as HopsackError).code;
     this.journal.recovered({ topic, recovered: false, reason, missed: undefined, attempts: lag.tries });
     for (const event of lag.held) this.add(event);
+    const { spilled, held } = lag;
+    const late = this.#lags.get(topic);
+    if (spilled && late) late.spilled = spilled;
+    else if (spilled) this.#lag(topic, held.at(-1)?.position as string, spilled);
     this.#catchUp();
+  }
+
+  #giveUp(topic: string, { after, spilled }: Lag): void {
+    this.#lags.delete(topic);
+    const [from, to] = [parse(after), parse(spilled)];
+    const dropped = to ? to.offset - (from?.epoch === to.epoch ? from.offset : 0) : 0;
+    if (dropped <= 0) return;
+    this.dropped += dropped;
+    this.#waiting.push({ topic, dropped });
   }
 
   // ---- the loop ----------------------------------------------------------------------------------------------------
@@ -211,7 +247,7 @@ export class Stream implements Events<FabricEvent> {
   next(): Promise<IteratorResult<FabricEvent>> {
     for (const [topic, dropped] of this.#gaps) this.journal.skipped({ topic, dropped });
     this.#gaps.clear();
-    const event = this.#waiting.shift();
+    const event = this.#take();
     this.#catchUp();
     if (event) return Promise.resolve({ done: false, value: event });
     const ending = this.#ending;

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { CAP } from "../src/backoff";
 import type { Deletion, EventsOptions, Recovery } from "../src/index";
+import type { Gap } from "../src/session";
 import { chance, JournalNode, Topic } from "./journalNode";
 import { type Stage, settle, stage } from "./stage";
 
@@ -122,6 +123,39 @@ describe("a slow loop over a stream", () => {
     expect(it.recoveries).toMatchObject([{ recovered: false, reason: "hopsack.denied", missed: undefined }]);
   });
 
+  test("is told once, with its number and in its place, what had no room and may not be read back", async () => {
+    const told: Gap[] = [];
+    const it = slow({ onGap: (gap) => told.push(gap) });
+    it.node.lacks = ["hopsack.stream.read"];
+    publishes(it, 15);
+    expect(await takes(it, 10)).toEqual(upTo(10));
+    publishes(it, 25);
+    expect(await takes(it, 10)).toEqual(upTo(25, 16));
+    expect(told).toEqual([]);
+    publishes(it, 1);
+    expect(await takes(it, 1)).toEqual([41]);
+
+    expect(told).toEqual([{ topic: "demo.news", dropped: 15 }]);
+    expect(it.events).toMatchObject({ dropped: 15 });
+    expect(reads(it)).toHaveLength(1);
+    expect(it.recoveries).toHaveLength(1);
+  });
+
+  test("asks again on the next connection what it might not read back on the last", async () => {
+    const it = slow();
+    it.node.lacks = ["hopsack.stream.read"];
+    publishes(it, 15);
+    expect(await takes(it, 10)).toEqual(upTo(10));
+    publishes(it, 25);
+    it.node.hangsUp();
+    it.node.lacks = [];
+    it.on.clock.turn(CAP);
+    it.node.accept();
+    it.node.settles();
+
+    expect(await takes(it, 25)).toEqual(upTo(40, 16));
+  });
+
   test("is told of deletions in their place", async () => {
     const deletions: Deletion[] = [];
     const it = slow({ onDelete: (one) => deletions.push(one) });
@@ -144,18 +178,24 @@ describe("a slow loop over a stream", () => {
 });
 
 describe("whatever happens to a slow loop", () => {
-  test.each([...Array(30).keys()])("with the seed %i it reads every event once, in order, or is told", async (seed) => {
+  type Act = readonly [weight: number, act: () => unknown];
+
+  async function live(it: Scene, heard: unknown[], random: () => number, others: readonly Act[]): Promise<void> {
     vi.spyOn(console, "warn").mockImplementation(() => {});
-    const random = chance(seed);
-    const it = slow({ buffer: 4 }, random);
     const { on, node, news } = it;
-    const heard: unknown[] = [];
+    const last = (): unknown => heard.filter((one) => typeof one === "number").at(-1);
+    let isWaiting = false;
     const loop = async (): Promise<void> => {
-      const next = it.events.next().then(({ value }) => value && heard.push(value.data));
+      if (!isWaiting) {
+        isWaiting = true;
+        void it.events.next().then(({ value }) => {
+          isWaiting = false;
+          if (value) heard.push(value.data);
+        });
+      }
       await settle();
-      void next;
     };
-    const acts: readonly (readonly [number, () => unknown])[] = [
+    const acts: readonly Act[] = [
       [30, () => node.publish(news, news.head + 1)],
       [40, () => node.delivers()],
       [20, () => node.reads()],
@@ -164,14 +204,14 @@ describe("whatever happens to a slow loop", () => {
       [2, () => node.out[0]?.method === "event" && node.out.shift()],
       [2, () => node.out[0]?.method === "event" && node.out.unshift(node.out[0])],
       [5, () => on.clock.turn(1_000)],
-      [seed % 2, () => news.trim(3)],
+      ...others,
     ];
     const wheel = acts.flatMap(([weight, act]) => Array<() => unknown>(weight).fill(act));
     for (let step = 0; step < 300; step += 1) {
       node.returns();
       await wheel[Math.floor(random() * wheel.length)]?.();
     }
-    for (let round = 0; round < 400 && heard.at(-1) !== news.head; round += 1) {
+    for (let round = 0; round < 400 && last() !== news.head; round += 1) {
       node.returns();
       node.settles();
       if (round % 40 === 0) node.publish(news, news.head + 1);
@@ -179,11 +219,50 @@ describe("whatever happens to a slow loop", () => {
       await loop();
       if (round % 10 === 0) on.clock.turn(CAP / 2);
     }
+    expect(last()).toBe(news.head);
+  }
+
+  test.each([...Array(30).keys()])("with the seed %i it reads every event once, in order, or is told", async (seed) => {
+    const random = chance(seed);
+    const it = slow({ buffer: 4 }, random);
+    const heard: unknown[] = [];
+    await live(it, heard, random, [[seed % 2, () => it.news.trim(3)]]);
     const lost = it.recoveries.filter(({ recovered }) => !recovered);
     const gone = lost.reduce((sum, { missed = Number.NaN }) => sum + missed, 0);
 
     expect(heard).toEqual([...new Set(heard as number[])].sort((a, b) => a - b));
-    expect(heard.at(-1)).toBe(news.head);
-    expect(heard.length + gone).toBe(news.head);
+    expect(heard.length + gone).toBe(it.news.head);
   });
+
+  test.each([...Array(60).keys()])(
+    "with the seed %i it is told what may not be read back, in its place",
+    async (seed) => {
+      const random = chance(seed);
+      const heard: (number | Gap)[] = [];
+      const it = slow({ buffer: 4, onGap: (gap) => heard.push(gap) }, random);
+      const { node } = it;
+      let refusals = 0;
+      const refuse = (): void => {
+        const before = node.asked.length;
+        node.lacks = ["hopsack.stream.read"];
+        node.reads();
+        node.lacks = [];
+        refusals += node.asked.slice(before).filter(({ method }) => method === "hopsack.stream.read").length;
+      };
+      await live(it, heard, random, [[10, refuse]]);
+      const unknown = it.recoveries.filter(({ recovered }) => !recovered).length;
+
+      let [at, told, unexplained] = [0, 0, 0];
+      for (const one of heard) {
+        if (typeof one !== "number") told += one.dropped ?? Number.NaN;
+        else {
+          expect(one - at - 1).toBeGreaterThanOrEqual(told);
+          unexplained += one - at - 1 === told ? 0 : 1;
+          [at, told] = [one, 0];
+        }
+      }
+      expect(unexplained).toBeLessThanOrEqual(unknown);
+      expect(unknown).toBeLessThanOrEqual(refusals);
+    },
+  );
 });
