@@ -121,8 +121,9 @@ export interface EventsOptions
   readonly buffer?: number;
   /**
    * What happens to the event that finds the buffer full. Left out: an event of a stream is read back from there when the
-   * loop has made room, so that nothing is missed; of others the oldest gives way, and `onGap` tells how many did. "fail":
-   * the loop ends with `hopsack.overloaded`. "oldest", "newest": the oldest, or it itself, gives way, also of a stream.
+   * loop has made room, so that nothing is missed; of others the oldest gives way, and of a stream that may not be read
+   * back what has no room. `onGap` tells how many did. "fail": the loop ends with `hopsack.overloaded`. "oldest",
+   * "newest": the oldest, or it itself, gives way, also of a stream.
    */
   readonly overflow?: "fail" | "oldest" | "newest";
 }
