@@ -160,6 +160,14 @@ def _none(scenario: str, load: str, subject: str, words: str = "") -> Iterable[T
         yield Target(scenario, f"{words}{what}", At(load, subject, figure), "at most", 0)
 
 
+def _chaos() -> Iterable[Target]:
+    for figure, words, limit in (
+        ("violations", "calls and locks gone wrong", 0),
+        ("late_ms", "ms behind a deadline", 50),
+    ):
+        yield Target("chaos", words, At(FULL.chaos.words, "hopsack", figure), "at most", limit)
+
+
 def _streams() -> Iterable[Target]:
     yield from _none("recovery", FULL.recovery.words, "hopsack")
     wrong = At(FULL.recovery.words, "hopsack", "maps_wrong")
@@ -192,6 +200,7 @@ TARGETS: Sequence[Target] = (
     *_costs(),
     *_journal(),
     *_streams(),
+    *_chaos(),
 )
 
 

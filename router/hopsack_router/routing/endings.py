@@ -124,6 +124,15 @@ def full(procedure: str, retry_after: float) -> RemoteError:
     )
 
 
+def too_many_calls(procedure: str, most: int) -> RemoteError:
+    return Overloaded(
+        f"this session has {most} calls under way, as many as one may",
+        where=procedure,
+        advice="wait for answers before asking more",
+        data={"retry_after": 1.0},
+    )
+
+
 def crowded(procedure: str, retry_after: float) -> RemoteError:
     return Overloaded(
         f"as many calls of {procedure} wait at the node as may",

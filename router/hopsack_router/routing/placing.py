@@ -47,6 +47,9 @@ MAX_RETRY = 10
 MAX_OWED = 1000
 """Calls nobody waits for any more that are counted as work of one callee that counts none itself."""
 
+MAX_CALLS = 10_000
+"""Calls of one session that have not ended; the raw door has a lower bound of its own."""
+
 UNGUARDED = frozenset(("service", "operator", "trusted"))
 """Roles that may call past an open breaker."""
 
@@ -135,6 +138,10 @@ class Placing(Queueing):
             if terms.key is not None and self.keyed is not None and not self.keyed.calls_as(session):
                 self.keyed.take(session, call, authorization, terms.key, traffic.policy.once)
                 return  # and comes back in the node's name, if it is the first with its key
+        under_way = self._caller_to_invocations.get(session)
+        if under_way is not None and len(under_way) >= MAX_CALLS:
+            self._router.refuse(session, call, endings.too_many_calls(call.procedure, MAX_CALLS))
+            return
         traffic.calls += 1
         traffic.tally.n += 1
         now = self._now()

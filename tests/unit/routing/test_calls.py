@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from hopsack_router.routing import placing
+
 from .conftest import Client, Realm
 from .test_events import details
 
@@ -252,3 +254,22 @@ def test_a_cancel_reaches_the_newest_call_with_its_number(open_realm: Realm) -> 
     dealer: Any = open_realm.node.router._dealer
     assert not dealer._invocations
     assert not dealer._invocations_by_call
+
+
+def test_a_session_has_so_many_calls_under_way_and_no_more(realm: Realm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "MAX_CALLS", 2)
+    service, guest, other = realm.join("service"), realm.join(authid="gus"), realm.join(authid="eve")
+    serve(service)
+    for number in (1, 2):
+        guest.send(CALL, number, {}, "lab.double", [21])
+
+    refused = details(guest.send(CALL, 3, {}, "lab.double", [21])[0])
+    other.send(CALL, 1, {}, "lab.double", [21])
+    asked = [message[1] for message in service.take()]
+    service.send(YIELD, asked[0], {}, [42])
+    guest.take()
+    again = guest.send(CALL, 4, {}, "lab.double", [21])
+
+    assert (refused["code"], refused["data"]) == ("hopsack.overloaded", {"retry_after": 1.0})
+    assert len(asked) == 3
+    assert again == []

@@ -30,6 +30,7 @@ export class Served {
   readonly #credit: Credit;
   readonly #inputs: Pieces;
   #givenUp: HopsackError | undefined;
+  #unwanted = 0;
 
   constructor(serving: Serving) {
     this.#serving = serving;
@@ -74,7 +75,8 @@ export class Served {
     const { flow, progress } = this.#serving;
     if (flow.progress) await this.#credit.granted();
     if (this.#givenUp) throw this.#givenUp;
-    if (!flow.progress) return;
+    // Nobody wants the pieces: what only makes them, and waits for nothing, must not keep the page from all else.
+    if (!flow.progress) return ++this.#unwanted % 100 === 0 ? new Promise((resolve) => setTimeout(resolve)) : undefined;
     this.#credit.spend();
     progress(value);
   }
