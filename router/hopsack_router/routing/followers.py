@@ -70,6 +70,8 @@ class Followers:
         self._streams -= isinstance(follower, Following)
         channels = self._channels[follower]
         del channels[channel]
+        if channels and isinstance(follower, Showing):
+            follower.left(channel.topic)
         if not channels:
             del self._channels[follower]
             if follower.state is not State.LIVE:

@@ -200,8 +200,11 @@ class Following(Weighed):
         self.reach_back(other.last)
 
     def reach_back(self, last: Position) -> None:
-        """Begin behind an earlier event: another subscription has not been given what follows it."""
-        if last.epoch == self.last.epoch and last.offset < self.last.offset:
+        """Begin behind an earlier event: another subscription has not been given what follows it.
+
+        If that is of an earlier epoch, the journal will say so, and the reader is told.
+        """
+        if last.epoch != self.last.epoch or last.offset < self.last.offset:
             self.last = last
             self.state = State.WAITING_FOR_ROOM
 
@@ -275,7 +278,7 @@ class Following(Weighed):
 
     def _settle(self) -> list[Effect]:
         """What is next, now that there is nothing more to be done with what was read."""
-        if self._snapshot or self.last.offset < self.head.offset:
+        if self._snapshot or self.last.epoch != self.head.epoch or self.last.offset < self.head.offset:
             self.state = State.WAITING_FOR_ROOM
             return self._use_room() if self._room else []
         if self.last.offset > self.head.offset:

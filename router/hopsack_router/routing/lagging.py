@@ -84,6 +84,7 @@ class Lagging:
         "_put_off",
         "_stalls",
         "_unwritten",
+        "_waiting",
         "backlog",
         "followers",
     )
@@ -99,6 +100,7 @@ class Lagging:
         self._put_off: tuple[Callable[[], bool], Callable[[], object]] | None = None
         self._covering: Covering = lambda topic: ()
         self._fastest: dict[str, _Paced | None] = {}
+        self._waiting: dict[Any, _Paced] = {}
         self._unwritten: int | None = None
         self._is_counted = False
 
@@ -154,14 +156,30 @@ class Lagging:
     def _at_its_pace(self, event: Framed, delivery: Delivery) -> bool:
         one = self._pace_of(delivery) if self._paces else None
         if one is None or len(event.frame) > self._link.outlet.most:
-            return self._put(event, delivery)
-        key = (event.channel, delivery.stored.latest if delivery.stored is not None else None)
+            return self._at_once(event, delivery)
+        key = _key_of(event, delivery)
+        if self._waiting.get(key) is not one:
+            self._overtake(key)
+            self._waiting[key] = one
         before = one.pace.bytes
         room = self._link.budget // 2 - self._paced + before
         effects = one.pace.event(key, event.frame, self._stalls.now(), room)
         self._wait_for_pace(one.pace.bytes - before)
         self._keep_pace(one, effects)
         return False
+
+    def _at_once(self, event: Framed, delivery: Delivery) -> bool:
+        if self._waiting:
+            self._overtake(_key_of(event, delivery))
+        return self._put(event, delivery)
+
+    def _overtake(self, key: Any) -> None:
+        """The pace of a topic has changed: what still waits for the former one must not come behind what is newer."""
+        one = self._waiting.pop(key, None)
+        if one is not None:
+            before = one.pace.bytes
+            one.pace.overtaken(key)
+            self._wait_for_pace(one.pace.bytes - before)
 
     def _wait_for_pace(self, more: int) -> None:
         self._paced += more
@@ -253,6 +271,7 @@ class Lagging:
         for one in self._paces.values():
             one.stop()
         self._paces.clear()
+        self._waiting.clear()
         self._wait_for_pace(-self._paced)
         self._put_off = None
 
@@ -307,11 +326,19 @@ class Lagging:
             self._paces[subscription] = _Paced(Pace(rate))
 
     def drop_pace(self, subscription: int) -> None:
+        """What waits for it goes to the other subscriptions that cover it, at once: it may be the last of its key."""
         self._fastest.clear()
         one = self._paces.pop(subscription, None)
-        if one is not None:
-            self._wait_for_pace(-one.pace.bytes)
-            one.stop()
+        if one is None:
+            return
+        one.stop()
+        self._wait_for_pace(-one.pace.bytes)
+        for effect in one.pace.change(None, self._stalls.now()):
+            if isinstance(effect, paced.Send):
+                key: Any = effect.key
+                del self._waiting[key]
+                if not self._link.format.per_subscription and self._covering(key[0].topic):
+                    self._send_at_pace(key, effect.frame)
 
     # ---- effects ----------------------------------------------------------------------------------------------------
 
@@ -371,15 +398,16 @@ class Lagging:
 
     def _deliver(self, channel: Channel, events: Sequence[Stored], newest: bool) -> None:
         """Write events that were read. Paces are for what was missed, not for newest values, whose number was told."""
-        put = self._put if newest else self._at_its_pace
+        put = self._at_once if newest else self._at_its_pace
         read = (self._link.read(event, channel, newest) for event in events)
-        metrics.deliveries.inc(sum(put(Framed(channel, frame), delivery) for frame, delivery in read))
+        metrics.deliveries.inc(sum(put(Framed(_of(channel, one.topic), frame), one) for frame, one in read))
         self._link.wake()  # for the next page, even if a pace holds all of this one
 
     def _keep_pace(self, one: _Paced, effects: Sequence[paced.Effect]) -> None:
         for effect in effects:
             match effect:
                 case paced.Send(key, frame):
+                    self._waiting.pop(key, None)  # or the link has been closed meanwhile
                     self._send_at_pace(key, frame)
                 case paced.WakeAt(when):
                     one.stop()
@@ -426,6 +454,16 @@ class Lagging:
         if self._is_counted:
             self._is_counted = False
             metrics.lagging.tally(self._link.door).n -= 1
+
+
+def _of(channel: Channel, topic: str) -> Channel:
+    """The channel of another topic under the same subscription: newest values of several come in the turn of one."""
+    return channel if channel.topic == topic else Channel(topic, channel.subscription, channel.match)
+
+
+def _key_of(event: Framed, delivery: Delivery) -> tuple[Channel, str | None]:
+    """What a newer value takes the place of."""
+    return event.channel, delivery.stored.latest if delivery.stored is not None else None
 
 
 def _rate_of(one: _Paced) -> float:

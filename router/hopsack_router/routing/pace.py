@@ -84,9 +84,15 @@ class Pace:
         return self._go_on(now)
 
     def change(self, rate: float | None, now: float) -> list[Effect]:
-        """The reader asks for another rate; it holds from the last event on."""
+        """The reader asks for another rate, or has no such subscription any more; it holds from the last event on."""
         self.rate = rate
         return self._go_on(now)
+
+    def overtaken(self, key: Hashable) -> None:
+        """Something newer has gone to the reader by another way."""
+        frame = self._held.pop(key, None)
+        if frame is not None:
+            self.bytes -= len(frame) + OVERHEAD
 
     @property
     def _due(self) -> float:

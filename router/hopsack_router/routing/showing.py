@@ -2,6 +2,7 @@
 
     room            -> Deliver: the next part of the snapshot; then of what changed meanwhile; then GoLive
     changed(event)  a value has changed, or is a new one: it takes the place of its older value, or comes behind all
+    left(topic)     the reader has unsubscribed from one of several topics: nothing of it comes any more
     take_over       another subscription of the link begins to read the same
     lost            the reader is gone, or has unsubscribed
 
@@ -40,6 +41,7 @@ class Showing(Weighed):
         self._weigh(sum(event.size for event in self._snapshot.values()))
         self._changed: OrderedDict[Slot, Stored] = OrderedDict()
         self._earlier: deque[Stored] = deque()  # of a snapshot whose place this one took
+        self._left: set[str] = set()
 
     @property
     def shows_newest(self) -> bool:
@@ -59,15 +61,13 @@ class Showing(Weighed):
         if self.state is not State.WAITING_FOR_ROOM:
             return []
         effects: list[Effect] = []
-        held = self._snapshot or self._changed
-        part: list[Stored] = []
-        if self._earlier:
-            part = part_of(self._earlier)
-            effects.append(Deliver(part, newest=True))
-        elif held:
-            part = _first_of(held)
-            effects.append(Deliver(part, newest=held is self._snapshot))
-        self._weigh(-sum(event.size for event in part))
+        while not effects and (self._earlier or self._snapshot or self._changed):
+            newest = bool(self._earlier or self._snapshot)
+            part = part_of(self._earlier) if self._earlier else _first_of(self._snapshot or self._changed)
+            self._weigh(-sum(event.size for event in part))
+            wanted = self._without_left(part)
+            if wanted:
+                effects.append(Deliver(wanted, newest))
         if not self._earlier and not self._snapshot and not self._changed:
             self.state = State.LIVE
             effects.append(GoLive())
@@ -75,11 +75,19 @@ class Showing(Weighed):
 
     def take_over(self, other: Showing) -> None:
         """Show for two subscriptions of one link, in the place of who showed for the other: each gets its number."""
-        earlier = (*other._earlier, *other._snapshot.values())
-        changed = {slot: event for slot, event in other._changed.items() if slot not in self._snapshot}
+        earlier = other._without_left((*other._earlier, *other._snapshot.values()))
+        changes = other._without_left(other._changed.values())
+        changed = {(one.topic, one.latest): one for one in changes if (one.topic, one.latest) not in self._snapshot}
         self._earlier.extend(earlier)
         self._changed.update(changed)
         self._weigh(sum(event.size for event in (*earlier, *changed.values())))
+
+    def left(self, topic: str) -> None:
+        """What is held of it goes when its turn comes: a reader may leave a thousand topics at once."""
+        self._left.add(topic)
+
+    def _without_left(self, events: Iterable[Stored]) -> list[Stored]:
+        return [event for event in events if event.topic not in self._left]
 
     def full(self) -> list[Effect]:
         return []

@@ -238,7 +238,8 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
         subscriptions = self._session_to_subscriptions.get(session)
         if subscriptions is None:
             raise NotAttached(f"session {session._session_id} is not attached")
-        for subscription in tuple(subscriptions):
+        self._session_to_subscriptions[session] = set()  # what waits in one of them is not for the others
+        for subscription in subscriptions:
             self._unsubscribe(subscription, session)
         del self._session_to_subscriptions[session]
 

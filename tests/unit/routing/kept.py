@@ -216,12 +216,14 @@ class Page:
     :ivar wire: what has come.
     """
 
+    link_class = PageLink
+
     def __init__(
         self, world: World, role: str = "guest", authid: str = "ann", budget: int = 1 << 20, buffer: int = 1 << 30
     ) -> None:
         self.world = world
         self.wire: list[Any] = []
-        self.link = PageLink(world.node, self._receive, role, authid, 1 << 24)
+        self.link = self.link_class(world.node, self._receive, role, authid, 1 << 24)
         self.link.format = FORMAT  # type: ignore[assignment]
         self._ask(message.Hello("hopsack", CLIENT_ROLES, authmethods=["anonymous"]))
         self.link.budget, self.link.buffer = budget, buffer
