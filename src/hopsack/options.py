@@ -23,8 +23,8 @@ class Options:
     :ivar close_timeout: how long finishing what is in hand may take, and how long leaving may take.
     :ivar ping_interval: silence after which the node is asked for a sign of life.
     :ivar ping_timeout: how long it may take to give one: a dead peer is known within the sum of the two.
-    :ivar check_interval: how long a stream may be silent before the node is asked whether an event of it was lost on the
-        way; 0: it never is.
+    :ivar check_interval: how long a stream may be silent before the node is asked whether an event of it was lost on
+        the way; 0: it never is.
     :ivar buffer: bytes that may wait unsent before requests are refused.
     :ivar in_flight: requests that may be under way.
     :ivar at_once: invocations that may run.

@@ -274,7 +274,6 @@ class Requests(ABC):
             raise _as_declared(error, procedure) from None
         return read(payload, type_, where=uri, error=BrokenResult)
 
-
     @overload
     def iterate(
         self,

@@ -231,8 +231,8 @@ class SubscribeRequested(msgspec.Struct, frozen=True):
     :ivar after: the last event of each topic, for a door that resumes by itself.
     :ivar rate: events a second at most.
     :ivar snapshot: the newest values are wanted; the raw door gives them unasked.
-    :ivar others: what the topics of a pattern are that ``after`` does not name: ``new`` since it was read, or ``forgotten``.
-        ``None``: nobody knows.
+    :ivar others: what the topics of a pattern are that ``after`` does not name: ``new`` since it was read, or
+        ``forgotten``. ``None``: nobody knows.
     """
 
     ticket: Ticket
