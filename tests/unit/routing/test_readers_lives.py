@@ -296,9 +296,14 @@ class Connection:
             self.has_jumped.add(topic)
         elif count is None:
             self.places[topic] = (LOST, 0)
+        elif topic in STREAMS and place[1] == self.world.ends[topic, place[0]] and place[0] != self._head(topic)[0]:
+            self.places[topic] = (LOST, count)  # it had all of that epoch: what is gone are the first of the next
         else:
             self.places[topic] = (place[0], place[1] + count)
             self._check_that_it_is_gone(topic, self.places[topic])
+
+    def _head(self, topic: str) -> Place:
+        return self.world.heads()[topic]
 
     def _check_that_it_is_gone(self, topic: str, place: Place) -> None:
         if topic == "lab.chat" or place[0] != self.world.heads()[topic][0]:
