@@ -195,17 +195,27 @@ class Worker(Service):
 """
 
 
+async def _is_served(operator: hopsack.Connection, procedure: str) -> bool:
+    listed = await operator.call("hopsack.procedures.list")
+    return any(one["uri"] == procedure and one["callees"] for one in listed)
+
+
 def test_of_fifty_calls_in_hand_all_finish_and_no_further_one_comes(node: Node, tmp_path: Path) -> None:
     async def main(process: ServiceProcess) -> tuple[list[Any], list[str]]:
         async def line() -> str:
             return await asyncio.to_thread(process.line)
 
         assert json.loads(await line())["ready"] is True
-        async with hopsack.connect(node.rawsocket) as fabric:
+        async with (
+            hopsack.connect(node.rawsocket) as fabric,
+            hopsack.connect(node.rawsocket, node.token("operator")) as operator,
+        ):
             calls = [asyncio.ensure_future(fabric.call("work.held", number)) for number in range(50)]
             assert sorted([int(await line()) for _ in calls]) == list(range(50))
             os.kill(process.process.pid, signal.SIGTERM)
             assert json.loads(await line())["draining"] is True
+            while await _is_served(operator, "work.held"):
+                pass  # it has said so, and the node is about to hear it
             for number in range(50, 60):
                 with pytest.raises(NoCallee):
                     await fabric.call("work.held", number)
