@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,6 @@ from tests.unit.streams.stage import (
     Held,
     append,
     begin,
-    clock,
     draft,
     held,
     now,
@@ -32,22 +30,6 @@ from tests.unit.streams.stage import (
     sqlite,
     texts,
 )
-
-
-@pytest.fixture
-def time() -> Clock:
-    return clock()
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, time: Clock) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    store = sqlite(tmp_path, time)
-    yield store
-    store.close()
-
 
 # ---- order and positions --------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,31 +14,15 @@ from hopsack_router.streams import snapshots
 from hopsack_router.streams.events import Gone, Recoverable, Retention
 from hopsack_router.streams.journal import Journal
 from hopsack_router.streams.ledger import Bounds
-from hopsack_router.streams.memory import MemoryStore
 from hopsack_router.streams.position import Position
 from hopsack_router.streams.repeats import Owner, Repeats
 from hopsack_router.streams.store import Store
-from tests.unit.streams.stage import append, as_killed, begin, clock, draft, now, read_all, sqlite, texts
+from tests.unit.streams.stage import append, as_killed, begin, draft, now, read_all, sqlite, texts
 
 
 def by_prefix(topic: str) -> Retention:
     """``chat.7`` belongs to the contract ``chat``."""
     return Retention(keep=1_000_000, contract=topic.partition(".")[0])
-
-
-@pytest.fixture
-def time() -> Clock:
-    return clock()
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, time: Clock) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    store = sqlite(tmp_path, time)
-    yield store
-    store.close()
 
 
 # ---- topics ---------------------------------------------------------------------------------------------------------
