@@ -12,6 +12,58 @@ from hopsack.contracts.refs import Procedure, Progressive, Topic
 from hopsack.errors import DeclaredError
 
 
+class AccessAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    allowed: bool
+    who: AccessWho
+    rule: str | None | msgspec.UnsetType = msgspec.UNSET
+    """The entry of the list that decides, such as user:{sub}; null where none does."""
+    contract: str | None | msgspec.UnsetType = msgspec.UNSET
+    """The topic or procedure as declared."""
+    place: str | None | msgspec.UnsetType = msgspec.UNSET
+    """The file and the line of the list."""
+    code: str | None = None
+    """The error that it would get."""
+    why: str
+    """One sentence."""
+
+
+class AccessQuestion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    subject: str
+    """Where it has a session, and nothing else is given, that one counts."""
+    action: Literal["publish", "subscribe", "register", "call"]
+    uri: str
+    match: Literal["exact", "prefix", "wildcard"] | None = None
+    role: Literal["guest", "user", "service", "operator"] | None = None
+    groups: tuple[str, ...] | None = None
+    tenant: str | None = None
+
+
+class AccessRevocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    subject: str
+    since: float
+    reason: str | None = None
+
+
+class AccessRevoked(msgspec.Struct, frozen=True, kw_only=True):
+    ended: tuple[int, ...]
+    keys: int
+    """So many public keys are accepted no longer."""
+    since: float
+    """Tokens of before this moment are refused: seconds since the Unix epoch."""
+
+
+class AccessSubject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    subject: str
+    reason: str | None = None
+
+
+class AccessWho(msgspec.Struct, frozen=True, kw_only=True):
+    subject: str
+    role: str
+    groups: tuple[str, ...]
+    tenant: str | None
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     """The same from raising to clearing."""
@@ -120,6 +172,13 @@ class Draining(msgspec.Struct, frozen=True, kw_only=True):
     """Calls that are finished first."""
     seconds: float
     """How long they may take."""
+
+
+class EndedUse(msgspec.Struct, frozen=True, kw_only=True):
+    kind: Literal["subscription", "registration"]
+    uri: str
+    match: Literal["exact", "prefix", "wildcard"]
+    reason: str
 
 
 class EndpointDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,6 +312,26 @@ class LagInfo(msgspec.Struct, frozen=True, kw_only=True):
     following: tuple[BehindInfo, ...]
 
 
+class LimitInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    name: str
+    """What is limited and of whom, such as messages.connection."""
+    role: str | None | msgspec.UnsetType = msgspec.UNSET
+    """The role that it holds for; null for all that have none of their own."""
+    rate: float | None | msgspec.UnsetType = msgspec.UNSET
+    """A second; null: there is no limit, or it is a level."""
+    burst: float | None | msgspec.UnsetType = msgspec.UNSET
+    """What may come at once, or the level."""
+    refused: int
+    """How often more was wanted."""
+    given: Literal["default", "configuration", "live"]
+    """Where it comes from."""
+
+
+class LimitName(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    name: str | None = None
+    """All of them where it is left out."""
+
+
 class LockHolder(msgspec.Struct, frozen=True, kw_only=True):
     session: int
     authid: str
@@ -286,6 +365,22 @@ class LockWanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A name of your own: the same asks for the same grant, and gives it back."""
     wait: bool | None = None
     """false: the token is null at once where there is no room."""
+
+
+class NewLimit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    name: str
+    role: Literal["guest", "user", "service", "operator"] | None = None
+    rate: float | None | msgspec.UnsetType = msgspec.UNSET
+    """A second; null: no limit."""
+    burst: float | None = None
+
+
+class NewPublicKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    subject: str
+    role: Literal["user", "service", "operator"]
+    public: str
+    """Ed25519, 32 bytes in base64url or hex."""
+    note: str | None = None
 
 
 class PresenceCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -343,6 +438,26 @@ class ProcedureInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Each callee."""
 
 
+class PublicKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    name: str
+    """The name of its file."""
+    subject: str
+    role: str
+    public: str
+    """Ed25519, 32 bytes in base64url."""
+    fingerprint: str
+    added: float
+    """Seconds since the Unix epoch."""
+    note: str | None = None
+    sessions: int | None = None
+    """Sessions that logged in with it."""
+
+
+class PublicKeyName(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    """Its name or its fingerprint."""
+
+
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     text: str
@@ -396,6 +511,19 @@ class ServiceStats(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[EndpointStats, ...]
 
 
+class SessionIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    session: int
+    subject: str
+    role: str
+    groups: tuple[str, ...]
+    tenant: str | None
+    proof: Literal["guest", "token", "cookie", "key", "ticket", "scram", "tls", "node"]
+    """What it showed to be let in."""
+    expires: float | None
+    """When that is worth nothing any more: seconds since the Unix epoch."""
+    door: str
+
+
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     session: int
     """The WAMP session id."""
@@ -409,6 +537,30 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     agent: str | None
     """The name its software gave."""
     lag: LagInfo | None = None
+
+
+class SessionRefreshed(msgspec.Struct, frozen=True, kw_only=True):
+    expires: float | None
+    """Seconds since the Unix epoch."""
+    kept: int
+    """Subscriptions and registrations that go on."""
+    ended: tuple[EndedUse, ...]
+
+
+class SessionToken(msgspec.Struct, frozen=True, kw_only=True):
+    token: str
+
+
+class SessionsEnded(msgspec.Struct, frozen=True, kw_only=True):
+    ended: tuple[int, ...]
+
+
+class SessionsToEnd(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of `session` and `subject`."""
+
+    session: int | None = None
+    subject: str | None = None
+    reason: str | None = None
 
 
 class StreamEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -641,6 +793,46 @@ DEMO_GREET: Procedure[DemoName, str] = Procedure("demo.greet", DemoName, str, (D
 """A greeting."""
 DEMO_PAGE_PAGE_GREET: Procedure[DemoName, str] = Procedure("demo.page.{page}.greet", DemoName, str, (DemoNoManners,))
 """A greeting, by one page of many."""
+HOPSACK_ACCESS_RESTORE: Procedure[AccessSubject, None] = (
+    Procedure("hopsack.access.restore", AccessSubject, None, idempotent=True)
+)
+"""Take a revocation back. Keys that were revoked with it stay so."""
+HOPSACK_ACCESS_REVOKE: Procedure[AccessSubject, AccessRevoked] = (
+    Procedure("hopsack.access.revoke", AccessSubject, AccessRevoked, idempotent=True)
+)
+"""Refuse whatever a subject has logged in with until now, and end its sessions."""
+HOPSACK_ACCESS_REVOKED: Procedure[None, tuple[AccessRevocation, ...]] = (
+    Procedure("hopsack.access.revoked", None, tuple[AccessRevocation, ...], idempotent=True)
+)
+"""The subjects whose tokens of before a moment are refused."""
+HOPSACK_ACCESS_WHY: Procedure[AccessQuestion, AccessAnswer] = (
+    Procedure("hopsack.access.why", AccessQuestion, AccessAnswer, idempotent=True)
+)
+"""Whether somebody may do something, and the rule that decides."""
+HOPSACK_KEYS_ADD: Procedure[NewPublicKey, PublicKey] = (
+    Procedure("hopsack.keys.add", NewPublicKey, PublicKey, idempotent=True)
+)
+"""Accept a public key."""
+HOPSACK_KEYS_LIST: Procedure[None, tuple[PublicKey, ...]] = (
+    Procedure("hopsack.keys.list", None, tuple[PublicKey, ...], idempotent=True)
+)
+"""The public keys that are accepted."""
+HOPSACK_KEYS_REVOKE: Procedure[PublicKeyName, SessionsEnded] = (
+    Procedure("hopsack.keys.revoke", PublicKeyName, SessionsEnded, idempotent=True)
+)
+"""Accept a public key no longer, and end the sessions that logged in with it."""
+HOPSACK_LIMITS_LIST: Procedure[None, tuple[LimitInfo, ...]] = (
+    Procedure("hopsack.limits.list", None, tuple[LimitInfo, ...], idempotent=True)
+)
+"""How much clients may do, and how often they wanted more."""
+HOPSACK_LIMITS_RESET: Procedure[LimitName, tuple[LimitInfo, ...]] = (
+    Procedure("hopsack.limits.reset", LimitName, tuple[LimitInfo, ...], idempotent=True)
+)
+"""Give limits back the values that the node was started with."""
+HOPSACK_LIMITS_SET: Procedure[NewLimit, LimitInfo] = (
+    Procedure("hopsack.limits.set", NewLimit, LimitInfo, idempotent=True)
+)
+"""Change a limit, from now on and over restarts."""
 HOPSACK_LOCKS_ACQUIRE: Procedure[LockWanted, LockToken] = Procedure("hopsack.locks.acquire", LockWanted, LockToken)
 """Take a lock of the whole fabric, or wait for it. Waiting ends with the call."""
 HOPSACK_LOCKS_LIST: Procedure[None, tuple[LockInfo, ...]] = (
@@ -673,6 +865,18 @@ HOPSACK_SERVICES_LIST: Procedure[None, tuple[ServiceInfo, ...]] = (
     Procedure("hopsack.services.list", None, tuple[ServiceInfo, ...], idempotent=True)
 )
 """The services that serve procedures."""
+HOPSACK_SESSION_REFRESH: Procedure[SessionToken, SessionRefreshed] = (
+    Procedure("hopsack.session.refresh", SessionToken, SessionRefreshed, idempotent=True)
+)
+"""Go on with a newer token of the same subject. What it no longer allows ends, one by one."""
+HOPSACK_SESSION_WHOAMI: Procedure[None, SessionIdentity] = (
+    Procedure("hopsack.session.whoami", None, SessionIdentity, idempotent=True)
+)
+"""Who the node takes the caller for."""
+HOPSACK_SESSIONS_END: Procedure[SessionsToEnd, SessionsEnded] = (
+    Procedure("hopsack.sessions.end", SessionsToEnd, SessionsEnded, idempotent=True)
+)
+"""End a session, or all of a subject."""
 HOPSACK_SESSIONS_LIST: Procedure[None, tuple[SessionInfo, ...]] = (
     Procedure("hopsack.sessions.list", None, tuple[SessionInfo, ...], idempotent=True)
 )
@@ -728,6 +932,12 @@ __all__ = [
     "ALERTS_LIST",
     "ALERTS_RAISED",
     "ALERTS_SET",
+    "AccessAnswer",
+    "AccessQuestion",
+    "AccessRevocation",
+    "AccessRevoked",
+    "AccessSubject",
+    "AccessWho",
     "Alert",
     "AlertList",
     "AlertMetric",
@@ -757,8 +967,19 @@ __all__ = [
     "DrainOrderValue",
     "Draining",
     "ERRORS",
+    "EndedUse",
     "EndpointDescription",
     "EndpointStats",
+    "HOPSACK_ACCESS_RESTORE",
+    "HOPSACK_ACCESS_REVOKE",
+    "HOPSACK_ACCESS_REVOKED",
+    "HOPSACK_ACCESS_WHY",
+    "HOPSACK_KEYS_ADD",
+    "HOPSACK_KEYS_LIST",
+    "HOPSACK_KEYS_REVOKE",
+    "HOPSACK_LIMITS_LIST",
+    "HOPSACK_LIMITS_RESET",
+    "HOPSACK_LIMITS_SET",
     "HOPSACK_LOCKS_ACQUIRE",
     "HOPSACK_LOCKS_CHANGED",
     "HOPSACK_LOCKS_LIST",
@@ -769,7 +990,10 @@ __all__ = [
     "HOPSACK_SERVICE_SERVICE_INSTANCE_INFO",
     "HOPSACK_SERVICE_SERVICE_INSTANCE_PING",
     "HOPSACK_SERVICE_SERVICE_INSTANCE_STATS",
+    "HOPSACK_SESSIONS_END",
     "HOPSACK_SESSIONS_LIST",
+    "HOPSACK_SESSION_REFRESH",
+    "HOPSACK_SESSION_WHOAMI",
     "HOPSACK_STREAM_BEHIND",
     "HOPSACK_STREAM_READ",
     "HOPSACK_TOPICS_LIST",
@@ -785,11 +1009,15 @@ __all__ = [
     "HostUnknown",
     "KeptInfo",
     "LagInfo",
+    "LimitInfo",
+    "LimitName",
     "LockHolder",
     "LockInfo",
     "LockReleased",
     "LockToken",
     "LockWanted",
+    "NewLimit",
+    "NewPublicKey",
     "OPERATOR_NAME_ASK",
     "OperatorBusy",
     "OperatorDeclined",
@@ -801,12 +1029,19 @@ __all__ = [
     "PresenceList",
     "PresenceMember",
     "ProcedureInfo",
+    "PublicKey",
+    "PublicKeyName",
     "Question",
     "ServiceDescription",
     "ServiceInfo",
     "ServicePing",
     "ServiceStats",
+    "SessionIdentity",
     "SessionInfo",
+    "SessionRefreshed",
+    "SessionToken",
+    "SessionsEnded",
+    "SessionsToEnd",
     "StreamEvent",
     "StreamHeads",
     "StreamPage",

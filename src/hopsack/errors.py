@@ -203,6 +203,30 @@ _ROWS = (
         "never",
         "The session has as many of these as one may have; let go of some first.",
     ),
+    ErrorKind(
+        "hopsack.rate_limited",
+        429,
+        1023,
+        None,
+        "later",
+        "This client asks too often: try again when `retry_after` seconds have passed.",
+    ),
+    ErrorKind(
+        "hopsack.revoked",
+        401,
+        1024,
+        None,
+        "after_login",
+        "What this client logged in with has been revoked.",
+    ),
+    ErrorKind(
+        "hopsack.expired",
+        401,
+        1025,
+        None,
+        "after_login",
+        "The token has expired, and no newer one has come.",
+    ),
 )
 
 ERRORS: Mapping[str, ErrorKind] = {row.code: row for row in _ROWS}
@@ -357,6 +381,20 @@ class TooMany(RemoteError):
     CODE = "hopsack.too_many"
 
 
+class RateLimited(RemoteError):
+    """``data.retry_after``: seconds."""
+
+    CODE = "hopsack.rate_limited"
+
+
+class Revoked(RemoteError):
+    CODE = "hopsack.revoked"
+
+
+class Expired(RemoteError):
+    CODE = "hopsack.expired"
+
+
 class DeclaredError(RemoteError):
     """An error that a contract declares. Generated subclasses set ``CODE``; handlers raise them."""
 
@@ -384,6 +422,9 @@ _CLASSES: dict[str, type[RemoteError]] = {
         BreakerOpen,
         NotHeld,
         OutcomeUnknown,
+        RateLimited,
+        Revoked,
+        Expired,
     )
 }
 

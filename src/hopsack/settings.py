@@ -12,6 +12,7 @@ a node that ignores its port. An empty variable counts as not set, since compose
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import secrets
@@ -27,11 +28,12 @@ __all__ = ["VARIABLES", "ConfigError", "Settings", "Variable"]
 
 Environment = Literal["dev", "prod"]
 LogLevel = Literal["debug", "info", "warning"]
+Guests = Literal["all", "read", "none"]
 
 LEAST_SECRET_BYTES = 32
 """RFC 7518, section 3.2: an HS256 key is at least as long as the hash it makes."""
 
-SCHEMES = ("tcp", "unix", "ws", "wss", "http", "https")
+SCHEMES = ("tcp", "tls", "unix", "ws", "wss", "http", "https")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _ANY_INTERFACE = frozenset({"", "0.0.0.0", "::"})
 
@@ -97,6 +99,56 @@ _ROWS = (
     Variable("HOPSACK_TOKEN_FILE", "token", "A file that holds the token."),
     Variable("HOPSACK_SECRET", "given_secret", "The key that signs tokens (HS256), 32 bytes or more."),
     Variable("HOPSACK_SECRET_FILE", "given_secret", "A file that holds the key.", "$HOPSACK_DATA/secret"),
+    Variable(
+        "HOPSACK_GUESTS",
+        "given_guests",
+        "What clients without a proof may do: `all` that contracts give the role guest, `read` (subscribe, read back, "
+        "call what is idempotent), or `none`.",
+        "all in dev, none in prod",
+    ),
+    Variable("HOPSACK_TOKEN_KEYS", "token_keys", "A file of public keys that verify tokens: PEM, or a JWK set."),
+    Variable("HOPSACK_JWKS", "jwks", "The URL of a JWK set that verifies tokens: https, or http on this machine."),
+    Variable("HOPSACK_ISSUER", "issuer", "The `iss` of tokens that those keys verify; needed with them."),
+    Variable(
+        "HOPSACK_AUDIENCE", "audience", "The `aud` that tokens must have. Without it, tokens that have one are refused."
+    ),
+    Variable("HOPSACK_TOKEN_ROLES", "token_roles", "The roles that tokens of those keys may give.", "user"),
+    Variable(
+        "HOPSACK_CLAIMS",
+        "claims",
+        "Where role, groups and tenant stand in those tokens. A dot goes down.",
+        "role=role, groups=groups, tenant=tenant",
+    ),
+    Variable("HOPSACK_GRACE", "grace", "Seconds that a session goes on after its token has expired.", "10"),
+    Variable("HOPSACK_KEYS", "keys", "The folder of the public keys that services log in with.", "$HOPSACK_DATA/keys"),
+    Variable("HOPSACK_KEY", "key", "A file with the private key that this program logs in with, if it has no token."),
+    Variable(
+        "HOPSACK_PRINCIPALS", "principals", "A YAML file of who logs in by ticket, SCRAM or a TLS client certificate."
+    ),
+    Variable(
+        "HOPSACK_MAILBOX", "given_mailbox", "The Magic Wormhole mailbox for invitations.", "the mailbox port here"
+    ),
+    Variable(
+        "HOPSACK_MAILBOX_PORT", "mailbox_port", "The port of the mailbox that `up` runs. 0: it runs none.", "4000"
+    ),
+    Variable(
+        "HOPSACK_ORIGINS",
+        "origins",
+        "Pages of other sites that may connect: `https://app.example, https://*.example`.",
+        "none; in dev those of this machine",
+    ),
+    Variable("HOPSACK_TLS_CERT", "tls_cert", "A PEM file with the certificate and its chain: both ports speak TLS."),
+    Variable("HOPSACK_TLS_KEY", "tls_key", "A PEM file with the certificate's private key."),
+    Variable(
+        "HOPSACK_TLS_CLIENT_CA", "tls_client_ca", "A PEM file: clients may log in with certificates it has signed."
+    ),
+    Variable("HOPSACK_TLS_CA", "tls_ca", "A PEM file that clients trust beside the machine's own authorities."),
+    Variable(
+        "HOPSACK_PROXY",
+        "proxy",
+        "Addresses or networks of the proxies in front: what they forward of the client's address and https counts.",
+    ),
+    Variable("HOPSACK_LIMITS", "limits", "Changes to the limits: `messages.connection=500/s, connects.address=20/s`."),
     Variable("HOPSACK_PROJECT", "project", "The folder that the defaults above are relative to.", "the current folder"),
     Variable("HOPSACK_PYTHON", None, "The Python that the launcher makes the environment with.", "the newest found"),
 )
@@ -148,6 +200,26 @@ class Settings:
     log: LogLevel = "info"
     token: str | None = field(default=None, repr=False)
     given_secret: str | None = field(default=None, repr=False)
+    given_guests: Guests | None = None
+    token_keys: Path | None = None
+    jwks: str | None = None
+    issuer: str | None = None
+    audience: str | None = None
+    token_roles: str = "user"  # noqa: S105
+    claims: str = ""
+    grace: float = 10.0
+    keys: Path = Path(".hopsack/keys")
+    key: Path | None = None
+    principals: Path | None = None
+    given_mailbox: str | None = None
+    mailbox_port: int = 4000
+    origins: str = ""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    tls_ca: Path | None = None
+    proxy: str = ""
+    limits: str = ""
     url_is_given: bool = False
 
     @classmethod
@@ -168,6 +240,7 @@ class Settings:
         project: Path = given.setdefault("project", Path.cwd())
         for name, default in (("data", ".hopsack"), ("schemas", "schemas"), ("web", "web_client/dist")):
             given.setdefault(name, project / default)
+        given.setdefault("keys", given["data"] / "keys")
         settings = cls(**given, url_is_given="url" in given)
         _check_ports_differ(settings)
         return settings if settings.url_is_given else settings._with_local_url()
@@ -192,6 +265,16 @@ class Settings:
     def budgets(self) -> Mapping[str, int]:
         """:attr:`unsent` by role; ``""`` is every other role."""
         return _budgets("HOPSACK_UNSENT", self.unsent)
+
+    @property
+    def guests(self) -> Guests:
+        """What clients without a proof of who they are may do."""
+        return self.given_guests or ("none" if self.env == "prod" else "all")
+
+    @property
+    def mailbox(self) -> str:
+        """The URL of the mailbox that invitations go through."""
+        return self.given_mailbox or f"ws://{authority(self.host, self.mailbox_port)}/v1"
 
     @property
     def secret_path(self) -> Path:
@@ -236,7 +319,7 @@ class Settings:
             if name in ("token", "given_secret"):
                 facts[name.removeprefix("given_")] = "(set)" if value else "(not set)"
             elif name != "url_is_given":
-                facts[name] = str(value) if isinstance(value, Path) else value
+                facts[name.removeprefix("given_")] = str(value) if isinstance(value, Path) else value
         return facts
 
     def environ(self) -> dict[str, str]:
@@ -367,7 +450,7 @@ def _url(name: str, raw: str) -> str:
         )
     try:
         reachable = bool(parts.path) if parts.scheme == "unix" else bool(parts.hostname)
-        reachable = reachable and (parts.scheme != "tcp" or parts.port is not None)
+        reachable = reachable and (parts.scheme not in ("tcp", "tls") or parts.port is not None)
     except ValueError:
         reachable = False
     if not reachable:
@@ -394,6 +477,77 @@ def _token(name: str, raw: str) -> str:
     return raw
 
 
+def _plain(_name: str, raw: str) -> str:
+    """Read where it is used, which knows what may stand there."""
+    return raw
+
+
+def _word(name: str, raw: str) -> str:
+    if any(c.isspace() for c in raw):
+        raise ConfigError(f"{name} holds white space", "such as https://login.example")
+    return raw
+
+
+def _jwks(name: str, raw: str) -> str:
+    parts = urlsplit(raw)
+    if parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)):
+        return raw
+    raise ConfigError(f"{name}={raw} is not a place to get keys from", "an https URL; http only on this machine")
+
+
+def _mailbox(name: str, raw: str) -> str:
+    parts = urlsplit(raw)
+    if parts.scheme in ("ws", "wss") and parts.hostname:
+        return raw
+    raise ConfigError(f"{name}={raw} is not the URL of a mailbox", "such as ws://127.0.0.1:4000/v1")
+
+
+def _words(raw: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in raw.split(",") if word.strip())
+
+
+def _token_roles(name: str, raw: str) -> str:
+    for role in _words(raw):
+        if role not in _ROLES:
+            near = difflib.get_close_matches(role, _ROLES, n=1, cutoff=0.5)
+            advice = f"did you mean {near[0]}?" if near else "one of " + ", ".join(_ROLES)
+            raise ConfigError(f"{name}: {role} is not a role", advice)
+    return raw
+
+
+CLAIMS = ("role", "groups", "tenant")
+
+
+def _claims(name: str, raw: str) -> str:
+    for word in _words(raw):
+        fact, equals, place = word.partition("=")
+        if fact.strip() not in CLAIMS or not equals or not place.strip():
+            raise ConfigError(
+                f"{name}: {word} says of no fact where it stands", "such as role=realm.role, groups=groups"
+            )
+    return raw
+
+
+def _origins(name: str, raw: str) -> str:
+    for word in _words(raw):
+        if word != "*" and not re.fullmatch(r"https?://[^/\s,]+", word):
+            raise ConfigError(
+                f"{name}: {word} is not an origin", "such as https://app.example or https://*.example:8443"
+            )
+    return raw
+
+
+def _proxy(name: str, raw: str) -> str:
+    for word in _words(raw):
+        try:
+            ipaddress.ip_network(word, strict=False)
+        except ValueError as error:
+            raise ConfigError(
+                f"{name}: {word} is not an address or network", "such as 10.0.0.5 or 10.0.0.0/8"
+            ) from error
+    return raw
+
+
 _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "project": _path,
     "env": _one_of(*get_args(Environment)),
@@ -413,6 +567,26 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "log": _one_of(*get_args(LogLevel)),
     "token": _token,
     "given_secret": _check_secret,
+    "given_guests": _one_of(*get_args(Guests)),
+    "token_keys": _path,
+    "jwks": _jwks,
+    "issuer": _word,
+    "audience": _word,
+    "token_roles": _token_roles,
+    "claims": _claims,
+    "grace": _seconds,
+    "keys": _path,
+    "key": _path,
+    "principals": _path,
+    "given_mailbox": _mailbox,
+    "mailbox_port": _port,
+    "origins": _origins,
+    "tls_cert": _path,
+    "tls_key": _path,
+    "tls_client_ca": _path,
+    "tls_ca": _path,
+    "proxy": _proxy,
+    "limits": _plain,
 }
 
 

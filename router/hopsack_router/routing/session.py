@@ -27,6 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from hopsack_router import metrics
+from hopsack_router.access.identity import Identity
 from hopsack_router.presence import Member
 from hopsack_router.routing import joining, links
 from hopsack_router.routing.kills import KILL, Kills
@@ -43,11 +44,13 @@ LOG = Logger()
 class NodeSession(RouterSession):  # type: ignore[misc]
     """One client of the realm.
 
+    :ivar identity: who it is, once it has joined; ``None``: one of the node's own.
     :ivar member: what everybody may know of it, from WELCOME until it leaves.
     :ivar agent: the program that it says it is.
     """
 
     door: str = "node"
+    identity: Identity | None = None
     peer: str | None = None
     agent: str | None = None
     member: Member | None = None
@@ -292,6 +295,15 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         }
 
     @property
+    def groups(self) -> frozenset[str]:
+        """The groups that it is in."""
+        return NO_GROUPS if self.identity is None else self.identity.groups
+
+    @property
+    def tenant(self) -> str | None:
+        return None if self.identity is None else self.identity.tenant
+
+    @property
     def since(self) -> float:
         """When it joined, in seconds since the epoch; 0 where it has not."""
         return self.member.since if self.member is not None else 0.0
@@ -351,6 +363,8 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             self._wills = {"destroyed": [], "detached": []}
         return self._wills
 
+
+NO_GROUPS: frozenset[str] = frozenset()
 
 GRACE = 2.0
 """Seconds in which the client of a session that was ended by force may close its connection itself."""

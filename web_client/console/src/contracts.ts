@@ -1,5 +1,57 @@
 // The contracts as TypeScript types. Written by `hopsack generate` from the schemas: run it again, do not edit.
 
+export interface AccessAnswer {
+  readonly allowed: boolean;
+  readonly who: AccessWho;
+  /** The entry of the list that decides, such as user:{sub}; null where none does. */
+  readonly rule?: string | null;
+  /** The topic or procedure as declared. */
+  readonly contract?: string | null;
+  /** The file and the line of the list. */
+  readonly place?: string | null;
+  /** The error that it would get. */
+  readonly code?: string;
+  /** One sentence. */
+  readonly why: string;
+}
+
+export interface AccessQuestion {
+  /** Where it has a session, and nothing else is given, that one counts. */
+  readonly subject: string;
+  readonly action: "publish" | "subscribe" | "register" | "call";
+  readonly uri: string;
+  readonly match?: "exact" | "prefix" | "wildcard";
+  readonly role?: "guest" | "user" | "service" | "operator";
+  readonly groups?: readonly string[];
+  readonly tenant?: string;
+}
+
+export interface AccessRevocation {
+  readonly subject: string;
+  readonly since: number;
+  readonly reason?: string;
+}
+
+export interface AccessRevoked {
+  readonly ended: readonly number[];
+  /** So many public keys are accepted no longer. */
+  readonly keys: number;
+  /** Tokens of before this moment are refused: seconds since the Unix epoch. */
+  readonly since: number;
+}
+
+export interface AccessSubject {
+  readonly subject: string;
+  readonly reason?: string;
+}
+
+export interface AccessWho {
+  readonly subject: string;
+  readonly role: string;
+  readonly groups: readonly string[];
+  readonly tenant: string | null;
+}
+
 export interface Alert {
   /** The same from raising to clearing. */
   readonly id: string;
@@ -116,6 +168,13 @@ export interface Draining {
   readonly in_hand: number;
   /** How long they may take. */
   readonly seconds: number;
+}
+
+export interface EndedUse {
+  readonly kind: "subscription" | "registration";
+  readonly uri: string;
+  readonly match: "exact" | "prefix" | "wildcard";
+  readonly reason: string;
 }
 
 export interface EndpointDescription {
@@ -244,6 +303,26 @@ export interface LagInfo {
   readonly following: readonly BehindInfo[];
 }
 
+export interface LimitInfo {
+  /** What is limited and of whom, such as messages.connection. */
+  readonly name: string;
+  /** The role that it holds for; null for all that have none of their own. */
+  readonly role?: string | null;
+  /** A second; null: there is no limit, or it is a level. */
+  readonly rate?: number | null;
+  /** What may come at once, or the level. */
+  readonly burst?: number | null;
+  /** How often more was wanted. */
+  readonly refused: number;
+  /** Where it comes from. */
+  readonly given: "default" | "configuration" | "live";
+}
+
+export interface LimitName {
+  /** All of them where it is left out. */
+  readonly name?: string;
+}
+
 export interface LockHolder {
   readonly session: number;
   readonly authid: string;
@@ -277,6 +356,22 @@ export interface LockWanted {
   readonly attempt?: string;
   /** false: the token is null at once where there is no room. */
   readonly wait?: boolean;
+}
+
+export interface NewLimit {
+  readonly name: string;
+  readonly role?: "guest" | "user" | "service" | "operator";
+  /** A second; null: no limit. */
+  readonly rate?: number | null;
+  readonly burst?: number;
+}
+
+export interface NewPublicKey {
+  readonly subject: string;
+  readonly role: "user" | "service" | "operator";
+  /** Ed25519, 32 bytes in base64url or hex. */
+  readonly public: string;
+  readonly note?: string;
 }
 
 export interface PresenceCount {
@@ -334,6 +429,26 @@ export interface ProcedureInfo {
   readonly load?: readonly CalleeInfo[];
 }
 
+export interface PublicKey {
+  /** The name of its file. */
+  readonly name: string;
+  readonly subject: string;
+  readonly role: string;
+  /** Ed25519, 32 bytes in base64url. */
+  readonly public: string;
+  readonly fingerprint: string;
+  /** Seconds since the Unix epoch. */
+  readonly added: number;
+  readonly note?: string;
+  /** Sessions that logged in with it. */
+  readonly sessions?: number;
+}
+
+export interface PublicKeyName {
+  /** Its name or its fingerprint. */
+  readonly key: string;
+}
+
 export interface Question {
   readonly id: string;
   /** Plain text, never markup. */
@@ -387,6 +502,19 @@ export interface ServiceStats {
   readonly endpoints: readonly EndpointStats[];
 }
 
+export interface SessionIdentity {
+  readonly session: number;
+  readonly subject: string;
+  readonly role: string;
+  readonly groups: readonly string[];
+  readonly tenant: string | null;
+  /** What it showed to be let in. */
+  readonly proof: "guest" | "token" | "cookie" | "key" | "ticket" | "scram" | "tls" | "node";
+  /** When that is worth nothing any more: seconds since the Unix epoch. */
+  readonly expires: number | null;
+  readonly door: string;
+}
+
 export interface SessionInfo {
   /** The WAMP session id. */
   readonly session: number;
@@ -400,6 +528,29 @@ export interface SessionInfo {
   /** The name its software gave. */
   readonly agent: string | null;
   readonly lag?: LagInfo;
+}
+
+export interface SessionRefreshed {
+  /** Seconds since the Unix epoch. */
+  readonly expires: number | null;
+  /** Subscriptions and registrations that go on. */
+  readonly kept: number;
+  readonly ended: readonly EndedUse[];
+}
+
+export interface SessionToken {
+  readonly token: string;
+}
+
+export interface SessionsEnded {
+  readonly ended: readonly number[];
+}
+
+/** One of `session` and `subject`. */
+export interface SessionsToEnd {
+  readonly session?: number;
+  readonly subject?: string;
+  readonly reason?: string;
 }
 
 export interface StreamEvent {
@@ -579,6 +730,26 @@ export interface Procedures {
   readonly "demo.greet": { input: DemoName; output: string; errors: "demo.no_manners" };
   /** A greeting, by one page of many. */
   readonly [procedure: `demo.page.${string}.greet`]: { input: DemoName; output: string; errors: "demo.no_manners" };
+  /** Take a revocation back. Keys that were revoked with it stay so. */
+  readonly "hopsack.access.restore": { input: AccessSubject; output: null; errors: never };
+  /** Refuse whatever a subject has logged in with until now, and end its sessions. */
+  readonly "hopsack.access.revoke": { input: AccessSubject; output: AccessRevoked; errors: never };
+  /** The subjects whose tokens of before a moment are refused. */
+  readonly "hopsack.access.revoked": { input: null; output: readonly AccessRevocation[]; errors: never };
+  /** Whether somebody may do something, and the rule that decides. */
+  readonly "hopsack.access.why": { input: AccessQuestion; output: AccessAnswer; errors: never };
+  /** Accept a public key. */
+  readonly "hopsack.keys.add": { input: NewPublicKey; output: PublicKey; errors: never };
+  /** The public keys that are accepted. */
+  readonly "hopsack.keys.list": { input: null; output: readonly PublicKey[]; errors: never };
+  /** Accept a public key no longer, and end the sessions that logged in with it. */
+  readonly "hopsack.keys.revoke": { input: PublicKeyName; output: SessionsEnded; errors: never };
+  /** How much clients may do, and how often they wanted more. */
+  readonly "hopsack.limits.list": { input: null; output: readonly LimitInfo[]; errors: never };
+  /** Give limits back the values that the node was started with. */
+  readonly "hopsack.limits.reset": { input: LimitName; output: readonly LimitInfo[]; errors: never };
+  /** Change a limit, from now on and over restarts. */
+  readonly "hopsack.limits.set": { input: NewLimit; output: LimitInfo; errors: never };
   /** Take a lock of the whole fabric, or wait for it. Waiting ends with the call. */
   readonly "hopsack.locks.acquire": { input: LockWanted; output: LockToken; errors: never };
   /** The locks that are held or awaited. */
@@ -597,6 +768,12 @@ export interface Procedures {
   readonly [procedure: `hopsack.service.${string}.${string}.stats`]: { input: null; output: ServiceStats; errors: never };
   /** The services that serve procedures. */
   readonly "hopsack.services.list": { input: null; output: readonly ServiceInfo[]; errors: never };
+  /** Go on with a newer token of the same subject. What it no longer allows ends, one by one. */
+  readonly "hopsack.session.refresh": { input: SessionToken; output: SessionRefreshed; errors: never };
+  /** Who the node takes the caller for. */
+  readonly "hopsack.session.whoami": { input: null; output: SessionIdentity; errors: never };
+  /** End a session, or all of a subject. */
+  readonly "hopsack.sessions.end": { input: SessionsToEnd; output: SessionsEnded; errors: never };
   /** The sessions of the realm. */
   readonly "hopsack.sessions.list": { input: null; output: readonly SessionInfo[]; errors: never };
   /** Which streams stand elsewhere than the caller has read. Whoever may subscribe to the topics may ask. */

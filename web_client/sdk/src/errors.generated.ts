@@ -37,6 +37,9 @@ export const ERRORS = {
   "hopsack.declared": { jsonrpc: 1016, wamp: null, retry: "never", meaning: "The callee answered with an error that its contract declares; the code is the contract's." },
   "hopsack.store_failed": { jsonrpc: 1017, wamp: null, retry: "later", meaning: "The node's journal cannot be written or read, a full disk perhaps. An event refused so was not kept." },
   "hopsack.too_many": { jsonrpc: 1019, wamp: null, retry: "never", meaning: "The session has as many of these as one may have; let go of some first." },
+  "hopsack.rate_limited": { jsonrpc: 1023, wamp: null, retry: "later", meaning: "This client asks too often: try again when `retry_after` seconds have passed." },
+  "hopsack.revoked": { jsonrpc: 1024, wamp: null, retry: "after_login", meaning: "What this client logged in with has been revoked." },
+  "hopsack.expired": { jsonrpc: 1025, wamp: null, retry: "after_login", meaning: "The token has expired, and no newer one has come." },
 } as const satisfies Readonly<Record<string, ErrorKind>>;
 
 export type ErrorCode = keyof typeof ERRORS;
