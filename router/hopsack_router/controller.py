@@ -29,6 +29,7 @@ from twisted.logger import Logger
 from hopsack.contracts import Catalogue, load
 from hopsack.contracts.policy import ONCE
 from hopsack.settings import Settings
+from hopsack_router.access.audit import Audit, Rotated
 from hopsack_router.access import tickets
 from hopsack_router.access.secret import Secret
 from hopsack_router.clocks import UnixTime, count_steadily
@@ -55,11 +56,16 @@ Closer = Callable[[], Deferred[Any]]
 """Writes what somebody keeps, when nobody is there any more who could add to it."""
 
 
+AUDIT = "audit.jsonl"
+"""Below ``HOPSACK_DATA``."""
+
+
 class NodeController(RouterController):  # type: ignore[misc]
     """A router worker whose realms speak Hopsack.
 
     :ivar outbox: where every link of this worker queues what it has to write.
     :ivar ready: whether the node takes traffic; ``/readyz`` tells it.
+    :ivar audit: where it is noted what somebody may have to answer for.
     :ivar closers: called one after the other before the node ends.
     :ivar random: spreads what should not happen all at once.
     """
@@ -84,6 +90,8 @@ class NodeController(RouterController):  # type: ignore[misc]
     def use(self, settings: Settings) -> None:
         """Take settings, which may have come from elsewhere than the environment."""
         self.settings = settings
+        self.audit = Audit(Rotated(Path(settings.data) / AUDIT), self._reactor, time.time)
+        self._router_factory.audit = self.audit
         self._router_factory.budgets = settings.budgets
         self.outbox.stalls.patience = settings.patience
         tickets.use_secret(Secret.of(settings))
@@ -200,6 +208,7 @@ class NodeController(RouterController):  # type: ignore[misc]
             except Exception:
                 LOG.failure("the node could not keep what it should")
                 well = False
+        self.audit.close()
         return well
 
 

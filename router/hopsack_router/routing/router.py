@@ -26,6 +26,7 @@ from hopsack.contracts import PERMISSIVE, Catalogue, Violation
 from hopsack.errors import BadRequest, BrokenResult, Denied, Overloaded, RemoteError, to_wamp
 from hopsack.wamp.codec import Malformed
 from hopsack_router import metrics
+from hopsack_router.access.audit import UNWRITTEN, Notes
 from hopsack_router.fences import in_memory
 from hopsack_router.locking import Locking
 from hopsack_router.locks import Locks
@@ -63,6 +64,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
     :ivar admission: the gate.
     :ivar admits: whether the gate decides; else Crossbar's own roles do.
+    :ivar audit: where it is noted what somebody may have to answer for.
     :ivar keeping: what is kept of its events; ``None``: nothing is.
     :ivar attending: who reads the topics that tell it; ``None``: none does.
     """
@@ -76,6 +78,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self.keeping = Keeping(factory.catalogue, factory.journal) if factory.catalogue and factory.journal else None
         self.attending = Attending.of(self.keeping)
         self.presence = Presence()
+        self.audit = factory.audit
         self.locking: Locking | None = None
         self.turns = Turns()
         self._announcements: list[tuple[Any, ...]] = []
@@ -549,6 +552,8 @@ class RouterFactory(CrossbarRouterFactory):  # type: ignore[misc]
     """The contracts; ``None`` leaves the decisions to Crossbar's own roles, as its own tests want."""
     journal: Journal | None = None
     """The next realm's; it has been started. ``None``: no event is kept, whatever contracts say."""
+    audit: Notes = UNWRITTEN
+    """Where logins, denials and what operators do are noted."""
     fences: Callable[[], int] | None = None
     """Gives fencing tokens; ``None``: they are counted in memory."""
     budgets: Mapping[str, int] = {**BUDGETS, "": DEFAULT_BUDGET}
