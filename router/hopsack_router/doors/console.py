@@ -123,6 +123,8 @@ class Console(Resource):
     :param client: where the browser client is, if the folder does not have its own.
     """
 
+    is_public = True
+
     def __init__(self, assets: Assets, client: Assets) -> None:
         Resource.__init__(self)
         self._assets = assets
@@ -157,6 +159,7 @@ class _Leaf(Resource):
     """The rest of a path, whatever its segments."""
 
     isLeaf = True
+    is_public = True
 
     def __init__(self, console: Console) -> None:
         Resource.__init__(self)

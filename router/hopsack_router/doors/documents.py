@@ -35,6 +35,7 @@ class Document(Resource):
     """
 
     isLeaf = True
+    is_public = True
 
     def __init__(self, make: Callable[[Request], bytes]) -> None:
         Resource.__init__(self)

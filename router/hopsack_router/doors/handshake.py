@@ -1,24 +1,22 @@
 """The opening handshake of a WebSocket, the server's side (RFC 6455, section 4.2), on a request that is parsed.
 
 A core without I/O: :func:`opening_of` reads the header fields or refuses them, :func:`answer` is the response. Twisted
-Web has read the request and bounds how long and how large it may be (``doors/site.py``).
+Web has read the request and bounds how long and how large it may be (``doors/site.py``); whether the page that sends it
+may connect is known by then (``doors/origins.py``).
 """
 
 from __future__ import annotations
 
-import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
-from urllib.parse import urlsplit
 
 from hopsack.errors import BadRequest
 
 VERSION = b"13"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_PORTS = {"http": 80, "https": 443}
 
 Fields = Callable[[bytes], Sequence[bytes]]
 """The values of a header field, by its name."""
@@ -37,36 +35,10 @@ class Opening:
     extensions: str = ""
 
 
-class Origins:
-    """Which pages may connect.
-
-    :param patterns: ``scheme://host:port`` with ``*`` for anything; ``*`` alone admits pages without an origin too.
-    """
-
-    def __init__(self, patterns: Iterable[str]) -> None:
-        given = tuple(patterns)
-        self._null = "*" in given
-        self._patterns = [re.compile(re.escape(one).replace(r"\*", ".*")) for one in given]
-
-    def admit(self, origin: str) -> bool:
-        """:param origin: the field's value; a program sends none, and is not asked."""
-        try:
-            parts = urlsplit(origin)
-            host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
-        except ValueError:
-            return False
-        if origin.lower() == "null" or parts.scheme == "file":  # what browsers say of a page from the disk
-            return self._null
-        if not host:
-            return False
-        whole = f"{parts.scheme}://{host}:{port}"
-        return any(pattern.fullmatch(whole) for pattern in self._patterns)
-
-
-def opening_of(fields: Fields, origins: Origins) -> Opening:
+def opening_of(fields: Fields) -> Opening:
     """Read a client's request.
 
-    :raises BadRequest: it is none for a WebSocket, or from a page that may not connect.
+    :raises BadRequest: it is none for a WebSocket.
     """
     _one(fields, b"Host")
     if b"upgrade" not in _tokens(fields, b"Connection") or b"websocket" not in _tokens(fields, b"Upgrade"):
@@ -76,8 +48,6 @@ def opening_of(fields: Fields, origins: Origins) -> Opening:
     key = _one(fields, b"Sec-WebSocket-Key")
     if not _is_key(key):
         raise BadRequest("the key is not 16 bytes in base64", where="Sec-WebSocket-Key")
-    if fields(b"Origin") and not origins.admit(_one(fields, b"Origin").decode("latin-1")):
-        raise BadRequest("pages of this origin may not connect", where="Origin")
     protocols = [one.strip().decode("latin-1") for one in _joined(fields, b"Sec-WebSocket-Protocol").split(b",")]
     if len(set(protocols)) < len(protocols):
         raise BadRequest("a subprotocol is named twice", where="Sec-WebSocket-Protocol")

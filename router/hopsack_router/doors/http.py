@@ -11,9 +11,9 @@ when to try again has ``Retry-After``.
 One request is one session: it joins, asks once, and leaves. The answer is 200 with the result, or a problem document
 with the status that fits. A caller that goes away takes its call with it: the session ends, the callee is interrupted.
 
-What a body calls itself counts for nothing (``curl -d`` calls everything a form), unless a page of another site sends
-it. Such a page can make a browser post text, forms and untyped bytes anywhere without asking (Fetch standard,
-"CORS-safelisted request-header"). A body that says it is JSON makes the browser ask first; nobody here answers that.
+What a body calls itself counts for nothing: ``curl -d`` calls everything a form. A page of another site can make a
+browser post text, forms and untyped bytes anywhere without asking (Fetch standard, "CORS-safelisted request-header");
+it gets no further than ``doors/requests.py``.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from hopsack_router.doors import envelopes
 from hopsack_router.doors.bearer import token_of
 from hopsack_router.doors.effects import REALM
 from hopsack_router.doors.host import Host
+from hopsack_router.doors.origins import peer_of
 from hopsack_router.doors.problems import answer_problem, not_allowed, not_found
 from hopsack_router.doors.raw import FORMAT
 from hopsack_router.doors.requests import (
     abort,
     body_of,
     check_options,
-    peer_of,
     refusal_of,
     segments_of,
     set_headers,
@@ -106,31 +106,6 @@ def _check(uri: str, where: str) -> None:
     refusal = uris.check(uri, restricted=False, where=where)
     if refusal is not None:
         raise refusal
-
-
-def is_foreign(request: Request) -> bool:
-    """Whether a page of another site sends this, as its browser tells; who is no browser tells nothing of the kind.
-
-    Where there is ``Sec-Fetch-Site`` (Fetch Metadata) it knows best: a proxy may have changed the host. Browsers leave
-    it out where the connection is neither encrypted nor local; there ``Origin`` (RFC 6454, section 7) names this host.
-    """
-    site, origin = request.getHeader("sec-fetch-site"), request.getHeader("origin")
-    if site is not None:
-        return site.strip().lower() not in ("same-origin", "none")
-    if origin is None:
-        return False
-    host = origin.partition("://")[2].lower()
-    return not host or host != (request.getHeader("host") or "").lower()
-
-
-def check_origin(request: Request) -> None:
-    """:raises RemoteError: a page of another site sends a body that does not say that it is JSON."""
-    media = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
-    if media != "application/json" and is_foreign(request):
-        raise BadRequest(
-            f"a page of another site sends {media[:100] or 'a body without a type'}",
-            advice="send Content-Type: application/json, from a page of this node",
-        )
 
 
 class Exchange(DoorLink):
@@ -252,10 +227,6 @@ class AskResource(Resource):
             return not_found(request, "the path is /call/<procedure> or /publish/<topic>, in one segment")
         if request.method.decode("ascii", "replace") not in self._methods:
             return not_allowed(request, *self._methods)
-        try:
-            check_origin(request)
-        except BadRequest as error:
-            return answer_problem(request, error, status=415)
         try:
             token = token_of(request.getHeader("authorization"))
             wanted = self._build(uri, body_of(request), request)

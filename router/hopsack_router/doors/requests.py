@@ -1,4 +1,7 @@
-"""HTTP requests on the one port: a bound on their bodies, and what the doors read of them.
+"""HTTP requests on the one port: who may send them, a bound on their bodies, and what the doors read of them.
+
+Every request passes :meth:`DoorRequest.render` before a door sees it. There the headers that all responses have are
+set, and pages that may not speak to this node are turned away (``doors/origins.py``).
 
 A body larger than :data:`MAX_BODY` is answered with 413. Up to :data:`MAX_DISCARD` the rest is read and thrown away
 first, because a client that is still sending when the connection is cut may never see the answer; past that, or where
@@ -19,10 +22,24 @@ from twisted.web.server import Request
 
 from hopsack.errors import RemoteError
 from hopsack_router.doors import envelopes
+from hopsack_router.doors.origins import MAY_BE_SENT, front_of, headers_for_page, is_https, is_preflight, refused_to
 from hopsack_router.doors.problems import answer_problem, headers_of, problem_of
 
 MAX_BODY = 1 << 20
 MAX_DISCARD = 16 << 20
+
+HEADERS = {
+    "Server": "hopsack",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""What every response has; pages have a content security policy of their own (``doors/console.py``)."""
+
+STRICT_TRANSPORT = {"Strict-Transport-Security": "max-age=31536000"}
+"""RFC 6797. In production only: a browser would hold it against every other server of a developer's machine."""
 
 
 class DoorRequest(Request):
@@ -30,6 +47,11 @@ class DoorRequest(Request):
 
     _received = 0
     _rejected = False
+
+    def getHeader(self, key: Any) -> Any:
+        """A field by its name. Twisted's raises an error where a value is not UTF-8; here such bytes are U+FFFD."""
+        value = super().getHeader(key.encode() if isinstance(key, str) else key)
+        return value.decode(errors="replace") if isinstance(key, str) and value is not None else value
 
     def gotLength(self, length: int | None) -> None:
         self.content = BytesIO()
@@ -53,10 +75,22 @@ class DoorRequest(Request):
             Request.requestReceived(self, command, path, version)
 
     def render(self, resource: Any) -> None:
-        set_headers(self, {"Server": "hopsack", "X-Content-Type-Options": "nosniff"})
-        if self._received > MAX_BODY:
-            resource = _TOO_LARGE
-        Request.render(self, resource)
+        set_headers(self, HEADERS)
+        if front_of(self).is_strict and is_https(self):
+            set_headers(self, STRICT_TRANSPORT)
+        Request.render(self, self._instead_of(resource))
+
+    def _instead_of(self, resource: Any) -> Any:
+        """The resource, if this request may see it."""
+        is_public = getattr(resource, "is_public", False)
+        refusal = refused_to(self, is_public)
+        if refusal is not None:
+            return _Refused(refusal.error, refusal.status)
+        if not is_public:
+            set_headers(self, headers_for_page(self))
+            if is_preflight(self):
+                return _PREFLIGHT
+        return _TOO_LARGE if self._received > MAX_BODY else resource
 
     def _reject(self) -> None:
         self._rejected = True
@@ -68,25 +102,44 @@ def answer_early(channel: Any, error: RemoteError, status: int) -> None:
     """Answer before the request is complete: Twisted has no response yet, so the bytes are written here."""
     body = envelopes.encode(problem_of(error, status))
     fields = headers_of(error, status) | {"Content-Length": str(len(body)), "Connection": "close"}
-    fields |= {"Server": "hopsack", "X-Content-Type-Options": "nosniff"}
+    fields |= HEADERS
     head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in fields.items())]
     channel.write("\r\n".join((*head, "", "")).encode() + body)
 
 
-class _TooLarge(Resource):
+class _Refused(Resource):
     """Takes the place of whatever was asked for."""
 
     isLeaf = True
 
+    def __init__(self, error: RemoteError, status: int | None = None) -> None:
+        Resource.__init__(self)
+        self._error = error
+        self._status = status
+
     def render(self, request: Request) -> bytes:
-        return answer_problem(request, _too_large())
+        return answer_problem(request, self._error, self._status)
 
 
-_TOO_LARGE: Any = _TooLarge()  # type: ignore[no-untyped-call]
+class _Preflight(Resource):
+    """What a browser asks before it lets a page send something unusual (Fetch standard, CORS-preflight request)."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        request.setResponseCode(HTTPStatus.NO_CONTENT)
+        set_headers(request, MAY_BE_SENT)
+        return b""
+
+
+_PREFLIGHT = _Preflight()  # type: ignore[no-untyped-call]
 
 
 def _too_large() -> RemoteError:
     return RemoteError(f"the body is larger than {MAX_BODY} bytes", code="hopsack.too_large")
+
+
+_TOO_LARGE = _Refused(_too_large())
 
 
 def segments_of(request: Request) -> list[bytes]:
@@ -122,15 +175,6 @@ def refusal_of(failure: Failure) -> RemoteError:
         return failure.value
     failure.raiseException()
     raise AssertionError
-
-
-def peer_of(request: Request) -> str:
-    """The client's address in Autobahn's notation, ``tcp4:127.0.0.1:5000``."""
-    address = request.getClientAddress()
-    host, port = getattr(address, "host", None), getattr(address, "port", None)
-    if host is None:
-        return "unix"
-    return f"tcp{'6' if ':' in host else '4'}:{host}:{port}"
 
 
 def query_of(request: Request) -> str:

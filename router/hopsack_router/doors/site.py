@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.web.http import HTTPChannel
 
 from hopsack.errors import RemoteError
+from hopsack_router.doors.origins import Front
 from hopsack_router.doors.requests import DoorRequest, answer_early
 
 IDLE = 60.0
@@ -99,8 +100,12 @@ class DoorChannel(_Channel):  # type: ignore[misc]
         self._late = self.callLater(LINGER, self.loseConnection)
 
 
-def bound(site: Any) -> Any:
-    """Set the bounds of this module on a ``twisted.web.server.Site``."""
+def bound(site: Any, front: Front | None = None) -> Any:
+    """Set the bounds of this module on a ``twisted.web.server.Site``.
+
+    :param front: which pages and proxies may stand in front of it.
+    """
+    site.front = front or Front()
     site.protocol = DoorChannel
     site.requestFactory = DoorRequest
     site.acceptableProtocols = lambda: [b"http/1.1"]
@@ -114,4 +119,4 @@ class WebTransport(RouterWebTransport):  # type: ignore[misc]
     @inlineCallbacks
     def _create_web_factory(self, create_paths: bool = False, ignore: Any = ()) -> Any:
         site, root = yield super()._create_web_factory(create_paths, list(ignore))
-        return bound(site), root
+        return bound(site, Front.of(self._worker.settings)), root

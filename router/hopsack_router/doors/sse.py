@@ -44,12 +44,13 @@ from hopsack_router.doors import envelopes, places, reading
 from hopsack_router.doors.bearer import token_of
 from hopsack_router.doors.effects import REALM, Join, Route
 from hopsack_router.doors.host import Host
+from hopsack_router.doors.origins import peer_of
 from hopsack_router.doors.patterns import Pattern, after_of, patterns_of
 from hopsack_router.doors.payloads import value_of
 from hopsack_router.doors.places import After, Places
 from hopsack_router.doors.problems import answer_problem, not_allowed
 from hopsack_router.doors.reading import Dismiss, Refuse, Start
-from hopsack_router.doors.requests import abort, check_options, peer_of, query_of, refusal_of, set_headers
+from hopsack_router.doors.requests import abort, check_options, query_of, refusal_of, set_headers
 from hopsack_router.doors.sockets import unwritten, write_straight
 from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.fanout import Delivery, Format, Outlet

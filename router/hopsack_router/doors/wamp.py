@@ -238,7 +238,7 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
         if kind is None:
             raise ProtocolError(f"there is no WAMP message type {raw[0]}")
         try:
-            yield _with_ours(kind.parse(raw), raw)
+            msg = _with_ours(_parsed(kind, raw), raw)
         except InvalidUriError as error:
             if kind is message.Error and len(raw) >= 5 and raw[1] == message.Invocation.MESSAGE_TYPE:
                 yield message.Error(raw[1], raw[2], RUNTIME_ERROR, args=[f"raised {raw[4]!r:.100}"])
@@ -250,6 +250,18 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
                 refusal = uris.invalid(uri, _WITH_URI[kind])
                 uri, args, kwargs = to_wamp(refusal)
                 answer(message.Error(kind.MESSAGE_TYPE, raw[1], uri, args=args, kwargs=kwargs))
+        else:
+            yield msg
+
+
+def _parsed(kind: Any, raw: list[Any]) -> message.Message:
+    """:raises ProtocolError: also where Autobahn asserts what its client should have kept to."""
+    try:
+        return kind.parse(raw)  # type: ignore[no-any-return]
+    except (ProtocolError, InvalidUriError):
+        raise
+    except Exception as error:
+        raise ProtocolError(f"not a well-formed {kind.__name__}: {type(error).__name__}") from error
 
 
 def _with_ours(msg: message.Message, raw: list[Any]) -> message.Message:
@@ -441,7 +453,6 @@ class WampFactory(DoorFactory):
 
 _CROSSBARS_OPTIONS = {
     "max_message_size": ("max_message_size", 1),
-    "allowed_origins": ("allowed_origins", None),
     "auto_ping_interval": ("ping_interval", 1000),
     "auto_ping_timeout": ("ping_timeout", 1000),
     "close_handshake_timeout": ("close_timeout", 1000),
@@ -460,11 +471,13 @@ def websocket_options(given: Mapping[str, Any]) -> WebSocketOptions:
     for name, value in given.items():
         if name == "compression":
             continue
+        if name in ("allowed_origins", "allow_null_origin"):
+            raise InvalidConfigException(f"websocket: in place of {name}, HOPSACK_ORIGINS says it for all doors")
         if name not in _CROSSBARS_OPTIONS:
             known = sorted((*_CROSSBARS_OPTIONS, "compression"))
             raise InvalidConfigException(f"websocket: this door has no option {name!r}, it has {known}")
         ours, unit = _CROSSBARS_OPTIONS[name]
-        options[ours] = value if unit is None else value / unit
+        options[ours] = value / unit
     return WebSocketOptions.from_config(options)
 
 

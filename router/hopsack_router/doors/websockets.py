@@ -3,8 +3,8 @@
 A shell around :mod:`~hopsack_router.doors.handshake`, :mod:`~hopsack_router.doors.rfc6455` and
 :mod:`~hopsack_router.doors.deflate`. Twisted Web has parsed the request; it and its channel are let go once the
 connection is open. Bounds, each with its answer: a message larger than ``max_message_size`` closes with 1009, a peer
-that neither answers pings nor reads for ``ping_timeout``, or does not answer a close in ``close_timeout``, is dropped,
-an origin that is not allowed is refused with 400. A peer that sends pings and does not read gets no answer to them.
+that neither answers pings nor reads for ``ping_timeout``, or does not answer a close in ``close_timeout``, is dropped.
+A peer that sends pings and does not read gets no answer to them.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from hopsack.deadlines import Lane
 from hopsack.errors import BadRequest, RemoteError
 from hopsack_router.doors.closing import clip
 from hopsack_router.doors.deflate import compress, negotiate
-from hopsack_router.doors.handshake import VERSION, Opening, Origins, answer, opening_of
+from hopsack_router.doors.handshake import VERSION, Opening, answer, opening_of
+from hopsack_router.doors.origins import peer_of
 from hopsack_router.doors.problems import answer_problem, not_allowed
-from hopsack_router.doors.requests import peer_of
 from hopsack_router.doors.rfc6455 import (
     BINARY,
     CLOSE,
@@ -60,7 +60,6 @@ class WebSocketOptions:
     """Options of a WebSocket door's configuration, beside ``type``.
 
     :ivar max_message_size: bytes of one incoming message, over all its fragments, inflated.
-    :ivar allowed_origins: ``scheme://host:port`` patterns with ``*`` of pages that may connect; programs send none.
     :ivar ping_interval: seconds between pings.
     :ivar ping_timeout: seconds without a sign of life after a ping, before the peer counts as gone; whole intervals.
     :ivar close_timeout: seconds for the closing handshake.
@@ -69,7 +68,6 @@ class WebSocketOptions:
     """
 
     max_message_size: int = 1 << 20
-    allowed_origins: tuple[str, ...] = ("*",)
     ping_interval: float = 5.0
     ping_timeout: float = 5.0
     close_timeout: float = 2.0
@@ -87,16 +85,12 @@ class WebSocketOptions:
         for name, value in given.items():
             if name not in known:
                 raise InvalidConfigException(f"{config['type']}: unknown option {name!r}, known: {sorted(known)}")
-            if name == "allowed_origins":
-                good = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
-            elif name == "compression":
+            if name == "compression":
                 good = isinstance(value, bool)
             else:
                 good = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
             if not good:
                 raise InvalidConfigException(f"{config['type']}: {name} cannot be {value!r}")
-        if "allowed_origins" in given:
-            given["allowed_origins"] = tuple(given["allowed_origins"])
         return cls(**given)
 
 
@@ -308,7 +302,6 @@ class DoorFactory(ServerFactory):
         self.protocol = protocol  # type: ignore[assignment]
         self.options = options
         self.clock = clock
-        self.origins = Origins(options.allowed_origins)
         self.rounds = Rounds(clock, options.ping_interval)
         self.arrivals = deadlines(clock, lambda one, _: one.late())
         self.patience = math.ceil(options.ping_timeout / options.ping_interval)
@@ -337,7 +330,7 @@ class DoorResource(Resource):
         protocol.peer = peer_of(request)
         headers = request.requestHeaders
         try:
-            opening = opening_of(lambda name: headers.getRawHeaders(name, ()), self._factory.origins)
+            opening = opening_of(lambda name: headers.getRawHeaders(name, ()))
             subprotocol = protocol.onConnect(request, opening)
         except RemoteError as error:
             request.setHeader(b"Sec-WebSocket-Version", VERSION)
