@@ -30,7 +30,7 @@ from hopsack.contracts import Catalogue, load
 from hopsack.contracts.policy import ONCE
 from hopsack.settings import Settings
 from hopsack_router.access.audit import Audit, Rotated
-from hopsack_router.access import tickets
+from hopsack_router.access.logins import Logins
 from hopsack_router.access.secret import Secret
 from hopsack_router.clocks import UnixTime, count_steadily
 from hopsack_router.component import AUTHID, NodeComponent
@@ -94,7 +94,8 @@ class NodeController(RouterController):  # type: ignore[misc]
         self._router_factory.audit = self.audit
         self._router_factory.budgets = settings.budgets
         self.outbox.stalls.patience = settings.patience
-        tickets.use_secret(Secret.of(settings))
+        self._router_factory.logins = Logins(Secret.of(settings))
+        self._router_factory.guests = settings.guests
 
     @wamp.register(None)  # type: ignore[untyped-decorator]
     @inlineCallbacks

@@ -17,12 +17,14 @@ import binascii
 import hmac
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 from autobahn.wamp.exception import ApplicationError
+
+from hopsack.errors import LoginRequired
+from hopsack_router.access.identity import Identity
 
 ROLES = frozenset(("guest", "user", "service", "operator"))
 ISSUER = "hopsack"
@@ -40,16 +42,11 @@ _TO_STANDARD = str.maketrans("-_+/=", "+/***")
 """What must not stand in a part becomes what base64 does not have either."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a token says its bearer is."""
-
-    subject: str
-    role: str
-
-
-class TokenRefused(Exception):
+class TokenRefused(LoginRequired):
     """The token is not one this node accepts; the message is for its bearer."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, advice="get a new token, or send none")
 
 
 def verify(token: str, secret: str, now: Callable[[], float] = time.time) -> Identity:
@@ -114,37 +111,25 @@ def _identity(claims: dict[str, Any]) -> Identity:
     if claims.get("iss") == ISSUER and not claims.get("aud") and type(claims.get("jti", "")) is str:
         match claims.get("sub"), claims.get("role"):
             case str(subject), str(role) if role in ROLES and 0 < len(subject) <= 200:
-                return Identity(subject, role)
+                return Identity(
+                    subject,
+                    role,
+                    issued=claims.get("iat"),
+                    expires=claims.get("exp"),
+                    proof="token",
+                    token_id=claims.get("jti"),
+                )
     raise TokenRefused(_NOT_OURS)
 
 
-_secret: Callable[[], str] | None = None
-
-
-def use_secret(secret: Callable[[], str]) -> None:
-    """Say where the secret comes from: for the whole process, as Crossbar caches authenticators by name."""
-    global _secret
-    _secret = secret
-
-
-def identify(token: str) -> Identity:
-    """Whose token it is, by the secret there is now.
-
-    :raises TokenRefused: the message is for the bearer.
-    """
-    if _secret is None:
-        raise TokenRefused("this node accepts no tokens")
-    return verify(token, _secret())
+def no_tokens() -> LoginRequired:
+    return LoginRequired("this node accepts no tokens", advice="send none")
 
 
 def create(config: dict[str, Any], controller: Any = None) -> Callable[[str, str, dict[str, Any]], dict[str, Any]]:
     """Crossbar's plug for authenticators of ``"type": "function"``."""
 
     def authenticate(realm: str, authid: str, details: dict[str, Any]) -> dict[str, Any]:
-        try:
-            identity = identify(details.get("ticket") or "")
-        except TokenRefused as refused:
-            raise ApplicationError(ApplicationError.AUTHENTICATION_FAILED, str(refused)) from None
-        return {"realm": realm, "authid": identity.subject, "role": identity.role}
+        raise ApplicationError(ApplicationError.AUTHENTICATION_FAILED, str(no_tokens().message))
 
     return authenticate

@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import difflib
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -98,12 +98,16 @@ Effect = Join | Route | Send | Close
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Who the session is: the answer to hello."""
+    """Who the session is: the answer to hello.
+
+    :ivar facts: what else it is told of itself: groups, tenant, when its token expires.
+    """
 
     session: int
     authid: str
     role: str
     realm: str = REALM
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class State(enum.Enum):
@@ -403,7 +407,7 @@ class Connection:
         effects: list[Effect] = []
         if waiting.hello is not None:
             facts = {"session": who.session, "authid": who.authid, "role": who.role, "realm": who.realm}
-            effects += waiting.hello.succeed(facts | {"server": self._server})
+            effects += waiting.hello.succeed({**facts, **who.facts, "server": self._server})
         return effects + _flat(self._carry_out(slot, request) for slot, request in waiting.requests)
 
     def _give_up(self) -> list[Effect]:

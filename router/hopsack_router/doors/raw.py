@@ -45,7 +45,8 @@ from hopsack_router.doors.websockets import (
 )
 from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.fanout import Delivery, Format, Outlet
-from hopsack_router.routing.links import DoorLink
+from hopsack_router.routing.joining import told
+from hopsack_router.routing.links import DoorLink, now
 
 SERVER = f"hopsack/{version('hopsack')}"
 
@@ -122,7 +123,8 @@ class RawLink(DoorLink):
         if isinstance(self._machine, reading.Reader):
             self._perform(self._machine.joined())
         else:
-            who = Joined(details.session, details.authid, details.authrole, details.realm)
+            facts = told(self.session.identity, now())
+            who = Joined(details.session, details.authid, details.authrole, details.realm, facts)
             self._perform(self._machine.joined(who))
 
     def _refused(self, failure: Failure) -> None:

@@ -10,7 +10,8 @@
 Guests and bearers of tokens are nearly everybody, and are answered here: :class:`Guest` and :class:`Bearer`. All other
 methods are Crossbar's and the personality's (``EXTRA_AUTH_METHODS``); they are :class:`Proof` too, made as Crossbar
 makes them. Decisions only: :class:`~hopsack_router.routing.session.NodeSession` says what it hears and sends what comes
-out.
+out. Whatever the method: who is let in has an :class:`~hopsack_router.access.identity.Identity`, and :func:`admit` is
+where it is asked for the last time whether it may come.
 
 Nothing is formatted, logged or copied on the way in, and what many sessions have in common is there once: the roles
 that programs of one kind announce (:func:`read_hello`), and the roles that the node announces (:class:`Welcome`).
@@ -19,7 +20,7 @@ that programs of one kind announce (:func:`read_hello`), and the roles that the 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -28,8 +29,14 @@ from autobahn.wamp import message
 from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import Accept, Challenge, Deny, HelloDetails
 from crossbar.router.auth import AUTHMETHOD_MAP, AUTHMETHODS
+from twisted.python.failure import Failure
 
+from hopsack.backoff import hint_of
+from hopsack.errors import LoginRequired, RemoteError, wamp_uri
 from hopsack_router.access import tickets
+from hopsack_router.access.identity import Identity
+from hopsack_router.access.identity import Proof as Shown
+from hopsack_router.access.logins import Logins
 
 Answer = Accept | Challenge | Deny
 
@@ -48,7 +55,11 @@ class Proof(Protocol):
 
 
 class Realms(Protocol):
-    """The realms that there are; Crossbar's router factory."""
+    """The realms that there are, and who may come; the router factory."""
+
+    logins: Logins | None
+    guests: str
+    vet: Callable[[Identity], RemoteError | None]
 
     def get(self, realm: str) -> Any: ...
 
@@ -98,7 +109,9 @@ class Guest:
         self._role = role
 
     def hello(self, realm: str | None, details: Any = None) -> Accept | Deny:
-        return _into(self._realms, realm, new_guest(), self._role, "anonymous", "static")
+        if self._realms.guests == "none":
+            return Refusal(LoginRequired("this node lets no guests in", advice="send a token"))
+        return admit(self._realms, realm, Identity(new_guest(), self._role))
 
     def authenticate(self, signature: str) -> Deny:
         return UNASKED
@@ -117,25 +130,135 @@ class Bearer:
         self._realm = realm
         return ASK_FOR_TICKET if realm is not None and self._realms.get(realm) is not None else _no_realm(realm)
 
-    def authenticate(self, signature: str) -> Accept | Deny:
-        try:
-            who = tickets.identify(signature)
-        except tickets.TokenRefused as refused:
-            return Deny(ApplicationError.AUTHENTICATION_FAILED, str(refused))
-        return _into(self._realms, self._realm, who.subject, who.role, "ticket", "function")
+    def authenticate(self, signature: str) -> Any:
+        return let_in(self._realms, self._realm, signature)
+
+
+class Holder:
+    """Somebody whose token came before HELLO: with the request that opened the connection, or through a door of ours.
+
+    :param credential: the token; a :class:`~hopsack_router.access.logins.Cookie`, if it came as one.
+    """
+
+    __slots__ = ("_credential", "_realms")
+
+    def __init__(self, realms: Realms, credential: str) -> None:
+        self._realms = realms
+        self._credential = credential
+
+    def hello(self, realm: str | None, details: Any = None) -> Any:
+        return let_in(self._realms, realm, self._credential)
+
+    def authenticate(self, signature: str) -> Deny:
+        return UNASKED
+
+
+def let_in(realms: Realms, realm: str | None, credential: str) -> Any:
+    """What the bearer of a token is answered.
+
+    :returns: an :data:`Answer`; a Deferred of one, while the token's key is fetched.
+    """
+    if realms.logins is None:
+        return Refusal(tickets.no_tokens())
+    try:
+        who = realms.logins.identify(credential)
+    except RemoteError as refused:
+        return Refusal(refused)
+    if isinstance(who, Identity):
+        return admit(realms, realm, who)
+    return who.addCallbacks(lambda found: admit(realms, realm, found), _refused)
+
+
+def _refused(failure: Failure) -> Deny:
+    if isinstance(failure.value, RemoteError):
+        return Refusal(failure.value)
+    failure.raiseException()
+    raise AssertionError
 
 
 def new_guest() -> str:
     return f"guest-{secrets.token_hex(4)}"
 
 
-def _into(realms: Realms, realm: str | None, name: str, role: str, method: str, provider: str) -> Accept | Deny:
+class Admitted(Accept):  # type: ignore[misc]
+    """Let in, as this identity."""
+
+    __slots__ = ("identity",)
+
+    def __init__(self, realm: str, identity: Identity) -> None:
+        method, provider = _IN_WAMP[identity.proof]
+        super().__init__(realm, identity.subject, identity.role, method, provider)
+        self.identity = identity
+
+
+_IN_WAMP: Mapping[Shown, tuple[str, str]] = {
+    "guest": ("anonymous", "static"),
+    "token": ("ticket", "function"),
+    "cookie": ("cookie", "function"),
+    "key": ("cryptosign", "static"),
+    "ticket": ("ticket", "static"),
+    "scram": ("scram", "static"),
+    "tls": ("tls", "static"),
+    "node": ("trusted", "static"),
+}
+"""A proof as WAMP's ``authmethod`` and ``authprovider``."""
+
+
+class Refusal(Deny):  # type: ignore[misc]
+    """Not let in, and told why as on any door."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: RemoteError) -> None:
+        super().__init__(wamp_uri(error), error.message)
+        self.error = error
+
+
+def admit(realms: Realms, realm: str | None, identity: Identity) -> Admitted | Deny:
+    """The last step of every way in: there is such a realm, it has this role, and nothing is against this identity."""
     router = realms.get(realm) if realm is not None else None
     if router is None:
         return _no_realm(realm)
-    if not router.has_role(role):
-        return Deny(ApplicationError.NO_SUCH_ROLE, f'the realm "{realm}" has no role "{role}"')
-    return Accept(realm, name, role, method, provider)
+    if not router.has_role(identity.role):
+        return Deny(ApplicationError.NO_SUCH_ROLE, f'the realm "{realm}" has no role "{identity.role}"')
+    refusal = realms.vet(identity)
+    if refusal is not None:
+        return Refusal(refusal)
+    assert realm is not None
+    return Admitted(realm, identity)
+
+
+def identity_of(accept: Accept, known: Identity | None = None) -> Identity:
+    """Who is let in, also by a method that is not ours: Crossbar's own, or a connection inside the node.
+
+    :param known: who such a connection says that it is.
+    """
+    if isinstance(accept, Admitted):
+        return accept.identity
+    if known is not None and (known.subject, known.role) == (accept.authid, accept.authrole):
+        return known
+    return Identity(accept.authid, accept.authrole, proof=_SHOWN.get(accept.authmethod, "ticket"))
+
+
+_SHOWN: Mapping[str, Shown] = {method: shown for shown, (method, _) in _IN_WAMP.items() if shown != "token"}
+
+
+def told(identity: Identity | None, now: float) -> dict[str, Any]:
+    """What a session learns of itself with WELCOME, and the raw door's with the answer to hello: no other claims.
+
+    :param now: seconds since the epoch; who has another clock goes by ``expires_in``.
+    """
+    facts: dict[str, Any] = {}
+    if identity is None:
+        return facts
+    if identity.groups:
+        facts["groups"] = sorted(identity.groups)
+    if identity.tenant is not None:
+        facts["tenant"] = identity.tenant
+    if identity.expires is not None:
+        facts["expires"] = identity.expires
+        facts["expires_in"] = round(max(0.0, identity.expires - now), 3)
+    return facts
 
 
 def _no_realm(realm: str | None) -> Deny:
@@ -146,6 +269,8 @@ def _no_realm(realm: str | None) -> Deny:
 ASK_FOR_TICKET = Challenge("ticket")
 UNASKED = Deny(message="nobody has asked this client for a proof")
 FAILED = Deny(ApplicationError.AUTHENTICATION_FAILED, "the node failed to authenticate this client; its log has why")
+TRUSTED = Deny(ApplicationError.NO_SUCH_ROLE, "no client has the role trusted: it is the node's own")
+"""Crossbar lets its authenticators give any role; ``trusted`` may do everything, declared or not."""
 
 # ---- messages -------------------------------------------------------------------------------------------------------
 
@@ -154,11 +279,19 @@ class Welcome(message.Welcome):  # type: ignore[misc]
     """WELCOME, with the node's roles written out once for all sessions.
 
     :param announced: the node's roles as they stand in the message.
+    :param facts: what the session is told of itself; joins ``authextra``.
     """
 
-    __slots__ = ("_announced",)
+    __slots__ = ("_announced", "_facts")
 
-    def __init__(self, session: int, accept: Accept, roles: dict[str, Any], announced: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        session: int,
+        accept: Accept,
+        roles: dict[str, Any],
+        announced: dict[str, Any],
+        facts: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(
             session,
             roles,
@@ -170,15 +303,31 @@ class Welcome(message.Welcome):  # type: ignore[misc]
             authextra=accept.authextra,
         )
         self._announced = announced
+        self._facts = facts
 
     def marshal(self) -> list[Any]:
         details = {name: value for name in _TOLD if (value := getattr(self, name))}
+        if self._facts:
+            details["authextra"] = details.get("authextra", {}) | self._facts
         details["roles"] = self._announced
         details["x_hopsack_granted"] = True  # it may be asked for with SUBSCRIBE (``doors/wamp.py``)
         return [message.Welcome.MESSAGE_TYPE, self.session, details]
 
 
 _TOLD = ("realm", "authid", "authrole", "authmethod", "authprovider", "authextra")
+
+
+class TurnedAway(message.Abort):  # type: ignore[misc]
+    """ABORT that tells an error. Doors that do not speak WAMP say it in their own way."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason, refusal.message)
+        self.error = refusal.error
+
+    def marshal(self) -> list[Any]:
+        number, details, reason = super().marshal()
+        wait = hint_of(self.error.data)
+        return [number, details if wait is None else {**details, "retry_after": wait}, reason]
 
 
 def announced(roles: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from hopsack_router.routing.fanout import Delivery, Format, Outlet, frame_of, fr
 from hopsack_router.routing.farewell import STOPPING, NotNow
 from hopsack_router.routing.flows import Room
 from hopsack_router.routing.followers import Follower
-from hopsack_router.routing.joining import FLOW
+from hopsack_router.routing.joining import FLOW, TurnedAway
 from hopsack_router.routing.lagging import Covering, Lagging
 from hopsack_router.streams import Stored
 
@@ -89,6 +89,8 @@ class Link:
     outlet: Outlet
     peer: str | None = None
     agent: str | None = None
+    credential: str | None = None
+    """The token that came before HELLO, if one did: its bearer joins without a challenge."""
     budget: int = DEFAULT_BUDGET
     oversized: int = 0
     """Events so far that were larger than the peer takes."""
@@ -350,7 +352,6 @@ class DoorLink(Link):
     _cbtid = None
 
     _joining: Deferred[SessionDetails] | None = None
-    _ticket: str | None = None
 
     @property
     def transport_details(self) -> TransportDetails:
@@ -365,16 +366,17 @@ class DoorLink(Link):
     def join(self, session: NodeSession, realm: str, token: str | None = None) -> Deferred[SessionDetails]:
         """Open ``session`` over this link and join ``realm``, with a token or as a guest.
 
-        :returns: fires with the session's details; fails with :exc:`hopsack.errors.LoginRequired`, or
-            :exc:`hopsack.errors.Unavailable` when the node is stopping.
+        :param token: a :class:`~hopsack_router.access.logins.Cookie`, if it came as one.
+        :returns: fires with the session's details; fails with :exc:`hopsack.errors.LoginRequired` or another refusal,
+            with :exc:`hopsack.errors.Unavailable` when the node is stopping.
         """
-        self.session, self._ticket = session, token
+        self.session, self.credential = session, token
         joining: Deferred[SessionDetails] = Deferred()
         self._joining = joining
         session.onOpen(self)
-        method = "anonymous" if token is None else "ticket"
-        hello = message.Hello(realm, CLIENT_ROLES, authmethods=[method], authextra={"agent": self.agent})
+        hello = message.Hello(realm, CLIENT_ROLES, authmethods=["anonymous"], authextra={"agent": self.agent})
         session.onMessage(hello)
+        self.credential = None
         return joining
 
     def handshake(self, msg: message.Message) -> bool:
@@ -382,9 +384,6 @@ class DoorLink(Link):
         if self._joining is None:
             return False
         match msg:
-            case message.Challenge():
-                ticket, self._ticket = self._ticket, None
-                self.session.onMessage(message.Authenticate(ticket or "", {}))
             case message.Welcome():
                 pass  # the session calls joined() once its details are complete
             case message.Abort():
@@ -404,6 +403,8 @@ class DoorLink(Link):
 def _refusal(abort: message.Abort) -> RemoteError:
     if isinstance(abort, NotNow):
         return Unavailable(STOPPING, data={"retry_after": abort.retry_after})
+    if isinstance(abort, TurnedAway):
+        return abort.error
     return LoginRequired(abort.message or "", advice="get a new token, or send none")
 
 

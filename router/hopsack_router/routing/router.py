@@ -544,6 +544,10 @@ _ANSWERABLE = frozenset(
 _ABOUT_TOPICS = frozenset((message.Publish, message.Subscribe, message.Unsubscribe))
 
 
+def _welcome(identity: Identity) -> None:
+    """Nothing is against anybody."""
+
+
 class RouterFactory(CrossbarRouterFactory):  # type: ignore[misc]
     """Makes routers for realms; set ``catalogue`` and ``journal`` before a realm starts."""
 
@@ -558,3 +562,9 @@ class RouterFactory(CrossbarRouterFactory):  # type: ignore[misc]
     """Gives fencing tokens; ``None``: they are counted in memory."""
     budgets: Mapping[str, int] = {**BUDGETS, "": DEFAULT_BUDGET}
     """Bytes that may wait unsent for one connection, by role; ``""`` is every other."""
+    guests: str = "all"
+    """What clients without a proof may do (``HOPSACK_GUESTS``)."""
+    logins: Logins | None = None
+    """Knows whose a token is; ``None``: no tokens are taken."""
+    vet: Callable[[Identity], RemoteError | None] = staticmethod(_welcome)
+    """Asked of whoever is about to be let in, whatever the proof, and of newer proofs: what is against it."""

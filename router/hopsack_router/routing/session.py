@@ -127,11 +127,16 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         known = getattr(transport, "_authid", None) is not None or getattr(transport, "_authrealm", None)
         if known or not configured:
             return self.onHello(hello.realm, self._details_of(hello))
+        credential = getattr(transport, "credential", None)
+        if credential is not None:
+            configured = {"cookie": {}, **configured}
         worker = self._router_factory._worker
         extra = worker.personality.EXTRA_AUTH_METHODS if worker is not None else {}
         method = joining.choose(hello.authmethods, configured, extra)
         if not isinstance(method, str):
             return method
+        if credential is not None and method in ("cookie", "anonymous"):
+            return joining.Holder(self._router_factory, credential).hello(hello.realm)
         if method == "cookie":
             return self.onHello(hello.realm, self._details_of(hello))
         proof = joining.own_proof(method, configured[method], self._router_factory)
@@ -171,13 +176,16 @@ class NodeSession(RouterSession):  # type: ignore[misc]
     def _answer(self, answer: Answer) -> None:
         assert self._transport is not None
         match answer:
+            case Accept(authrole="trusted") if getattr(self._transport, "_authrole", None) != "trusted":
+                self._answer(joining.TRUSTED)
             case Accept():
                 self._welcome(answer)
             case Challenge(method=method, extra=extra):
                 self._transport.send(message.Challenge(method, extra))
             case Deny(reason=reason, message=why):
                 self._pending_session_id = self._pending_auth = None
-                self._transport.send(message.Abort(reason, why))
+                refused = isinstance(answer, joining.Refusal)
+                self._transport.send(joining.TurnedAway(answer) if refused else message.Abort(reason, why))
 
     def _welcome(self, accept: Accept) -> None:
         router = self._router_factory.get(accept.realm)
@@ -185,6 +193,7 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         assert session_id is not None
         self._router, self._realm, self._session_id = router, accept.realm, session_id
         self._authid, self._authrole = accept.authid, accept.authrole
+        self.identity = joining.identity_of(accept, self.identity)
         self._authmethod, self._authprovider = accept.authmethod, accept.authprovider
         if accept.authextra:
             self._authextra = accept.authextra
@@ -194,7 +203,8 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             self._goodbye_sent = False  # it comes back over a connection on which it had left
         roles = router.attach(self)
         assert self._transport is not None
-        self._transport.send(joining.Welcome(session_id, accept, roles, router.announced))
+        facts = joining.told(self.identity, links.now())
+        self._transport.send(joining.Welcome(session_id, accept, roles, router.announced, facts))
         self.onJoin(self._details())
 
     def onJoin(self, details: SessionDetails) -> None:
@@ -258,7 +268,7 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             finally:
                 self._router.detach(self)  # type: ignore[union-attr]
         self._session_id = self._previous_session_id = self._pending_session_id = self._pending_auth = None
-        self._authid = self._authrole = self._authmethod = self._authprovider = None
+        self._authid = self._authrole = self._authmethod = self._authprovider = self.identity = None
 
     def leave(self, reason: str | None = None, message: str | None = None) -> None:
         """End this session by force: it is out of the realm at once, its connection is closed soon.

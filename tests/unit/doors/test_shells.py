@@ -39,6 +39,8 @@ class Session:
     :ivar asked: the subscriptions.
     """
 
+    identity = None
+
     def __init__(self) -> None:
         self.link: Any = None
         self.agent: str | None = None

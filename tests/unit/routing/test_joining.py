@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -15,10 +15,12 @@ from autobahn.wamp.role import RoleBrokerFeatures, RoleDealerFeatures
 from autobahn.wamp.types import Accept, Challenge, Deny
 from twisted.internet.defer import Deferred
 
+from hopsack.errors import LoginRequired, RateLimited
 from hopsack.tokens import mint
 from hopsack.wamp.codec import JSON, MSGPACK
 from hopsack_router import metrics
-from hopsack_router.access import tickets
+from hopsack_router.access.identity import Identity
+from hopsack_router.access.logins import Cookie, Logins
 from hopsack_router.doors.wamp import messages, wamp_format
 from hopsack_router.embed import EmbeddedLink
 from hopsack_router.routing import joining, links
@@ -42,7 +44,7 @@ class Stranger(EmbeddedLink):
     def __init__(self, realm: Realm, config: dict[str, Any] | None = None) -> None:
         self.received: list[Any] = []
         self.factory = SimpleNamespace(_config={} if config is None else {"auth": config})
-        super().__init__(realm.node, self._take, "", "", 1 << 24)  # type: ignore[arg-type]
+        super().__init__(realm.node, self._take, Identity("", "guest"), 1 << 24)  # type: ignore[arg-type]
         self._authid = self._authrole = None  # type: ignore[assignment]
         self._realm = realm
         assert self._session is not None
@@ -86,8 +88,10 @@ def with_worker(realm: Realm, **extra: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tickets, "_secret", lambda: SECRET)
+def logins(open_realm: Realm) -> Logins:
+    factory: Any = open_realm.node.router._factory
+    factory.logins = Logins(lambda: SECRET)
+    return cast(Logins, factory.logins)
 
 
 def token(**changes: Any) -> str:
@@ -263,6 +267,165 @@ def test_who_has_left_may_come_back_over_the_same_connection(open_realm: Realm) 
     assert first != second
     assert goodbye == again == [GOODBYE, {}, "wamp.close.goodbye_and_out"]
     assert members(open_realm) == 0
+
+
+# ---- identity -------------------------------------------------------------------------------------------------------
+
+ANN = Identity("ann", "user", frozenset(("b", "a")), "acme", issued=1000.0, expires=1600.0, proof="token")
+
+
+class Known(Logins):
+    """Knows a few tokens by heart."""
+
+    def __init__(self, **tokens: Any) -> None:
+        super().__init__(lambda: SECRET)
+        self._tokens = tokens
+
+    def identify(self, token: str) -> Identity | Deferred[Identity]:
+        found = self._tokens[token]
+        if isinstance(found, Exception):
+            raise found
+        return cast("Identity | Deferred[Identity]", found)
+
+
+def knowing(realm: Realm, **tokens: Any) -> Any:
+    factory: Any = realm.node.router._factory
+    factory.logins = Known(**tokens)
+    return factory
+
+
+def test_a_session_is_told_what_its_token_says_of_it_and_nothing_else(
+    open_realm: Realm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "now", lambda: 1200.0)
+    knowing(open_realm, ann=ANN)
+    stranger = Stranger(open_realm)
+
+    stranger.hello("ticket")
+    ((kind, _, details),) = stranger.says(AUTHENTICATE, "ann", {})
+
+    assert kind == WELCOME
+    assert details["authextra"] == {"groups": ["a", "b"], "tenant": "acme", "expires": 1600.0, "expires_in": 400.0}
+    assert stranger.session.identity is ANN
+    assert (stranger.session.groups, stranger.session.tenant) == ({"a", "b"}, "acme")
+
+
+def test_the_meta_api_shows_nobody_these_facts(open_realm: Realm) -> None:
+    knowing(open_realm, ann=ANN)
+    stranger = Stranger(open_realm)
+    stranger.hello("ticket")
+    ((_, session, _),) = stranger.says(AUTHENTICATE, "ann", {})
+
+    shown = result(open_realm.join("operator", "op").send(CALL, 1, {}, "wamp.session.get", [session]))
+
+    assert shown["authextra"] is None
+
+
+def test_a_guest_has_an_identity_too(open_realm: Realm) -> None:
+    stranger = Stranger(open_realm)
+
+    ((_, _, details),) = stranger.hello()
+
+    assert stranger.session.identity == Identity(details["authid"], "guest")
+
+
+def test_who_is_known_to_crossbar_has_one(open_realm: Realm) -> None:
+    with_worker(open_realm)
+    stranger = Stranger(
+        open_realm, {"ticket": {"type": "static", "principals": {"joe": {"ticket": "letmein", "role": "user"}}}}
+    )
+    stranger.hello("ticket", authid="joe")
+    stranger.says(AUTHENTICATE, "letmein", {})
+
+    assert stranger.session.identity == Identity("joe", "user", proof="ticket")
+
+
+def test_no_authenticator_makes_anybody_trusted(open_realm: Realm) -> None:
+    """Crossbar takes any role of the realm's from an authenticator, its own ``trusted`` too (hole S4)."""
+    with_worker(open_realm)
+    router: Any = open_realm.node.router
+    router._roles["trusted"] = SimpleNamespace(uri="trusted")
+    stranger = Stranger(
+        open_realm, {"ticket": {"type": "static", "principals": {"joe": {"ticket": "letmein", "role": "trusted"}}}}
+    )
+    stranger.hello("ticket", authid="joe")
+
+    ((kind, _, reason),) = stranger.says(AUTHENTICATE, "letmein", {})
+
+    assert (kind, reason) == (ABORT, "wamp.error.no_such_role")
+    assert members(open_realm) == 0
+
+
+def test_where_there_are_no_guests(open_realm: Realm) -> None:
+    factory: Any = open_realm.node.router._factory
+    factory.guests = "none"
+    bearer = Stranger(open_realm)
+
+    (abort,) = Stranger(open_realm).hello()
+    bearer.hello("ticket")
+    (welcome,) = bearer.says(AUTHENTICATE, token(), {})
+
+    assert abort == [ABORT, {"message": "this node lets no guests in"}, FAILED]
+    assert welcome[0] == WELCOME
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["at once", "late"])
+def test_what_is_against_an_identity_counts_whatever_the_proof(open_realm: Realm, is_late: bool) -> None:
+    found: Deferred[Identity] = Deferred()
+    factory = knowing(open_realm, ann=found if is_late else ANN)
+    factory.vet = lambda who: RateLimited("not now", data={"retry_after": 2.5}) if who.subject == "ann" else None
+    stranger = Stranger(open_realm)
+    stranger.hello("ticket")
+
+    told = stranger.says(AUTHENTICATE, "ann", {})
+    if is_late:
+        assert told == []
+        found.callback(ANN)
+        told = stranger.hears()
+
+    assert told == [[ABORT, {"message": "not now", "retry_after": 2.5}, "hopsack.rate_limited"]]
+
+
+def test_a_token_whose_key_is_being_fetched(open_realm: Realm) -> None:
+    good: Deferred[Identity] = Deferred()
+    bad: Deferred[Identity] = Deferred()
+    knowing(open_realm, good=good, bad=bad)
+    strangers = [Stranger(open_realm), Stranger(open_realm)]
+    for stranger, ticket in zip(strangers, ("good", "bad"), strict=True):
+        stranger.hello("ticket")
+        assert stranger.says(AUTHENTICATE, ticket, {}) == []
+
+    good.callback(ANN)
+    bad.errback(LoginRequired("no such key"))
+
+    assert [one.hears()[0][0] for one in strangers] == [WELCOME, ABORT]
+
+
+@pytest.mark.parametrize("methods", [(), ("cookie",), ("anonymous",), ("cookie", "anonymous")])
+def test_a_token_that_came_with_the_upgrade_needs_no_challenge(open_realm: Realm, methods: tuple[str, ...]) -> None:
+    bearer, page, other = (Stranger(open_realm) for _ in range(3))
+    bearer.credential, page.credential, other.credential = token(), Cookie(token()), Cookie("wrong")
+
+    ((_, _, of_bearer),) = bearer.hello(*methods)
+    ((_, _, of_page),) = page.hello(*methods)
+    ((kind, _, _),) = other.hello(*methods)
+
+    assert (of_bearer["authid"], of_bearer["authmethod"]) == ("ann", "ticket")
+    assert (of_page["authid"], of_page["authmethod"]) == ("ann", "cookie")
+    assert page.session.identity is not None
+    assert page.session.identity.proof == "cookie"
+    assert kind == ABORT  # who means to be somebody does not go on as nobody
+
+
+def test_who_says_a_ticket_is_asked_for_it_whatever_came_with_the_upgrade(open_realm: Realm) -> None:
+    stranger = Stranger(open_realm)
+    stranger.credential = Cookie(token(sub="eve"))
+
+    (challenge,) = stranger.hello("ticket", "cookie")
+    ((_, _, details),) = stranger.says(AUTHENTICATE, token(), {})
+
+    assert challenge[0] == CHALLENGE
+    assert details["authid"] == "ann"
 
 
 # ---- methods of others ----------------------------------------------------------------------------------------------
@@ -484,7 +647,7 @@ def test_an_idle_session_keeps_nothing_of_how_it_came(open_realm: Realm) -> None
 
     assert not any(type(thing) is dict and "letter" in thing for thing in kept)
     assert ticket not in kept
-    assert not any(isinstance(thing, message.Message | tickets.Identity) for thing in kept)
+    assert not any(isinstance(thing, message.Message) for thing in kept)
     assert one.session._pending_auth is None
     assert one.session._session_roles is two.session._session_roles
     assert one.session.agent == "hopsack-test"
