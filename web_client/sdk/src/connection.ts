@@ -3,6 +3,9 @@
  *
  *     connecting -> joining -> open -> (lost) waiting -> connecting …      refused for good, or closed by us -> closed
  *
+ * Where the token is the program's function, connecting begins with asking for one. The function is asked again before the
+ * token expires, or when the node refused it (`token.ts`).
+ *
  * Subscriptions and registrations are *interests*: they outlive connections and are asked for again after every join,
  * with a new ticket each time, so an acknowledgement with an old ticket is dropped in one comparison. Several listeners
  * of one topic share an interest. Calls and acknowledged publications are sent once: without a connection they wait for
@@ -23,7 +26,7 @@
  * probe, the third gives the connection up: a dead peer is known in less than 10 s.
  */
 import { backoff, hintIn } from "./backoff.js";
-import { type HopsackError, LocalError, passes, RemoteError } from "./errors.js";
+import { type Details as Facts, fromDetails, type HopsackError, LocalError, passes, RemoteError } from "./errors.js";
 import { positionsIn } from "./position.js";
 import { Reading, type Told } from "./reading.js";
 import { apply, type Rules } from "./rules.js";
@@ -35,12 +38,14 @@ import {
   type Identity,
   type Match,
   type NewSession,
+  personal,
   type Request,
   type Session,
   type Effect as SessionEffect,
   subjectOf,
   type Terms,
 } from "./session.js";
+import { early, type Login, later, login, REFRESH, unfit, WHOAMI, wantsAnother } from "./token.js";
 
 export const WAITING = 1_000;
 export const IN_FLIGHT = 10_000;
@@ -63,8 +68,11 @@ const PATTERNS = 100;
 /** How long a node knows the key of a publication: 120 s, less what the way there may take. */
 export const REPEATABLE = 110_000;
 
-/** Close codes of the node (docs/protocol.md) after which coming back is no use. */
+/** Close codes of the node (docs/protocol.md) after which coming back is no use: as the same, or at all. */
 const FINAL: Readonly<Record<number, string>> = { 4401: "hopsack.login_required", 4403: "hopsack.denied" };
+
+/** How the node writes a reason: the code of an error may begin it, and end it the time to stay away. */
+const REASON = /^(?:(hopsack\.\w+): )?(.*?)(?: \(retry_after=[0-9.]+\))?$/s;
 
 /**
  * The connection, as a page shows it. `attempt`: losses in a row. `reason`: of the last loss, for a person, or "".
@@ -88,7 +96,7 @@ export type FabricState = { readonly attempt: number; readonly reason: string } 
 );
 
 /** A number is the deadline of that operation, or the next try of the interest with that ticket. */
-export type Timer = number | "join" | "retry" | "tick" | "stable" | "check";
+export type Timer = number | "join" | "retry" | "tick" | "stable" | "check" | "refresh";
 
 /** `id`s are tickets of the program's own operations; `backlog` is what the socket has not sent yet, in bytes. */
 export type Input =
@@ -97,6 +105,9 @@ export type Input =
   | { readonly kind: "received"; readonly socket: number; readonly text: string }
   | { readonly kind: "lost"; readonly socket: number; readonly code: number; readonly reason: string }
   | { readonly kind: "fired"; readonly timer: Timer }
+  /** What the program's function says to the question with that number. */
+  | { readonly kind: "token"; readonly question: number; readonly token: string | null }
+  | { readonly kind: "tokenless"; readonly question: number; readonly error: HopsackError }
   /** The network is back, or somebody looks at the page again. */
   | { readonly kind: "woken" }
   | {
@@ -148,6 +159,10 @@ export type Input =
 
 export type Effect =
   | { readonly kind: "open"; readonly socket: number }
+  /** The program's function is to give a token. */
+  | { readonly kind: "ask"; readonly question: number }
+  /** A newer token did not reach the node. It is tried again. */
+  | { readonly kind: "overdue"; readonly error: HopsackError }
   | { readonly kind: "send"; readonly text: string }
   | { readonly kind: "shut"; readonly code: number; readonly reason: string }
   | { readonly kind: "wake"; readonly timer: Timer; readonly after: number }
@@ -171,6 +186,8 @@ export type Effect =
   | Extract<SessionEffect, { kind: "fed" | "taken" }>
   | { readonly kind: "interrupt"; readonly invocation: number }
   | { readonly kind: "report"; readonly error: HopsackError };
+
+type Outcome = Extract<SessionEffect, { kind: "settle" | "reject" }>;
 
 type Phase = "idle" | "connecting" | "joining" | "open" | "waiting" | "closed";
 
@@ -221,6 +238,8 @@ export interface Surroundings {
   readonly hiddenRate?: number | undefined;
   /** Milliseconds of silence after which the node is asked whether a stream has gone on; 0: it never is. */
   readonly checkEvery?: number;
+  /** null: a guest. `undefined`: the program's function is asked. */
+  readonly token: string | null | undefined;
 }
 
 /** A question on its way: what was asked for whom. `age`: for how many rounds. */
@@ -230,8 +249,11 @@ interface Check {
   age: number;
 }
 
-interface Core extends Surroundings {
+interface Core extends Omit<Surroundings, "token"> {
   phase: Phase;
+  readonly login: Login;
+  /** While a session stands; `expires` by the node's clock. */
+  identity: Identity | undefined;
   readonly newSession: NewSession;
   readonly tickets: () => number;
   session: Session | undefined;
@@ -266,12 +288,14 @@ export interface Connection {
   ticket(): number;
 }
 
-export function connection(newSession: NewSession, surroundings: Surroundings): Connection {
+export function connection(newSession: NewSession, { token, ...surroundings }: Surroundings): Connection {
   let last = 0;
   const tickets = (): number => ++last;
   const core: Core = {
     ...surroundings,
     phase: "idle",
+    login: login(token),
+    identity: undefined,
     newSession,
     tickets,
     session: undefined,
@@ -307,10 +331,13 @@ function take(core: Core, input: Input): Effect[] {
 
 function connect(core: Core): Effect[] {
   core.phase = "connecting";
+  return [tell(core, { name: "connecting" }), ...(core.login.isAsked ? ask(core, "join") : dial(core))];
+}
+
+function dial(core: Core): Effect[] {
   core.socket = ++core.sockets;
-  core.session = core.newSession(core.tickets);
+  core.session = core.newSession(core.tickets, core.login.token);
   return [
-    tell(core, { name: "connecting" }),
     { kind: "open", socket: core.socket },
     { kind: "wake", timer: "join", after: JOIN },
   ];
@@ -327,10 +354,12 @@ function received(core: Core, { text }: Extract<Input, { kind: "received" }>): E
   return forward(core, { kind: "received", text });
 }
 
-function joined(core: Core, session: Identity): Effect[] {
+function joined(core: Core, { identity, left }: Extract<SessionEffect, { kind: "join" }>): Effect[] {
   core.phase = "open";
   core.heard = true;
   core.quiet = 0;
+  Object.assign(core.login, { refusal: undefined, refusals: 0, failures: 0 });
+  if (left !== undefined) core.login.ahead = core.now() + left - (identity.expires ?? 0);
   core.limits = core.session?.rates ?? false;
   core.mute = !core.checkEvery;
   return [
@@ -338,7 +367,7 @@ function joined(core: Core, session: Identity): Effect[] {
     { kind: "wake", timer: "tick", after: TICK },
     { kind: "wake", timer: "stable", after: STABLE },
     ...(core.mute ? [] : [lookLater(core)]),
-    tell(core, { name: "open", session }),
+    ...known(core, identity),
     ...[...core.interests.values()].flatMap((interest) => pursue(core, interest)),
     ...[...core.waiting.values()].flatMap((request) => {
       core.waiting.delete(request.ticket);
@@ -348,9 +377,19 @@ function joined(core: Core, session: Identity): Effect[] {
 }
 
 function lost(core: Core, { code, reason }: Extract<Input, { kind: "lost" }>): Effect[] {
-  const text = reason || words(core.phase, code);
+  const [, name, text] = REASON.exec(reason) ?? [];
+  const message = text || words(core.phase, code);
   const final = FINAL[code];
-  return final ? end(core, new RemoteError(final, text)) : stayAway(core, text, hintIn(reason));
+  const away = stayAway.bind(null, core, message, hintIn(reason));
+  return final ? unwanted(core, fromDetails({ code: name ?? final, message }), away) : away();
+}
+
+/** Another token may be let in, where the program has a function for them. */
+function unwanted(core: Core, error: HopsackError, away: () => Effect[]): Effect[] {
+  if (!wantsAnother(core.login, error)) return end(core, error);
+  core.login.refusals += 1;
+  core.login.refusal = error;
+  return away();
 }
 
 function words(phase: Phase, code: number): string {
@@ -378,7 +417,10 @@ function stayAway(core: Core, reason: string, retryAfter: number): Effect[] {
 function letGo(core: Core): Effect[] {
   core.socket = 0;
   core.session = undefined;
-  const effects: Effect[] = (["join", "tick", "stable", "check"] as const).map((timer) => ({ kind: "sleep", timer }));
+  core.identity = undefined;
+  Object.assign(core.login, { open: 0, refreshing: 0, looking: 0 });
+  const timers = ["join", "tick", "stable", "check", "refresh"] as const;
+  const effects: Effect[] = timers.map((timer) => ({ kind: "sleep", timer }));
   for (const request of core.flying.values()) effects.push(...unanswered(core, request));
   for (const invocation of core.running) effects.push({ kind: "interrupt", invocation });
   for (const interest of core.interests.values()) effects.push(...ground(core, interest));
@@ -462,13 +504,17 @@ function tell(core: Core, state: Named): Effect {
 function fired(core: Core, { timer }: Extract<Input, { kind: "fired" }>): Effect[] {
   switch (timer) {
     case "join":
-      return shut(core, "The node did not answer in time.", 0);
+      return core.socket
+        ? shut(core, "The node did not answer in time.", 0)
+        : stayAway(core, "The page's `token` function did not answer in time.", 0);
     case "retry":
       return connect(core);
     case "tick":
       return tick(core);
     case "check":
       return core.mute ? [] : [...check(core), lookLater(core)];
+    case "refresh":
+      return refresh(core);
     case "stable":
       core.attempt = 0;
       core.reason = "";
@@ -507,6 +553,100 @@ function expired(core: Core, id: number): Effect[] {
   const where = subjectOf(request);
   const advice = core.waiting.has(id) ? "There was no connection in all that time." : undefined;
   return giveUp(core, id, new RemoteError("hopsack.deadline", "", { where, advice }));
+}
+
+// ---- tokens ------------------------------------------------------------------------------------------------------
+
+/** @param timer what fires if the program's function does not answer. */
+function ask({ login }: Core, timer: Timer): Effect[] {
+  login.open = ++login.asked;
+  return [
+    { kind: "ask", question: login.open },
+    { kind: "wake", timer, after: JOIN },
+  ];
+}
+
+function token(core: Core, { question, token }: Extract<Input, { kind: "token" }>): Effect[] {
+  const { login } = core;
+  if (question !== login.open) return [];
+  login.open = 0;
+  if (core.phase === "open") return handOver(core, token);
+  if (login.refusal && token === login.token) return end(core, login.refusal);
+  login.token = token;
+  login.refusal = undefined;
+  return dial(core);
+}
+
+function tokenless(core: Core, { question, error }: Extract<Input, { kind: "tokenless" }>): Effect[] {
+  const { login } = core;
+  if (question !== login.open) return [];
+  login.open = 0;
+  if (core.phase === "open") return overdue(core, error);
+  return error.retry === "later"
+    ? stayAway(core, error.message, Number(error.data.retry_after) || 0)
+    : end(core, error);
+}
+
+function known(core: Core, identity: Identity): Effect[] {
+  core.identity = identity;
+  const expires = identity.expires === undefined ? undefined : identity.expires + core.login.ahead;
+  return [tell(core, { name: "open", session: { ...identity, expires } }), ...due(core)];
+}
+
+/** When the program's function is asked again. */
+function due({ login, identity, now, random }: Core): Effect[] {
+  if (!login.isAsked || identity?.expires === undefined) return [{ kind: "sleep", timer: "refresh" }];
+  return [{ kind: "wake", timer: "refresh", after: early(identity.expires + login.ahead - now(), random()) }];
+}
+
+/** It is time for a newer token; or it was, and nothing came of it. */
+function refresh(core: Core): Effect[] {
+  const { login } = core;
+  if (!login.open && !login.refreshing) return ask(core, "refresh");
+  const who = login.open ? "The page's `token` function" : "The node";
+  return overdue(core, new LocalError("hopsack.deadline", `${who} did not answer in time.`));
+}
+
+function handOver(core: Core, token: string | null): Effect[] {
+  const { login } = core;
+  const unfitting = unfit(login, token);
+  if (unfitting || token === null) return overdue(core, unfitting as HopsackError);
+  const ticket = core.tickets();
+  login.refreshing = ticket;
+  login.newer = token;
+  const sent = forward(core, { kind: "call", ticket, procedure: REFRESH, input: { token } });
+  return [...sent, { kind: "wake", timer: "refresh", after: JOIN }];
+}
+
+function overdue(core: Core, error: HopsackError): Effect[] {
+  const { login } = core;
+  login.open = 0;
+  login.refreshing = 0;
+  const after = later(login.failures, core.random(), error);
+  login.failures += 1;
+  return [
+    { kind: "overdue", error },
+    { kind: "wake", timer: "refresh", after },
+  ];
+}
+
+/** The node has the newer token. What that says of us, it is asked for. */
+function refreshed(core: Core, identity: Identity, effect: Outcome): Effect[] {
+  const { login } = core;
+  login.refreshing = 0;
+  if (effect.kind === "reject") return overdue(core, effect.error);
+  login.token = login.newer;
+  login.failures = 0;
+  login.looking = core.tickets();
+  core.identity = { ...identity, expires: personal(effect.value as Facts).expires };
+  return [...due(core), ...forward(core, { kind: "call", ticket: login.looking, procedure: WHOAMI, input: null })];
+}
+
+function looked(core: Core, identity: Identity, effect: Outcome): Effect[] {
+  core.login.looking = 0;
+  if (effect.kind === "reject") return known(core, identity);
+  const facts = effect.value as Facts & { readonly role: string };
+  return known(core, { ...identity, ...personal(facts), role: facts.role });
 }
 
 // ---- calls and publications --------------------------------------------------------------------------------------
@@ -691,9 +831,10 @@ function renew(core: Core, interest: Interest, phase: "asked" | "pausing"): void
   core.asked.set(interest.ticket, interest);
 }
 
-function pause(core: Core, interest: Interest, tries: number): Effect[] {
+/** @param hint seconds that the node asks to wait. */
+function pause(core: Core, interest: Interest, tries: number, hint = 0): Effect[] {
   renew(core, interest, "pausing");
-  return [{ kind: "wake", timer: interest.ticket, after: backoff(tries, core.random()) }];
+  return [{ kind: "wake", timer: interest.ticket, after: backoff(tries, core.random(), hint * 1000) }];
 }
 
 /** On a connection that stands: given back first, for a second subscription need not bring what is missing. */
@@ -800,11 +941,7 @@ function check(core: Core): Effect[] {
   return [...again, ...forward(core, { kind: "call", ticket, procedure: BEHIND, input })];
 }
 
-function checked(
-  core: Core,
-  { asked }: Check,
-  effect: Extract<SessionEffect, { kind: "settle" | "reject" }>,
-): Effect[] {
+function checked(core: Core, { asked }: Check, effect: Outcome): Effect[] {
   core.check = undefined;
   if (effect.kind === "reject") {
     core.mute = !passes(effect.error);
@@ -870,7 +1007,7 @@ function denied(core: Core, interest: Interest, error: HopsackError): Effect[] {
   const passing = error.retry === "later" || error.code === "hopsack.already_registered";
   if (interest.listeners.size > 0 && interest.held && passing) {
     interest.tries += 1;
-    return pause(core, interest, interest.tries - 1);
+    return pause(core, interest, interest.tries - 1, Number(error.data.retry_after) || 0);
   }
   core.interests.delete(interest.key);
   return [...interest.listeners].map((id) => ({ kind: "fail", id, error }));
@@ -921,7 +1058,7 @@ function obey(core: Core, effect: SessionEffect): Effect[] {
     case "report":
       return [effect];
     case "join":
-      return joined(core, effect.identity);
+      return joined(core, effect);
     case "refuse":
       return refused(core, effect);
     case "settle":
@@ -962,17 +1099,20 @@ function obey(core: Core, effect: SessionEffect): Effect[] {
 }
 
 function refused(core: Core, { error, final }: Extract<SessionEffect, { kind: "refuse" }>): Effect[] {
-  if (final) return [{ kind: "shut", code: 1000, reason: "" }, ...end(core, error)];
   const wait = error.data.retry_after;
-  return shut(core, error.message, typeof wait === "number" ? wait : 0);
+  const away = stayAway.bind(null, core, error.message, typeof wait === "number" ? wait : 0);
+  return [{ kind: "shut", code: 1000, reason: "" }, ...(final ? unwanted(core, error, away) : away())];
 }
 
-function outcome(core: Core, effect: Extract<SessionEffect, { kind: "settle" | "reject" }>): Effect[] {
+function outcome(core: Core, effect: Outcome): Effect[] {
   const { ticket: id } = effect;
   const interest = core.asked.get(id);
   if (interest) {
     return effect.kind === "settle" ? granted(core, interest, effect.value) : denied(core, interest, effect.error);
   }
+  const { login, identity } = core;
+  if (identity && login.refreshing === id) return refreshed(core, identity, effect);
+  if (identity && login.looking === id) return looked(core, identity, effect);
   if (core.check?.ticket === id) return checked(core, core.check, effect);
   const limited = core.limiting.get(id);
   if (limited) return relimited(core, id, limited, effect.kind === "reject");
@@ -991,7 +1131,7 @@ const dropped = (): Effect[] => [];
 
 const ALIVE = {
   ...{ fired, call, publish, cancel, more, input, subscribe, register, limit, seen, leave },
-  ...{ answer, decline: answer, progress: flow, moreInput: flow, close },
+  ...{ answer, decline: answer, progress: flow, moreInput: flow, close, token, tokenless },
 };
 
 const RULES: Rules<Phase, Core, Input, Effect> = {
@@ -1002,6 +1142,8 @@ const RULES: Rules<Phase, Core, Input, Effect> = {
   waiting: { ...ALIVE, woken: retryNow },
   closed: {
     fired: dropped,
+    token: dropped,
+    tokenless: dropped,
     call: refuse,
     publish: refuse,
     cancel: dropped,

@@ -78,6 +78,20 @@ export class DeclaredError extends RemoteError {
   }
 }
 
+/** Too much was asked of the node in too short a time. */
+export class RateLimited extends RemoteError {
+  /** Milliseconds after which it may be asked again. */
+  get retryAfter(): number {
+    return Number(this.data.retry_after) * 1000 || 0;
+  }
+}
+
+/** The token has expired, and the node has no newer one. */
+export class Expired extends RemoteError {}
+
+/** What this page logged in with was revoked. */
+export class Revoked extends RemoteError {}
+
 interface Row {
   readonly retry: Retry;
   readonly meaning: string;
@@ -109,10 +123,16 @@ export function fromDetails(details: Details): RemoteError {
   const message = text("message") ?? "";
   const data = isObject(details.data) ? details.data : {};
   const facts = { where: text("where"), path: text("path"), advice: text("advice"), retry: retryOf(details.retry) };
-  return Object.hasOwn(ERRORS, code)
-    ? new RemoteError(code, message, { ...facts, data })
-    : new DeclaredError(code, message, data, facts);
+  if (!Object.hasOwn(ERRORS, code)) return new DeclaredError(code, message, data, facts);
+  const Kind = KINDS[code] ?? RemoteError;
+  return new Kind(code, message, { ...facts, data });
 }
+
+const KINDS: Readonly<Record<string, typeof RemoteError>> = {
+  "hopsack.rate_limited": RateLimited,
+  "hopsack.expired": Expired,
+  "hopsack.revoked": Revoked,
+};
 
 function retryOf(value: unknown): Retry | undefined {
   return value === "never" || value === "later" || value === "after_login" ? value : undefined;

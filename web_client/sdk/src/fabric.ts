@@ -53,6 +53,7 @@ import { matches, raw } from "./raw.js";
 import { type Serve, Served } from "./serve.js";
 import type { Arrival, Gap, Identity, Match } from "./session.js";
 import { Stream } from "./stream.js";
+import { unavailable } from "./token.js";
 import { SUBPROTOCOL, wamp } from "./wamp.js";
 
 export const VERSION = "0.1.0";
@@ -68,11 +69,23 @@ const LONGEST_KEY = 64;
 /** The longest delay that timers take; beyond it they fire at once. */
 const LONGEST_DELAY = 2 ** 31 - 1;
 
+/** Gives a token; nothing, where there is none. */
+export type TokenSource = () => string | null | undefined | Promise<string | null | undefined>;
+
 export interface ConnectOptions {
   /** Of a door: ".../raw" (JSON-RPC, the default at the page's own address) or ".../ws" (WAMP). */
   readonly url?: string;
-  /** Who we are. Without one: a guest. */
-  readonly token?: string;
+  /**
+   * Who we are. Without one: whoever the browser is signed in as (`login`), or a guest. A function is asked before every
+   * connection, and again before its token expires; the newer one is then handed to the node on the connection that stands.
+   * What it throws is tried again later, unless it is a HopsackError whose `retry` is not "later".
+   */
+  readonly token?: string | TokenSource;
+  /**
+   * Told when a newer token could not be had, or the node did not take it. It is tried again until the token has expired.
+   * Without it: the browser's console.
+   */
+  readonly onTokenError?: (error: HopsackError) => void;
   /** Opens a WebSocket, where there is none built in: `(url, protocols) => new WebSocket(url, protocols)` with "ws". */
   readonly socket?: SocketFactory;
   /** The key fields of the `latest` topics, as `hopsack generate` writes them: `map` needs no `key` then. */
@@ -132,6 +145,8 @@ class Shell {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #connection: Connection;
+  readonly #source: TokenSource;
+  readonly #overdue: (error: HopsackError) => void;
   readonly #askers = new Map<number, Asker>();
   readonly #latest: Readonly<Record<string, readonly string[]>>;
   readonly #listeners = new Map<number, Listener>();
@@ -153,15 +168,20 @@ class Shell {
       clock: given = clock,
       hiddenRate = 1,
       checkEvery = CHECK,
+      onTokenError = (error) => console.warn(`No newer token: ${error}`),
     } = options;
     this.#address = resolve(url);
     this.#latest = options.latest ?? {};
     this.#openSocket = socket;
     this.#clock = given;
     this.#random = random;
-    const newSession =
-      this.#address.door === "raw" ? raw(token || null) : wamp(token || null, REALM, `hopsack-web/${VERSION}`);
-    this.#connection = connection(newSession, { random, now: () => given.now(), hiddenRate, checkEvery });
+    this.#source = typeof token === "string" ? () => token : token;
+    this.#overdue = onTokenError;
+    const newSession = this.#address.door === "raw" ? raw : wamp(REALM, `hopsack-web/${VERSION}`);
+    this.#connection = connection(newSession, {
+      ...{ random, now: () => given.now(), hiddenRate, checkEvery },
+      token: typeof token === "string" ? token || null : undefined,
+    });
     this.#feed({ kind: "started" });
     const online = (): void => this.reconnect();
     this.#leavePage = onPage(options.document, online, (hidden) => this.#seen(hidden));
@@ -407,6 +427,8 @@ class Shell {
 
   readonly #does: { readonly [K in Effect["kind"]]: (effect: Extract<Effect, { kind: K }>) => void } = {
     open: ({ socket }) => this.#open(socket),
+    ask: ({ question }) => void this.#askToken(question),
+    overdue: ({ error }) => this.#overdue(error),
     send: ({ text }) => this.#socket?.send(text),
     shut: ({ code, reason }) => this.#socket?.close(code, reason),
     wake: ({ timer, after }) => this.#wake(timer, after),
@@ -439,6 +461,16 @@ class Shell {
       this.#feed({ kind: "lost", socket: number, code, reason });
     // A close follows every error and says as much as a page may know.
     socket.onerror = () => {};
+  }
+
+  async #askToken(question: number): Promise<void> {
+    let input: Input;
+    try {
+      input = { kind: "token", question, token: (await this.#source()) || null };
+    } catch (error) {
+      input = { kind: "tokenless", question, error: unavailable(error) };
+    }
+    this.#feed(input);
   }
 
   #wake(timer: Timer, after: number): void {

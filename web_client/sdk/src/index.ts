@@ -31,8 +31,19 @@ export type {
   SubscribeOptions,
   Subscription,
 } from "./contract.js";
-export { DeclaredError, type ErrorCode, HopsackError, LocalError, RemoteError, type Retry } from "./errors.js";
-export { type ConnectOptions, connect, VERSION } from "./fabric.js";
+export {
+  DeclaredError,
+  type ErrorCode,
+  Expired,
+  HopsackError,
+  LocalError,
+  RateLimited,
+  RemoteError,
+  type Retry,
+  Revoked,
+} from "./errors.js";
+export { type ConnectOptions, connect, type TokenSource, VERSION } from "./fabric.js";
+export { type LoginOptions, login, logout } from "./login.js";
 export type { Observable } from "./observable.js";
 export { type Outbox, type OutboxOptions, outbox, type Posted, type Settled } from "./outbox.js";
 export type { After, Gap, Identity, Match } from "./session.js";

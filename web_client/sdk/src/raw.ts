@@ -1,7 +1,8 @@
 /**
  * The page's side of the raw door: JSON-RPC 2.0, one message per text frame (docs/protocol.md).
  *
- *     -> hopsack.hello {token?}                  <- {session, authid, role, realm, server} | error, then close 4401
+ *     -> hopsack.hello {token?}                  <- {session, authid, role, realm, server, groups?, tenant?, expires?,
+ *                                                   expires_in?} | error, then close 4401
  *     -> hopsack.subscribe {topic, match?,       <- {subscription, recovered, position?, reason?, snapshot?} | error,
  *            after?, max_rate?}                     then notifications "event" {topic, data, position?, deleted?,
  *                                                   retained?} and "gap" {topic, dropped}
@@ -23,6 +24,9 @@
  *     <- notification hopsack.input {id, data?, end?}
  *     <- notification hopsack.cancel {id}        (the answer is not wanted any more)
  *     <- notification hopsack.report {id, error} (the answer broke its contract)
+ *     <- notification hopsack.revoked            (a subscription or registration is taken away)
+ *            {subscription | registration,
+ *            uri, reason}
  *     -> hopsack.ping {}                         <- anything: it only proves that somebody is there
  *
  * An event comes once per connection, however many subscriptions it matches: they are told apart here. The newest values
@@ -40,9 +44,11 @@ import {
   type Flow,
   type Gap,
   type Input,
+  joining,
   type Match,
   type NewSession,
   type Request,
+  revocation,
   subjectOf,
   type Terms,
 } from "./session.js";
@@ -60,6 +66,7 @@ const NOTIFICATIONS = {
   gap: "skipped",
   "hopsack.cancel": "withdrawn",
   "hopsack.report": "reported",
+  "hopsack.revoked": "revoked",
   "hopsack.progress": "progressed",
   "hopsack.more_input": "granted",
   "hopsack.more": "taken",
@@ -110,24 +117,22 @@ interface Raw {
   readonly invocations: Invocations<Id>;
 }
 
-export function raw(token: string | null): NewSession {
-  return (tickets) => {
-    const machine: Raw = {
-      state: "fresh",
-      token,
-      tickets,
-      hello: 0,
-      pending: new Map(),
-      subscriptions: new Map(),
-      exact: new Map(),
-      snapshots: new Map(),
-      registrations: new Map(),
-      procedures: new Map(),
-      invocations: new Invocations(),
-    };
-    return { rates: true, heads: true, take: (input) => advance(PROTOCOL, machine, input) };
+export const raw: NewSession = (tickets, token) => {
+  const machine: Raw = {
+    state: "fresh",
+    token,
+    tickets,
+    hello: 0,
+    pending: new Map(),
+    subscriptions: new Map(),
+    exact: new Map(),
+    snapshots: new Map(),
+    registrations: new Map(),
+    procedures: new Map(),
+    invocations: new Invocations(),
   };
-}
+  return { rates: true, heads: true, take: (input) => advance(PROTOCOL, machine, input) };
+};
 
 function classify(text: string): Message | undefined {
   let frame: unknown;
@@ -169,15 +174,7 @@ function hello(machine: Raw): Effect[] {
 function welcomed(machine: Raw, { id, result }: Extract<Message, { kind: "resolved" }>): Effect[] {
   if (id !== machine.hello || !isObject(result)) return end(machine, "hello was not answered with a session");
   machine.state = "joined";
-  const text = (name: string): string => String(result[name] ?? "");
-  const identity = {
-    id: Number(result.session),
-    authid: text("authid"),
-    role: text("role"),
-    realm: text("realm"),
-    server: text("server"),
-  };
-  return [{ kind: "join", identity }];
+  return [joining(result, result, result.session, "role", "server")];
 }
 
 function refused(machine: Raw, { error }: Extract<Message, { kind: "rejected" }>): Effect[] {
@@ -339,6 +336,21 @@ function skipped(machine: Raw, { params }: Extract<Message, { kind: "skipped" }>
   return readersOf(machine, gap.topic).map((ticket) => ({ kind: "skip", ticket, gap }));
 }
 
+/** What this session may no longer do, by a newer token. */
+function revoked(machine: Raw, { params }: Extract<Message, { kind: "revoked" }>): Effect[] {
+  const { subscription, registration } = params;
+  const lost = [...machine.subscriptions.values()].find(({ id }) => id === subscription);
+  if (lost) {
+    forget(machine, lost);
+    return [revocation(lost.ticket, lost.topic, params)];
+  }
+  const [ticket, served] = [...machine.registrations].find(([, { id }]) => id === registration) ?? [];
+  if (ticket === undefined || !served) return [];
+  machine.registrations.delete(ticket);
+  machine.procedures.delete(served.procedure);
+  return [revocation(ticket, served.procedure, params)];
+}
+
 /** WAMP's rules (advanced profile, pattern-based subscriptions): an empty component of a wildcard matches any one. */
 export function matches(pattern: string, match: Match, topic: string): boolean {
   if (match === "exact") return pattern === topic;
@@ -460,6 +472,7 @@ const RULES: Rules<State, Raw, Step, Effect> = {
     withdrawn,
     invoked,
     reported,
+    revoked,
     progressed,
     granted,
     taken,

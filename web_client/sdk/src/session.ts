@@ -8,7 +8,7 @@
  * next connection, so whatever carries an old one is dropped in one comparison. A granted subscription or registration
  * is known by the ticket that asked for it; numbers that the node chose stay inside the machines.
  */
-import type { HopsackError } from "./errors.js";
+import { fromDetails, type HopsackError } from "./errors.js";
 
 export type Match = "exact" | "prefix" | "wildcard";
 
@@ -19,6 +19,10 @@ export interface Identity {
   readonly role: string;
   readonly realm: string;
   readonly server: string;
+  readonly groups: readonly string[];
+  readonly tenant: string | undefined;
+  /** When what it logged in with is worth nothing any more: epoch milliseconds by the page's clock. */
+  readonly expires: number | undefined;
 }
 
 /** An event as it came. `position` is there for topics that are streams; a `deleted` key's `data` is its key fields. */
@@ -116,7 +120,8 @@ export type Input = { readonly kind: "opened" } | { readonly kind: "received"; r
 
 export type Effect =
   | { readonly kind: "send"; readonly text: string }
-  | { readonly kind: "join"; readonly identity: Identity }
+  /** `identity.expires` is by the node's clock; `left`: how long that is, milliseconds. */
+  | { readonly kind: "join"; readonly identity: Identity; readonly left: number | undefined }
   /** `final`: trying again with the same token cannot help. */
   | { readonly kind: "refuse"; readonly error: HopsackError; readonly final: boolean }
   | { readonly kind: "settle"; readonly ticket: number; readonly value: unknown }
@@ -157,8 +162,45 @@ export interface Session {
   take(input: Input): Effect[];
 }
 
-/** Makes the session of a new connection. `tickets` numbers the invocations. */
-export type NewSession = (tickets: () => number) => Session;
+/** Makes the session of a new connection. `tickets` numbers the invocations; without a `token` it is a guest's. */
+export type NewSession = (tickets: () => number, token: string | null) => Session;
+
+type Facts = Readonly<Record<string, unknown>>;
+
+/** Who we are, as a door tells it: `facts`, and those of them that the two doors name differently. */
+export function joining(facts: Facts, more: Facts, id: unknown, role: string, server: string): Effect {
+  const text = (name: string): string => String(facts[name] ?? "");
+  const identity: Identity = {
+    id: Number(id),
+    authid: text("authid"),
+    role: text(role),
+    realm: text("realm"),
+    server: text(server),
+    ...personal(more),
+  };
+  return { kind: "join", identity, left: milliseconds(more.expires_in) };
+}
+
+/** What the node tells of a login, on every door and in `hopsack.session.whoami`. */
+export function personal({ groups, tenant, expires }: Facts): Pick<Identity, "groups" | "tenant" | "expires"> {
+  return {
+    groups: Array.isArray(groups) ? groups.map(String) : [],
+    tenant: typeof tenant === "string" ? tenant : undefined,
+    expires: milliseconds(expires),
+  };
+}
+
+function milliseconds(seconds: unknown): number | undefined {
+  return typeof seconds === "number" ? seconds * 1000 : undefined;
+}
+
+/** `reason`: the code of an error, or a sentence; beside it perhaps the error as every door tells it. */
+export function revocation(ticket: number, where: string, { reason, error }: Facts): Effect {
+  const text = String(reason ?? "The node took it away.");
+  const details = /^hopsack\.\w+$/.test(text) ? { code: text } : { code: "hopsack.denied", message: text };
+  const facts = typeof error === "object" && error !== null ? error : {};
+  return { kind: "revoke", ticket, error: fromDetails({ where, ...details, ...facts }) };
+}
 
 /** What a request is about, for the error it may end with. */
 export function subjectOf(request: Request | undefined): string | undefined {

@@ -46,9 +46,11 @@ import {
   type Flow,
   type Further,
   type Input,
+  joining,
   type Match,
   type NewSession,
   type Request,
+  revocation,
   subjectOf,
 } from "./session.js";
 
@@ -138,8 +140,8 @@ interface Wamp {
   dealer: Readonly<Record<string, unknown>>;
 }
 
-export function wamp(token: string | null, realm: string, agent: string): NewSession {
-  return (tickets) => {
+export function wamp(realm: string, agent: string): NewSession {
+  return (tickets, token) => {
     const machine: Wamp = {
       state: "fresh",
       realm,
@@ -186,6 +188,9 @@ function part(machine: Wamp, reason: string, details?: unknown): Effect[] {
 
 // ---- joining ----------------------------------------------------------------------------------------------------
 
+/** A node of Hopsack ends a session with the code of an error. */
+const OURS = /^hopsack\.\w+$/;
+
 /** Reasons of ABORT that trying again with the same token cannot change. */
 const FINAL = /^wamp\.error\.(.*auth.*|protocol_violation|no_such_(realm|role|principal))$/;
 
@@ -214,15 +219,8 @@ function welcome(machine: Wamp, { parts: [session, details] }: Message): Effect[
   machine.state = "joined";
   const facts = isObject(details) ? details : {};
   machine.dealer = featuresIn(facts);
-  const text = (name: string): string => String(facts[name] ?? "");
-  const identity = {
-    id: Number(session),
-    authid: text("authid"),
-    role: text("authrole"),
-    realm: text("realm"),
-    server: text("agent"),
-  };
-  return [{ kind: "join", identity }];
+  const more = isObject(facts.authextra) ? facts.authextra : {};
+  return [joining(facts, more, session, "authrole", "agent")];
 }
 
 function featuresIn(facts: Readonly<Record<string, unknown>>): Wamp["dealer"] {
@@ -233,14 +231,20 @@ function featuresIn(facts: Readonly<Record<string, unknown>>): Wamp["dealer"] {
 
 function abort(machine: Wamp, { parts: [details, reason] }: Message): Effect[] {
   machine.state = "ended";
+  return [refusal(codeOfAbort(String(reason)), details, String(reason))];
+}
+
+/** @param otherwise what to say where the router says nothing, and the code is not one of the table of errors. */
+function refusal(code: string, details: unknown, otherwise: string): Effect {
   const { message, retry_after } = isObject(details) ? details : {};
-  const code = codeOfAbort(String(reason));
   const data = typeof retry_after === "number" ? { retry_after } : {};
-  const error = new RemoteError(code, String(message || reason), { data });
-  return [{ kind: "refuse", error, final: code !== "hopsack.overloaded" }];
+  const text = message || (code === otherwise ? "" : otherwise);
+  const error = fromDetails({ code, message: text, data });
+  return { kind: "refuse", error, final: error.retry !== "later" };
 }
 
 function codeOfAbort(reason: string): string {
+  if (OURS.test(reason)) return reason;
   if (!FINAL.test(reason)) return "hopsack.overloaded";
   return /realm|protocol/.test(reason) ? "hopsack.bad_request" : "hopsack.login_required";
 }
@@ -252,7 +256,7 @@ function ended(machine: Wamp, { parts: [details, reason] }: Message): Effect[] {
 
 function goodbye(machine: Wamp, message: Message): Effect[] {
   const [details, reason] = message.parts;
-  const ending = PASSING.test(String(reason)) ? ended(machine, message) : killed(machine, details);
+  const ending = PASSING.test(String(reason)) ? ended(machine, message) : killed(machine, details, String(reason));
   return [send(6, {}, "wamp.close.goodbye_and_out"), ...ending];
 }
 
@@ -261,10 +265,9 @@ const PASSING = /^wamp\.(?!close\.(killed|normal)$)/;
 
 const KICKED = "The node ended this session.";
 
-function killed(machine: Wamp, details: unknown): Effect[] {
+function killed(machine: Wamp, details: unknown, reason: string): Effect[] {
   machine.state = "ended";
-  const message = isObject(details) && details.message ? String(details.message) : KICKED;
-  return [{ kind: "refuse", error: new RemoteError("hopsack.denied", message), final: true }];
+  return [OURS.test(reason) ? refusal(reason, details, reason) : refusal("hopsack.denied", details, KICKED)];
 }
 
 // ---- requests ---------------------------------------------------------------------------------------------------
@@ -551,14 +554,14 @@ function registered(machine: Wamp, { parts: [id, number] }: Message): Effect[] {
 
 /** UNSUBSCRIBED and UNREGISTERED of request 0 (advanced profile): the router took it away. */
 function revoked(machine: Wamp, details: unknown): Effect[] {
-  const { subscription, registration, reason } = isObject(details) ? details : {};
+  const facts = isObject(details) ? details : {};
+  const { subscription, registration } = facts;
   const lost = machine.subscriptions.get(subscription) ?? machine.registrations.get(registration);
   if (!lost) return [];
   machine.subscriptions.delete(subscription);
   machine.registrations.delete(registration);
   machine.granted.delete(lost.ticket);
-  const error = new RemoteError("hopsack.canceled", String(reason ?? "The node took it away."));
-  return [{ kind: "revoke", ticket: lost.ticket, error }];
+  return [revocation(lost.ticket, "topic" in lost ? lost.topic : lost.procedure, facts)];
 }
 
 const YIELD = 70;

@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import {
   DeclaredError,
   type HopsackError,
+  type Identity,
   type Invocation,
   type Iteration,
   type LatestMap,
@@ -67,6 +68,11 @@ class Handed<Value> {
   }
 }
 
+/** As a conversation records it: what a login does not have is left out, and so is the time of its end. */
+function identityOf({ id: session, groups, tenant, expires: _, ...rest }: Identity): object {
+  return { session, ...rest, ...(groups.length > 0 && { groups }), ...(tenant !== undefined && { tenant }) };
+}
+
 const published = (position: string | undefined): object => (position ? { position } : {});
 
 class Replay {
@@ -109,8 +115,7 @@ class Replay {
     connect: ({ as, token }) => {
       this.#stage = stage(token ? { token } : {});
       this.#on.wire.opens();
-      const told = this.#on.fabric.ready().then(({ id: session, ...rest }) => ({ session, ...rest }));
-      this.#note(as, told);
+      this.#note(as, this.#on.fabric.ready().then(identityOf));
     },
     subscribe: ({ as = "", topic, match, after, max_rate: maxRate }) => {
       const see =

@@ -6,7 +6,7 @@ import type { Effect, Input, Session } from "../src/session";
 
 function joined(): { readonly take: (input: Input) => Effect[]; readonly says: (frame: unknown) => Effect[] } {
   let last = 100;
-  const session: Session = raw(null)(() => ++last);
+  const session: Session = raw(() => ++last, null);
   const says = (frame: unknown): Effect[] => session.take({ kind: "received", text: JSON.stringify(frame) });
   session.take({ kind: "opened" });
   says({
@@ -20,14 +20,24 @@ const sent = (message: object): Effect => ({ kind: "send", text: JSON.stringify(
 
 describe("joining", () => {
   test("hello, then who we are", () => {
-    const session = raw("token-1")(() => 1);
+    const session = raw(() => 1, "token-1");
 
     expect(session.take({ kind: "opened" })).toEqual([
       sent({ id: 1, method: "hopsack.hello", params: { token: "token-1" } }),
     ]);
-    const result = { session: 7, authid: "ann", role: "user", realm: "hopsack", server: "hopsack/0.1.0" };
+    const result = {
+      ...{ session: 7, authid: "ann", role: "user", realm: "hopsack", server: "hopsack/0.1.0" },
+      ...{ groups: ["press"], tenant: "acme", expires: 2_000_000_000, expires_in: 60 },
+    };
     expect(session.take({ kind: "received", text: JSON.stringify({ id: 1, result }) })).toEqual([
-      { kind: "join", identity: { id: 7, authid: "ann", role: "user", realm: "hopsack", server: "hopsack/0.1.0" } },
+      {
+        kind: "join",
+        identity: {
+          ...{ id: 7, authid: "ann", role: "user", realm: "hopsack", server: "hopsack/0.1.0" },
+          ...{ groups: ["press"], tenant: "acme", expires: 2_000_000_000_000 },
+        },
+        left: 60_000,
+      },
     ]);
   });
 
@@ -36,7 +46,7 @@ describe("joining", () => {
     ["hopsack.denied", true],
     ["hopsack.overloaded", false],
   ])("a hello refused with %s is final: %s", (code, final) => {
-    const session = raw(null)(() => 1);
+    const session = raw(() => 1, null);
     session.take({ kind: "opened" });
 
     const text = JSON.stringify({ id: 1, error: { code: 1, message: "No.", data: { code } } });
@@ -47,7 +57,7 @@ describe("joining", () => {
   });
 
   test("a request before the join is a mistake of the caller", () => {
-    const session = raw(null)(() => 1);
+    const session = raw(() => 1, null);
 
     expect(() => session.take({ kind: "probe", ticket: 2 })).toThrow(
       expect.objectContaining({ code: "hopsack.usage" }),

@@ -15,7 +15,7 @@ const frames = (effects: Effect[]): unknown[] =>
 
 function open(token: string | null = null): Effect[] {
   last = 100;
-  session = wamp(token, "hopsack", "hopsack-web/test")(() => ++last);
+  session = wamp("hopsack", "hopsack-web/test")(() => ++last, token);
   return take({ kind: "opened" });
 }
 
@@ -36,7 +36,11 @@ describe("joining", () => {
     expect(says(2, 4711, { authid: "guest-1", authrole: "guest", realm: "hopsack", agent: "hopsack/0.1.0" })).toEqual([
       {
         kind: "join",
-        identity: { id: 4711, authid: "guest-1", role: "guest", realm: "hopsack", server: "hopsack/0.1.0" },
+        identity: {
+          ...{ id: 4711, authid: "guest-1", role: "guest", realm: "hopsack", server: "hopsack/0.1.0" },
+          ...{ groups: [], tenant: undefined, expires: undefined },
+        },
+        left: undefined,
       },
     ]);
   });
@@ -44,13 +48,18 @@ describe("joining", () => {
   test("with a token as the ticket", () => {
     expect(frames(open("token-1"))).toMatchObject([[1, "hopsack", { authmethods: ["ticket"] }]]);
     expect(says(4, "ticket", {})).toEqual([sent(5, "token-1", {})]);
-    expect(says(2, 1, {})).toMatchObject([{ kind: "join", identity: { id: 1 } }]);
+    const authextra = { groups: ["press"], tenant: "acme", expires: 2_000_000_000, expires_in: 60 };
+    expect(says(2, 1, { authextra })).toMatchObject([
+      { kind: "join", identity: { id: 1, groups: ["press"], tenant: "acme", expires: 2e12 }, left: 60_000 },
+    ]);
   });
 
   test.each([
     ["wamp.error.authentication_failed", "hopsack.login_required", true],
     ["wamp.error.no_such_realm", "hopsack.bad_request", true],
     ["wamp.close.system_shutdown", "hopsack.overloaded", false],
+    ["hopsack.revoked", "hopsack.revoked", true],
+    ["hopsack.rate_limited", "hopsack.rate_limited", false],
   ])("refused with %s", (reason, code, final) => {
     open();
 
