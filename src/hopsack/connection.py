@@ -24,11 +24,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, TypeVar, assert_never, overload
 
 from hopsack import backoff
@@ -52,6 +54,7 @@ from hopsack.history import READ, page_of
 from hopsack.iterating import Iteration
 from hopsack.iterating import Wanted as Calling
 from hopsack.keeper import Closed, Connected, Dial, Keeper, State, Waiting, settle, settle_error
+from hopsack.keys import KeyFile, PrivateKey
 from hopsack.latest import LatestMap, Sink
 from hopsack.link import Carrier, dial
 from hopsack.locks import Held, Lock, lead
@@ -700,6 +703,7 @@ def dialer(
     address: Address,
     *,
     token: str | Callable[[], str | None] | None,
+    key: PrivateKey | KeyFile | None = None,
     realm: str = REALM,
     service: str | None = None,
     options: Options,
@@ -707,16 +711,21 @@ def dialer(
 ) -> Dial:
     """How to reach a node over a socket: a new session and a new link for every attempt.
 
-    :param token: or how to get it, asked at every attempt.
+    :param token: or how to get it, asked at every attempt. :param key: what to log in with where there is no token.
     """
+
+    if address.dialect == "raw" and key is not None and token is None:
+        raise UsageError("keys log in over WAMP, not at /raw: write tcp://host:8081 or wss://host/ws, or give a token")
 
     async def dial_once(obey: Callable[[on.Effect], None], lost: Callable[[str], None]) -> Carrier:
         session: on.Session
         ticket = token() if callable(token) else token
+        signer = key() if callable(key) else key
         if address.dialect == "raw":
             session = RawSession(token=ticket)
         else:
-            session = WampSession(CODECS[address.codec], realm=realm, agent=AGENT, token=ticket, service=service)
+            codec = CODECS[address.codec]
+            session = WampSession(codec, realm=realm, agent=AGENT, token=ticket, key=signer, service=service)
         return await dial(address, session, obey, lost, options, tls)
 
     return dial_once
@@ -727,6 +736,7 @@ async def connect(
     url: str,
     token: str | None = None,
     *,
+    key: PrivateKey | Path | str | None = None,
     realm: str = REALM,
     patience: float = 0.0,
     options: Options | None = None,
@@ -735,14 +745,19 @@ async def connect(
     """A connection for the time of an ``async with`` block, on the asyncio loop that runs.
 
     :param url: see :mod:`hopsack.address`.
-    :param token: who this is; without one, a guest.
+    :param token: who this is; with neither it nor a key, a guest.
+    :param key: a private key, or the file that it is in, where there is no token; ``tcp``, ``unix`` and ``/ws`` only.
     :param patience: seconds to keep trying the first connection. Once there was one, it is kept until the block ends.
     :param tls: for ``wss``, if not Python's default context.
     :raises Disconnected: no connection within ``patience``. :raises RemoteError: the node refuses the token or realm.
-    :raises UsageError: not a URL of a node.
+    :raises UsageError: not a URL of a node, or one of a door without keys. :raises ConfigError: the key cannot be read.
     """
     options = options or Options()
-    connection = Connection(dialer(Address.parse(url), token=token, realm=realm, options=options, tls=tls), options)
+    signer = PrivateKey.read(Path(key)) if token is None and isinstance(key, str | os.PathLike) else None
+    if isinstance(key, PrivateKey):
+        signer = key
+    dial = dialer(Address.parse(url), token=token, key=signer, realm=realm, options=options, tls=tls)
+    connection = Connection(dial, options)
     connection.start()
     try:
         await _first(connection, url, patience)

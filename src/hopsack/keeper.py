@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from hopsack import backoff
 from hopsack import session as on
-from hopsack.errors import Disconnected, HopsackError, RemoteError
+from hopsack.errors import Disconnected, HopsackError, LocalError, RemoteError
 from hopsack.link import Carrier
 from hopsack.options import Options
 
@@ -222,6 +222,8 @@ class Keeper:
             return _Life(f"the node did not let us in within {self._options.open_timeout:g} s")
         except OSError as error:
             return _Life(in_words(error))
+        except LocalError as error:  # such as a key file that is being replaced
+            return _Life(str(error))
         except Exception as error:
             # Nothing is known to come here; a service must not stand still for ever if something does.
             log.exception("the connection failed in a way it does not know")

@@ -34,6 +34,7 @@ from hopsack.cli.exits import exit_of
 from hopsack.connection import Connection, dialer
 from hopsack.errors import UsageError
 from hopsack.keeper import Waiting
+from hopsack.keys import KeyFile, PrivateKey
 from hopsack.options import Options
 from hopsack.pools import pool_of
 from hopsack.ready import changes, vouch
@@ -202,8 +203,10 @@ class _Process:
         """Begin every service; ends with an error, or when all were drained."""
         options = Options(close_timeout=0.5)
         address = Address.parse(self._settings.url)
+        key = key_of(self._settings)
         for cls in load(self._folder):
-            dial = dialer(address, token=token_of(self._settings, cls.name), service=cls.name, options=options)
+            token = token_of(self._settings, cls.name)
+            dial = dialer(address, token=token, key=key, service=cls.name, options=options)
             connection = Connection(dial, options)
             self._engagements.append(Engagement(cls(), connection, finish=self._settings.finish))
         waiter = asyncio.create_task(_tell_missing(self._engagements[0].connection, self._settings))
@@ -261,20 +264,37 @@ def _print(sentence: str, facts: dict[str, Any]) -> None:
 
 
 def token_of(settings: Settings, name: str) -> Callable[[], str | None]:
-    """How a service logs in: with the given token; in development, on this machine, with one made for it.
+    """How a service logs in: with the given token; in development, on this machine, with one made for it; with neither
+    where it has a key.
 
     Asked at every attempt, since the node makes its secret when it first starts.
     """
 
     def token() -> str | None:
         known = settings.given_secret is not None or settings.secret_path.exists()
-        if settings.token is not None or settings.env == "prod" or not settings.is_local or not known:
+        if settings.token is not None or settings.key is not None:
             return settings.token
+        if settings.env == "prod" or not settings.is_local or not known:
+            return None
         from hopsack import tokens
 
         return tokens.mint(settings.secret(), sub=name, role="service")
 
     return token
+
+
+def key_of(settings: Settings) -> KeyFile | None:
+    """The key that a program logs in with where it has no token, read at every attempt: it may be replaced.
+
+    :raises ConfigError: it cannot be read now. :raises UsageError: the node is reached by a door without keys.
+    """
+    path = settings.key
+    if path is None or settings.token is not None:
+        return None
+    PrivateKey.read(path)
+    if Address.parse(settings.url).dialect == "raw":
+        raise UsageError("keys log in over WAMP, not at /raw: write tcp://host:8081 or wss://host/ws, or give a token")
+    return lambda: PrivateKey.read(path)
 
 
 def _python_files(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:

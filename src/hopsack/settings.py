@@ -299,10 +299,10 @@ class Settings:
     def operator_token(self) -> str | None:
         """What the command line logs in with: the given token, else, in development and on this machine, a fresh one.
 
-        ``None`` means *as a guest*: somebody else's node cannot know this folder's secret, and a client verb does not
-        make a secret that no node has read.
+        ``None`` means *with the key*, if there is one, else *as a guest*: somebody else's node cannot know this folder's
+        secret, and a client verb does not make a secret that no node has read.
         """
-        if self.token is not None:
+        if self.token is not None or self.key is not None:
             return self.token
         known = self.given_secret is not None or self.secret_path.exists()
         if self.env == "prod" or not self.is_local or not known:
@@ -530,7 +530,7 @@ def _claims(name: str, raw: str) -> str:
 
 def _origins(name: str, raw: str) -> str:
     for word in _words(raw):
-        if word != "*" and not re.fullmatch(r"https?://[^/\s,]+", word):
+        if word not in ("*", "null") and not re.fullmatch(r"https?://[^/\s,]+", word):
             raise ConfigError(
                 f"{name}: {word} is not an origin", "such as https://app.example or https://*.example:8443"
             )

@@ -41,7 +41,7 @@ async def joined(settings: Settings) -> AsyncIterator[Connection]:
     """
     from hopsack.connection import connect
 
-    session = connect(settings.url, token=settings.operator_token())
+    session = connect(settings.url, token=settings.operator_token(), key=settings.key)
     try:
         connection = await session.__aenter__()
     except Disconnected as error:

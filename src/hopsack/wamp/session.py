@@ -1,4 +1,4 @@
-"""The client's side of a WAMP session, as a machine without I/O (WAMP basic profile; ticket authentication).
+"""The client's side of a WAMP session, as a machine without I/O (WAMP basic profile; by ticket and by WAMP-cryptosign).
 
     -> HELLO                          <- WELCOME | ABORT | CHALLENGE (then -> AUTHENTICATE)
     -> CALL, CANCEL                   <- RESULT | ERROR
@@ -37,9 +37,10 @@ their inputs had ended.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw
@@ -64,6 +65,9 @@ from hopsack.position import parse
 from hopsack.wamp import messages as wamp
 from hopsack.wamp.codec import Codec, Malformed
 from hopsack.wamp.rawsocket import LARGEST
+
+if TYPE_CHECKING:
+    from hopsack.keys import PrivateKey
 
 __all__ = ["State", "WampSession"]
 
@@ -209,18 +213,27 @@ class WampSession:
     """One session over one connection.
 
     :param codec: how messages look on this connection.
-    :param token: presented as a ticket; without one the session is a guest.
+    :param token: presented as a ticket; with neither it nor a key the session is a guest.
+    :param key: signs the node's challenge, where there is no token.
     :param agent: who this is, in session lists; ``hopsack-`` in front asks the node to report broken answers.
     :param service: name of the service, in session lists.
     """
 
     def __init__(
-        self, codec: Codec, *, realm: str, agent: str, token: str | None = None, service: str | None = None
+        self,
+        codec: Codec,
+        *,
+        realm: str,
+        agent: str,
+        token: str | None = None,
+        key: PrivateKey | None = None,
+        service: str | None = None,
     ) -> None:
         self.state = State.FRESH
         self._codec = codec
         self._realm = realm
         self._token = token
+        self._key = key if token is None else None
         self._extra = {"agent": agent} | ({"service": service} if service else {})
         self._limit = LARGEST
         self._last_request = 0
@@ -263,18 +276,21 @@ class WampSession:
     def _open(self, event: on.Opened) -> list[on.Effect]:
         self.state = State.JOINING
         self._limit = event.limit
+        method = "ticket" if self._token is not None else "anonymous" if self._key is None else "cryptosign"
         details = {
             "roles": ROLES,
             "agent": self._extra["agent"],
-            "authmethods": ["anonymous" if self._token is None else "ticket"],
-            "authextra": self._extra,
+            "authmethods": [method],
+            "authextra": self._extra if self._key is None else {**self._extra, "pubkey": self._key.public.hex()},
         }
         return [self._send(wamp.Hello(self._realm, details))]
 
     def _challenge(self, message: wamp.Challenge) -> list[on.Effect]:
-        if message.method != "ticket" or self._token is None:
-            raise Malformed(f"a challenge by {message.method}, which was not offered")
-        return [self._send(wamp.Authenticate(self._token, {}))]
+        if message.method == "ticket" and self._token is not None:
+            return [self._send(wamp.Authenticate(self._token, {}))]
+        if message.method == "cryptosign" and self._key is not None:
+            return [self._send(wamp.Authenticate(_signed(self._key, message.extra), {}))]
+        raise Malformed(f"a challenge by {message.method}, which was not offered")
 
     def _welcome(self, message: wamp.Welcome) -> list[on.Effect]:
         self.state = State.JOINED
@@ -759,6 +775,17 @@ def _publication(topic: str, number: int, details: dict[str, Any]) -> on.Publica
         deleted=details.get("x_hopsack_deleted") is True,
         retained=details.get("retained") is True,
     )
+
+
+def _signed(key: PrivateKey, extra: Mapping[str, Any]) -> str:
+    """The signature and what is signed, in hex (WAMP advanced profile, WAMP-cryptosign).
+
+    Exactly 32 bytes are signed: a challenge must not be able to be a message of anything else.
+    """
+    challenge = extra.get("challenge")
+    if type(challenge) is not str or not re.fullmatch("[0-9a-f]{64}", challenge) or extra.get("channel_binding"):
+        raise Malformed("a challenge by cryptosign that is not 32 bytes in hex")
+    return key.sign(bytes.fromhex(challenge)).hex() + challenge
 
 
 def _features_of(details: dict[str, Any], role: str) -> dict[str, Any]:

@@ -196,6 +196,7 @@ def test_the_command_line_is_operator_of_its_own_node_only(tmp_path: Path) -> No
     assert remote.operator_token() is None
     assert production.operator_token() is None
     assert Settings.from_environ({"HOPSACK_TOKEN": "given"}).operator_token() == "given"
+    assert replace(local, key=Path("a.key")).operator_token() is None  # it logs in with the key
 
 
 def test_reading_the_settings_loads_nothing_heavy() -> None:

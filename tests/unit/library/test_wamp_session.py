@@ -22,6 +22,7 @@ from hopsack.errors import (
     UsageError,
     class_of,
 )
+from hopsack.keys import PrivateKey
 from hopsack.wamp.codec import JSON
 from hopsack.wamp.session import State, WampSession
 
@@ -31,8 +32,10 @@ WELCOME = [2, 77, {"authid": "ann", "authrole": "user", "realm": "hopsack", "age
 class Talk:
     """One session, spoken to in plain lists. Errors compare by class and text, payloads by their value."""
 
-    def __init__(self, token: str | None = None, limit: int = 1 << 20) -> None:
-        self.session = WampSession(JSON, realm="hopsack", agent="hopsack-python/9", token=token, service="host")
+    def __init__(self, token: str | None = None, limit: int = 1 << 20, key: PrivateKey | None = None) -> None:
+        self.session = WampSession(
+            JSON, realm="hopsack", agent="hopsack-python/9", token=token, key=key, service="host"
+        )
         self.limit = limit
 
     def joined(self) -> Talk:
@@ -64,6 +67,50 @@ def plain(effect: on.Effect) -> Any:
         case on.Report(error):
             return "report", type(error), str(error)
     return effect
+
+
+def test_a_key_signs_the_challenge() -> None:
+    key = PrivateKey(bytes(32))
+    talk = Talk(key=key)
+
+    [hello] = talk.does(on.Opened(1 << 20))
+    [answer] = talk.hears([4, "cryptosign", {"challenge": "ab" * 32, "channel_binding": None}])
+
+    assert hello[3]["authmethods"] == ["cryptosign"]
+    assert hello[3]["authextra"] == {"agent": "hopsack-python/9", "service": "host", "pubkey": key.public.hex()}
+    assert answer == ["->", 5, key.sign(bytes.fromhex("ab" * 32)).hex() + "ab" * 32, {}]
+
+
+def test_a_token_goes_before_a_key() -> None:
+    talk = Talk("t.o.ken", key=PrivateKey(bytes(32)))
+
+    [hello] = talk.does(on.Opened(1 << 20))
+
+    assert hello[3]["authmethods"] == ["ticket"]
+    assert "pubkey" not in hello[3]["authextra"]
+    assert talk.hears([4, "ticket", {}]) == [["->", 5, "t.o.ken", {}]]
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        ["ticket", {}],
+        ["cryptosign", {}],
+        ["cryptosign", {"challenge": "ab" * 31}],
+        ["cryptosign", {"challenge": "AB" * 32}],
+        ["cryptosign", {"challenge": "ab" * 64}],
+        ["cryptosign", {"challenge": ["ab"]}],
+        ["cryptosign", {"challenge": "ab" * 32, "channel_binding": "tls-unique"}],
+    ],
+)
+def test_nothing_else_is_signed(challenge: list[Any]) -> None:
+    talk = Talk(key=PrivateKey(bytes(32)))
+    talk.does(on.Opened(1 << 20))
+
+    [abort, *_] = talk.hears([4, *challenge])
+
+    assert abort[1] == 3
+    assert abort[3] == "wamp.error.protocol_violation"
 
 
 def test_a_guest_joins() -> None:
