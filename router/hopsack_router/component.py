@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from hopsack.contracts import TopicContract
 from hopsack_router import loads
+from hopsack_router.keys import KeyDesk
 from hopsack_router.locking import Locking
 from hopsack_router.reading_back import ReadingBack
 from hopsack_router.routing.asked import Publish
@@ -73,6 +74,10 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         registered.append(self.register(locking.acquire, "hopsack.locks.acquire", options))
         registered.append(self.register(locking.release, "hopsack.locks.release", options))
         registered.append(self.register(locking.listed, "hopsack.locks.list"))
+        keys = KeyDesk(self._router)
+        registered.append(self.register(keys.listed, "hopsack.keys.list"))
+        registered.append(self.register(keys.add, "hopsack.keys.add", options))
+        registered.append(self.register(keys.revoke, "hopsack.keys.revoke", options))
         registered.append(self.register(past.behind, "hopsack.stream.behind", options))
         return DeferredList(registered, fireOnOneErrback=True)
 
@@ -101,8 +106,8 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
                 "uri": uri,
                 "summary": contract.summary,
                 "subscribers": len(readers[uri]),
-                "publish": sorted(contract.publish),
-                "subscribe": sorted(contract.subscribe),
+                "publish": sorted(contract.publish.entries),
+                "subscribe": sorted(contract.subscribe.entries),
             }
             if contract.stream is not None or contract.keeps_latest:
                 facts["kept"] = _kept_facts(contract, kept[uri])
@@ -134,8 +139,8 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
                 "uri": uri,
                 "summary": contract.summary,
                 "callees": len(callees[uri]),
-                "register": sorted(contract.register),
-                "call": sorted(contract.call),
+                "register": sorted(contract.register.entries),
+                "call": sorted(contract.call.entries),
                 "errors": sorted(contract.errors),
             }
             if contract.timeout is not None:

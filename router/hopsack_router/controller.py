@@ -93,6 +93,7 @@ class NodeController(RouterController):  # type: ignore[misc]
         self.audit = Audit(Rotated(Path(settings.data) / AUDIT), self._reactor, time.time)
         self._router_factory.audit = self.audit
         self._router_factory.budgets = settings.budgets
+        self._router_factory.explains = settings.env == "dev"
         self.outbox.stalls.patience = settings.patience
         self._router_factory.logins = Logins(Secret.of(settings))
         self._router_factory.guests = settings.guests

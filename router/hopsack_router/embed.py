@@ -7,7 +7,7 @@ moves it. A client is a function that takes bytes (one unframed WAMP message in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from autobahn.exception import PayloadExceededError
@@ -21,6 +21,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from hopsack.contracts import Catalogue
 from hopsack.contracts.policy import ONCE
+from hopsack_router.access.identity import Identity
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.configuration import REALM, ROLES
 from hopsack_router.doors.wamp import WampFormat, _unframed, received, wamp_format
@@ -75,14 +76,21 @@ class EmbeddedNode:
         self._sessions.add(NodeComponent(self.router, clock, wall), self.router, authid=AUTHID, authrole="trusted")
 
     def open_link(
-        self, receive: Callable[[bytes], None], role: str, authid: str, max_size: int = 1 << 24
+        self,
+        receive: Callable[[bytes], None],
+        role: str,
+        authid: str,
+        max_size: int = 1 << 24,
+        groups: Iterable[str] = (),
+        tenant: str | None = None,
     ) -> EmbeddedLink:
         """Connect a client that is who it says.
 
         :param receive: takes each message that the router sends, once per turn of the clock.
         :param max_size: bytes of the largest message that it takes.
+        :param groups: the groups it is in. :param tenant: whose customer it is.
         """
-        return EmbeddedLink(self, receive, role, authid, max_size)
+        return EmbeddedLink(self, receive, role, authid, max_size, groups, tenant)
 
     def _new_session(self) -> NodeSession:
         session: NodeSession = self._sessions()
@@ -109,7 +117,14 @@ class EmbeddedLink(Link):
     _authrealm = _authextra = _cbtid = None
 
     def __init__(
-        self, node: EmbeddedNode, receive: Callable[[bytes], None], role: str, authid: str, max_size: int
+        self,
+        node: EmbeddedNode,
+        receive: Callable[[bytes], None],
+        role: str,
+        authid: str,
+        max_size: int,
+        groups: Iterable[str] = (),
+        tenant: str | None = None,
     ) -> None:
         self._max_size = max_size
         self.outlet = Outlet(self, node.outbox, max_size)
@@ -119,6 +134,7 @@ class EmbeddedLink(Link):
         self._receive = receive
         self._authrole, self._authid = role, authid
         self._session: NodeSession | None = node._new_session()
+        self._session.identity = Identity(authid, role, frozenset(groups), tenant)
         self._session.onOpen(self)
 
     @property

@@ -4,40 +4,22 @@
                      -> RemoteError     it goes back to its sender, and reaches nobody else
 
 A core without I/O: it reads the catalogue and the facts of the session, and answers at once. Three questions in this
-order, the first no ends it: is the URI declared, may this role do that, does the payload keep the contract. Answers
-are per message and role; nothing is cached between users.
+order, the first no ends it: is the URI declared, may this session do that, does the payload keep the contract. A yes
+to the first two is found here, by one look-up in the contract's list; whatever else there is to say is
+:mod:`~hopsack_router.routing.deciding`'s, which asks the same lists. Nothing is remembered of an answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from hopsack.contracts import Catalogue, ProcedureContract, TopicContract, Violation, payload_of
-from hopsack.errors import ERRORS, BadRequest, BrokenResult, Denied, Internal, Invalid, RemoteError, Undeclared
+from hopsack.contracts import Catalogue, TopicContract, Violation, payload_of
+from hopsack.contracts.permission import Match, Who
+from hopsack.errors import ERRORS, BadRequest, BrokenResult, Internal, Invalid, RemoteError
 from hopsack_router.routing.asked import Terms
-
-ALMIGHTY = frozenset(("operator", "trusted"))
-"""Roles that may do whatever a contract declares; contracts need not name them."""
-
-Match = Literal["exact", "prefix", "wildcard"]
-
-WAMP = "wamp."
-"""The prefix of WAMP's own meta API (advanced profile, section 16)."""
-
-META_ROLES = frozenset(("operator", "service"))
-"""Who may read the meta API. Guests and users learn who is there from ``presence.*``."""
-
-META_TESTAMENTS = frozenset(("wamp.session.add_testament", "wamp.session.flush_testaments"))
-"""The part of the meta API that concerns only its caller."""
-
-
-class Who(Protocol):
-    """What the gate reads of a session."""
-
-    _authid: str | None
-    _authrole: str
+from hopsack_router.routing.deciding import WAMP, Deciding, Guests
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +33,13 @@ class Answer:
 class Admission:
     """The gate of one realm.
 
-    :param catalogue: the contracts.
+    :param catalogue: the contracts. :param explains: as :class:`Deciding` has it. :param guests: the same.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue
+    def __init__(self, catalogue: Catalogue, explains: bool = True, guests: Guests = "all") -> None:
+        deciding = Deciding(catalogue, explains, guests)
+        self.catalogue = deciding.catalogue
+        self.decide = deciding.decide
 
     # ---- events -------------------------------------------------------------------------------------------------
 
@@ -63,22 +47,18 @@ class Admission:
         self, who: Who, topic: str, args: list[Any] | None, kwargs: Mapping[str, Any] | None
     ) -> RemoteError | None:
         contract = self.catalogue.topic(topic)
-        if contract is None:
-            return None if self._open(topic, who) else self._undeclared(topic, "topic")
-        if not _may(who, contract.publish, contract, topic):
-            return _denied(who, "publish to", topic, contract.publish)
+        if contract is None or contract.publish.rule_for(who, topic) is None:
+            return self.decide(who, "publish", topic).refusal
         return self._payload(contract, topic, args, kwargs)
 
     def delete(
         self, who: Who, topic: str, args: list[Any] | None, kwargs: Mapping[str, Any] | None
     ) -> RemoteError | None:
         """That a key of a ``latest`` topic has no value any more."""
+        refusal = self.decide(who, "publish", topic).refusal
+        if refusal is not None:
+            return refusal
         contract = self.catalogue.topic(topic)
-        if contract is None:
-            if not self._open(topic, who):
-                return self._undeclared(topic, "topic")
-        elif not _may(who, contract.publish, contract, topic):
-            return _denied(who, "publish to", topic, contract.publish)
         if contract is None or not contract.keeps_latest:
             advice = "declare it with `latest`, or publish an event that says so"
             return BadRequest("this topic keeps no newest values: nothing can be deleted", where=topic, advice=advice)
@@ -91,7 +71,7 @@ class Admission:
         contract = self.catalogue.topic(topic)
         if contract is not None:
             return Invalid("this topic has a contract, so its payload cannot be opaque", where=topic, path="")
-        return None if self._open(topic, who) else self._undeclared(topic, "topic")
+        return self.decide(who, "publish", topic).refusal
 
     def _payload(
         self, contract: TopicContract, topic: str, args: list[Any] | None, kwargs: Mapping[str, Any] | None
@@ -107,49 +87,24 @@ class Admission:
         return None if violation is None else _invalid(violation, topic)
 
     def subscribe(self, who: Who, topic: str, match: Match) -> RemoteError | None:
-        if topic.startswith(WAMP):
-            return (
-                None
-                if who._authrole in META_ROLES or who._authrole in ALMIGHTY
-                else _denied(who, "subscribe to", topic, META_ROLES)
-            )
+        """Asked for who reads back, too: nobody reads what it may not subscribe to."""
         if match == "exact":
             contract = self.catalogue.topic(topic)
-            if contract is None:
-                return None if self._open(topic, who) else self._undeclared(topic, "topic")
-            return (
-                None
-                if _may(who, contract.subscribe, contract, topic)
-                else _denied(who, "subscribe to", topic, contract.subscribe)
-            )
-        return self._pattern(who, "subscribe to", topic, self.catalogue.topics_matching(topic, match), "topic")
+            if contract is not None and contract.subscribe.rule_for(who, topic) is not None:
+                return None
+        return self.decide(who, "subscribe", topic, match).refusal
 
     # ---- procedures ---------------------------------------------------------------------------------------------
 
     def register(self, who: Who, procedure: str, match: Match) -> RemoteError | None:
-        if match == "exact":
-            contract = self.catalogue.procedure(procedure)
-            if contract is None:
-                return None if self._open(procedure, who) else self._undeclared(procedure, "procedure")
-            return (
-                None
-                if _may(who, contract.register, contract, procedure)
-                else _denied(who, "register", procedure, contract.register)
-            )
-        return self._pattern(
-            who, "register", procedure, self.catalogue.procedures_matching(procedure, match), "procedure"
-        )
+        return self.decide(who, "register", procedure, match).refusal
 
     def call(
         self, who: Who, procedure: str, args: list[Any] | None, kwargs: Mapping[str, Any] | None
     ) -> RemoteError | None:
-        if procedure.startswith(WAMP):
-            return self._meta(who, procedure)
         contract = self.catalogue.procedure(procedure)
-        if contract is None:
-            return None if self._open(procedure, who) else self._undeclared(procedure, "procedure")
-        if not _may(who, contract.call, contract, procedure):
-            return _denied(who, "call", procedure, contract.call)
+        if contract is None or contract.call.rule_for(who, procedure) is None:
+            return self.decide(who, "call", procedure).refusal
         try:
             value = payload_of(args, kwargs, contract.input_is_array)
         except Invalid as invalid:
@@ -161,21 +116,13 @@ class Admission:
         """A call whose input the router cannot read: only where no contract wants to read it."""
         if self.catalogue.procedure(procedure) is not None or procedure.startswith(WAMP):
             return Invalid("this procedure has a contract, so its input cannot be opaque", where=procedure, path="")
-        return None if self._open(procedure, who) else self._undeclared(procedure, "procedure")
+        return self.decide(who, "call", procedure).refusal
 
     def answer_opaque(self, procedure: str) -> Violation | None:
         """The same for what a callee answers."""
         if self.catalogue.procedure(procedure) is None:
             return None
         return Violation("", "this procedure has a contract, so its answer cannot be opaque")
-
-    def _meta(self, who: Who, procedure: str) -> RemoteError | None:
-        role = who._authrole
-        if role in ALMIGHTY or procedure in META_TESTAMENTS:
-            return None
-        if role in META_ROLES and not procedure.startswith(("wamp.session.kill", "wamp.session.modify")):
-            return None
-        return _denied(who, "call", procedure, META_ROLES)
 
     def inputs(self, procedure: str, terms: Terms) -> RemoteError | None:
         """Whether a call may have more inputs than one, if that is what it wants."""
@@ -241,63 +188,8 @@ class Admission:
         )
         return Answer(Internal(where=procedure, data={"incident": incident}), report)
 
-    # ---- shared -------------------------------------------------------------------------------------------------
-
-    def _open(self, uri: str, who: Who) -> bool:
-        return (self.catalogue.is_open(uri) and not uri.startswith(WAMP)) or who._authrole == "trusted"
-
-    def _undeclared(self, uri: str, kind: str) -> RemoteError:
-        nearest = self.catalogue.nearest(uri, kind)  # type: ignore[arg-type]
-        return Undeclared(
-            f"no contract declares the {kind} {uri}",
-            where=uri,
-            advice=f"did you mean {nearest}?" if nearest else f"declare it in a file under schemas/, as a {kind}",
-            data={"nearest": nearest} if nearest else None,
-        )
-
-    def _pattern(
-        self,
-        who: Who,
-        verb: str,
-        pattern: str,
-        contracts: Iterable[TopicContract] | Iterable[ProcedureContract],
-        kind: str,
-    ) -> RemoteError | None:
-        """A pattern may be used by who may use everything it can match: else it would be a way around a contract."""
-        found = False
-        for contract in contracts:
-            found = True
-            roles = contract.subscribe if isinstance(contract, TopicContract) else contract.register
-            if not _may(who, roles):
-                refusal = _denied(who, verb, pattern, roles)
-                refusal.advice = f"the pattern also matches {contract.uri}; {refusal.advice}"
-                return refusal
-        if found or self._open(pattern, who):
-            return None
-        return self._undeclared(pattern, kind)
-
 
 _STANDARD = frozenset(row.wamp for row in ERRORS.values() if row.wamp) - {"wamp.error.runtime_error"}
-
-
-def _may(
-    who: Who, roles: frozenset[str], contract: TopicContract | ProcedureContract | None = None, uri: str = ""
-) -> bool:
-    """Whether a session has one of these roles, by name or, for a concrete URI, by who it is.
-
-    ``user:{sub}`` is the user whose name stands in the URI where the contract has ``{sub}``, ``user:ann`` is ann.
-    """
-    role = who._authrole
-    if role in roles or role in ALMIGHTY:
-        return True
-    if f"{role}:{who._authid}" in roles and who._authid != "{sub}":  # a name, not the placeholder for all of them
-        return True
-    return (
-        contract is not None
-        and f"{role}:{{sub}}" in roles
-        and who._authid is not None
-        and contract.bind(uri).get("sub") == who._authid
-    )
 
 
 def _first_of(
@@ -308,11 +200,6 @@ def _first_of(
         return check(payload_of(args, kwargs, array=False))
     except Invalid as invalid:
         return Violation("", invalid.message)
-
-
-def _denied(who: Who, verb: str, uri: str, roles: frozenset[str]) -> RemoteError:
-    allowed = ", ".join(sorted(roles)) or "nobody"
-    return Denied(f"role {who._authrole} may not {verb} {uri}", where=uri, advice=f"allowed: {allowed}")
 
 
 def _invalid(violation: Violation, where: str) -> RemoteError:

@@ -36,6 +36,7 @@ from hopsack_router.routing.admission import Admission
 from hopsack_router.routing.attending import Attending
 from hopsack_router.routing.broker import Broker
 from hopsack_router.routing.dealer import Dealer
+from hopsack_router.routing.deciding import Guests
 from hopsack_router.routing.flowing import broken
 from hopsack_router.routing.keeping import Keeping
 from hopsack_router.routing.links import BUDGETS, DEFAULT_BUDGET
@@ -74,7 +75,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
     def __init__(self, factory: RouterFactory, *args: Any, **kwargs: Any) -> None:
         self.admits = factory.catalogue is not None
-        self.admission = Admission(factory.catalogue or PERMISSIVE)
+        self.admission = Admission(factory.catalogue or PERMISSIVE, factory.explains, factory.guests)
         self.keeping = Keeping(factory.catalogue, factory.journal) if factory.catalogue and factory.journal else None
         self.attending = Attending.of(self.keeping)
         self.presence = Presence()
@@ -562,8 +563,10 @@ class RouterFactory(CrossbarRouterFactory):  # type: ignore[misc]
     """Gives fencing tokens; ``None``: they are counted in memory."""
     budgets: Mapping[str, int] = {**BUDGETS, "": DEFAULT_BUDGET}
     """Bytes that may wait unsent for one connection, by role; ``""`` is every other."""
-    guests: str = "all"
-    """What clients without a proof may do (``HOPSACK_GUESTS``)."""
+    explains = True
+    """Whether a refusal names its rule; an operator is always told."""
+    guests: Guests = "all"
+    """What is left to guests of what contracts grant them (``HOPSACK_GUESTS``)."""
     logins: Logins | None = None
     """Knows whose a token is; ``None``: no tokens are taken."""
     vet: Callable[[Identity], RemoteError | None] = staticmethod(_welcome)

@@ -25,6 +25,7 @@ from hopsack.contracts.catalogue import (
 )
 from hopsack.contracts.document import Origin, parse
 from hopsack.contracts.family import Declared, Family, read
+from hopsack.contracts.permission import Action, Permission
 from hopsack.contracts.problems import ContractsInvalid, Problem, suggest
 from hopsack.contracts.schema import (
     Schema,
@@ -299,8 +300,8 @@ class _Assembly:
             family=family.prefix,
             summary=facts["summary"],
             payload_schema=schema,
-            publish=facts["publish"],
-            subscribe=facts["subscribe"],
+            publish=_permission(declared, "publish"),
+            subscribe=_permission(declared, "subscribe"),
             stream=facts["stream"],
             keeps_latest=facts["latest"] is not None,
             latest=facts["latest"] or (),
@@ -335,8 +336,8 @@ class _Assembly:
             errors=facts["errors"],
             idempotent=facts["idempotent"],
             timeout=facts["timeout"],
-            register=facts["register"],
-            call=facts["call"],
+            register=_permission(declared, "register"),
+            call=_permission(declared, "call"),
             origin=declared.origin,
             input_verdict=self._verdict(input_schema, declared.origin.at("input")),
             output_verdict=self._verdict(output_schema, declared.origin.at("output")),
@@ -352,6 +353,10 @@ class _Assembly:
             return {}
         schema = self_contained(declared.facts[key], self.types)
         return {f"{key}_schema": schema, f"{key}_verdict": self._verdict(schema, declared.origin.at(key))}
+
+
+def _permission(declared: Declared, action: Action) -> Permission:
+    return Permission(action, declared.facts[action], declared.name, declared.origin.at(action))
 
 
 def _is_label(schema: Schema) -> bool:

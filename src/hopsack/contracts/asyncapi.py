@@ -100,9 +100,9 @@ def _topic_operations(topic: TopicContract) -> Json:
             "summary": topic.summary,
             "messages": [{"$ref": f"#/channels/{key}/messages/event"}],
             "tags": [{"name": topic.family}],
-            "x-hopsack-roles": sorted(roles),
+            "x-hopsack-roles": sorted(permission.entries),
         }
-        for verb, action, roles in sides
+        for verb, action, permission in sides
     }
 
 
@@ -164,8 +164,8 @@ def _call_operation(procedure: ProcedureContract) -> Json:
             "messages": [{"$ref": f"#/channels/{key}.reply/messages/{name}"} for name in replies],
         },
         "tags": [{"name": procedure.family}],
-        "x-hopsack-roles": sorted(procedure.call),
-        "x-hopsack-register-roles": sorted(procedure.register),
+        "x-hopsack-roles": sorted(procedure.call.entries),
+        "x-hopsack-register-roles": sorted(procedure.register.entries),
         "x-hopsack-idempotent": procedure.idempotent,
         **_policy(procedure.policy),
         **({"x-hopsack-timeout": procedure.timeout} if procedure.timeout is not None else {}),

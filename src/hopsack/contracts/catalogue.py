@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from hopsack.contracts import uris
+from hopsack.contracts.permission import Permission
 from hopsack.contracts.policy import NONE, Policy
 from hopsack.contracts.schema import Schema, TypeDeclaration
 from hopsack.contracts.verdict import Verdict, Violation
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from hopsack.contracts.document import Origin
 
 ROLES = ("guest", "user", "service", "operator")
-"""The roles that contracts may name. Patterns over token claims (``user:{sub}``) may stand beside them."""
+"""The roles that contracts may name; :mod:`~hopsack.contracts.permission` tells what may stand beside them."""
 
 DEFAULT_TIMEOUT = 10.0
 """Seconds that a call has where neither its contract nor its caller says how many."""
@@ -66,7 +67,7 @@ class TopicContract:
     :ivar uri: as declared, with ``{name}`` components.
     :ivar params: the names of those components, in order.
     :ivar payload_schema: self-contained JSON Schema (its types are in ``$defs``).
-    :ivar publish: roles; empty: only the node itself. :ivar subscribe: roles.
+    :ivar publish: who may. :ivar subscribe: who may.
     :ivar stream: what is kept; ``None``: live only.
     :ivar keeps_latest: the newest event is kept for who comes later, one for each value of the fields in ``latest``;
         where ``latest`` is empty, one for each concrete URI.
@@ -79,8 +80,8 @@ class TopicContract:
     family: str
     summary: str
     payload_schema: Schema
-    publish: frozenset[str]
-    subscribe: frozenset[str]
+    publish: Permission
+    subscribe: Permission
     stream: Stream | None
     keeps_latest: bool
     latest: tuple[str, ...]
@@ -118,7 +119,7 @@ class ProcedureContract:
     :ivar timeout: seconds a call may take, and of one with progress the longest silence; ``None``: as long as the
         caller says, :data:`DEFAULT_TIMEOUT` if it says nothing.
     :ivar policy: who is asked, what waits, what is tried again.
-    :ivar register: roles; empty: only the node itself. :ivar call: roles.
+    :ivar register: who may. :ivar call: who may.
     """
 
     uri: str
@@ -133,8 +134,8 @@ class ProcedureContract:
     errors: tuple[str, ...]
     idempotent: bool
     timeout: float | None
-    register: frozenset[str]
-    call: frozenset[str]
+    register: Permission
+    call: Permission
     origin: Origin = field(repr=False, compare=False)
     input_verdict: Verdict = field(repr=False, compare=False)
     output_verdict: Verdict = field(repr=False, compare=False)

@@ -133,15 +133,15 @@ def _topic(family: Family, uri: str, value: Any, origin: Origin) -> None:
         "stream": _stream(section),
         "latest": _latest(section),
         "presence": _presence(section),
-        "publish": section.roles("publish"),
-        "subscribe": section.roles("subscribe"),
+        "publish": section.permission("publish", uri),
+        "subscribe": section.permission("subscribe", uri),
     }
     family.topics.append(Declared(uri, facts, origin))
     if facts["presence"] is not None:
         family.topics.append(_members(family, uri, facts["subscribe"], origin.at("presence")))
 
 
-def _members(family: Family, uri: str, roles: frozenset[str], origin: Origin) -> Declared:
+def _members(family: Family, uri: str, readers: tuple[str, ...], origin: Origin) -> Declared:
     """The topic that tells who reads another one: its newest values are the members."""
     up = "../" * family.file.count("/")
     facts = {
@@ -150,8 +150,8 @@ def _members(family: Family, uri: str, roles: frozenset[str], origin: Origin) ->
         "stream": None,
         "latest": ("authid",),
         "presence": None,
-        "publish": frozenset(),
-        "subscribe": roles,
+        "publish": (),
+        "subscribe": readers,
         "members_of": uri,
     }
     return Declared(f"{uri}.members", facts, origin)
@@ -208,8 +208,8 @@ def _procedure(family: Family, uri: str, value: Any, origin: Origin) -> None:
         "idempotent": section.flag("idempotent"),
         "timeout": section.duration("timeout"),
         "policy": policy.read(section),
-        "register": section.roles("register"),
-        "call": section.roles("call"),
+        "register": section.permission("register", uri),
+        "call": section.permission("call", uri),
     }
     family.procedures.append(Declared(uri, facts, origin))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from hopsack.contracts import permission
 from hopsack.contracts.catalogue import ROLES
 from hopsack.contracts.document import Origin
 from hopsack.contracts.problems import Problem, suggest
@@ -15,8 +16,6 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(KiB|MiB|GiB)\Z")
 _BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _LEAST_BYTES = 4096
-_CLAIM = re.compile(r"[a-z][a-z0-9_]*:(\{sub\}|[^\s{}]+)\Z")
-"""One person of a role: by name, or by the name in the URI."""
 
 
 class Section:
@@ -98,20 +97,28 @@ class Section:
             return None
         return size
 
-    def roles(self, key: str) -> frozenset[str]:
-        """Roles are always written down: nobody should have to know a default to know who may do what."""
-        if not self._required(key, f"list the roles, of {', '.join(ROLES)}; `[]` is nobody but the node"):
-            return frozenset()
-        value = self.value[key]
-        if not isinstance(value, list) or not all(isinstance(role, str) for role in value):
-            self.wrong((key,), f"`{key}` must be a list of roles", f"roles are {', '.join(ROLES)}, or `user:{{sub}}`")
-            return frozenset()
-        for index, role in enumerate(value):
-            if role not in ROLES and not _CLAIM.match(role):
-                self.wrong((key, index), f"`{role}` is not a role", suggest(role, ROLES))
-            elif role in value[:index]:
-                self.wrong((key, index), f"`{role}` is there twice", "keep one")
-        return frozenset(value)
+    def permission(self, action: str, uri: str) -> tuple[str, ...]:
+        """Who may do it is always written down: nobody should have to know a default to know who may do what.
+
+        :param uri: of the topic or procedure, whose parameters entries may name.
+        """
+        if not self._required(action, f"list the roles, of {', '.join(ROLES)}; `[]` is nobody but the node"):
+            return ()
+        value = self.value[action]
+        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+            advice = f"entries are {', '.join(ROLES)}, or `user:{{sub}}`, `group:name` and the like"
+            self.wrong((action,), f"`{action}` must be a list of roles", advice)
+            return ()
+        right = []
+        for index, entry in enumerate(value):
+            if wrong := permission.fault(entry, uri, ROLES):
+                message, right_is = wrong
+                self.wrong((action, index), message, suggest(entry, ROLES) if right_is is None else right_is)
+            elif entry in right:
+                self.wrong((action, index), f"`{entry}` is there twice", "keep one")
+            else:
+                right.append(entry)
+        return tuple(right)
 
     def schema(self, key: str, *, required: bool = False) -> Any:
         if required and not self._required(key, "write a schema, or `{$ref: '#/types/Name'}`"):

@@ -22,7 +22,7 @@ topics:
     stream: {keep: 10, for: 1h}
     latest: id
     publish: [service]
-    subscribe: [guest, 'user:{sub}']
+    subscribe: [guest, 'user:ann']
   thing.{id}.log:
     summary: What a thing logs.
     payload: {type: string}
@@ -101,7 +101,13 @@ def test_the_good_file_is_good() -> None:
         ("publish: [service]", "publish: service", 8, "/topics/thing.changed/publish", "list of roles", ""),
         ("publish: [service]", "publish: [service, service]", 8, "/topics/thing.changed/publish/1", "twice", ""),
         ("    register: [service]\n", "", 16, "/procedures/thing.get", "`register` is missing", "`[]` is nobody"),
-        ("'user:{sub}'", "'user:{}'", 9, "/topics/thing.changed/subscribe/1", "not a role", "`user`"),
+        ("user:ann", "user:{}", 9, "/topics/thing.changed/subscribe/1", "names nobody", "`user:name`"),
+        ("'user:ann'", "'user:'", 9, "/topics/thing.changed/subscribe/1", "names nobody", "`user:name`"),
+        ("user:ann", "team:red", 9, "/topics/thing.changed/subscribe/1", "not a role, a group or a tenant", "`group:…`"),
+        ("user:ann", "trusted:me", 9, "/topics/thing.changed/subscribe/1", "not a role, a group", ""),
+        ("user:ann", "trusted", 9, "/topics/thing.changed/subscribe/1", "`trusted` is not a role", "known here"),
+        ("user:ann", "user:{sub}", 9, "/topics/thing.changed/subscribe/1", "no parameter `{sub}`", "write a name"),
+        ("[guest]\nprocedures", "['group:{team}']\nprocedures", 14, "/topics/thing.{id}.log/subscribe/0", "no parameter `{team}`", "`group:{id}`"),
         # URIs
         ("thing.changed:", "things.changed:", 3, "/topics/things.changed", "not below this file's prefix", "`thing.…`"),
         ("thing.{id}.log:", "thing.{Id}.log:", 10, "/topics/thing.{Id}.log", "has the parameter `{Id}`", "lower-case"),

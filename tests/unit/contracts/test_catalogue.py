@@ -20,7 +20,7 @@ def test_a_topic_s_facts(catalogue: Catalogue) -> None:
     topic = catalogue.topics["host.metrics"]
 
     assert (topic.uri, topic.params, topic.family) == ("host.metrics", (), "host")
-    assert (topic.publish, topic.subscribe) == (frozenset({"service"}), frozenset({"guest", "user", "service"}))
+    assert (topic.publish.entries, topic.subscribe.entries) == (("service",), ("guest", "user", "service"))
     assert (topic.stream, topic.keeps_latest, topic.latest) == (Stream(3600, 3600.0), True, ("host",))
     assert topic.summary == "One sample of a host's load."
 
@@ -29,7 +29,7 @@ def test_a_procedure_s_facts(catalogue: Catalogue) -> None:
     procedure = catalogue.procedures["host.describe"]
 
     assert (procedure.errors, procedure.idempotent, procedure.timeout) == (("host.unknown",), True, 2.0)
-    assert (procedure.register, procedure.call) == (frozenset({"service"}), frozenset({"guest", "user", "service"}))
+    assert (procedure.register.entries, procedure.call.entries) == (("service",), ("guest", "user", "service"))
     assert (procedure.takes_input, procedure.gives_output, procedure.input_is_array) == (True, True, False)
     assert catalogue.procedures["demo.add"].input_is_array
 

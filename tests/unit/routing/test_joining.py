@@ -44,7 +44,7 @@ class Stranger(EmbeddedLink):
     def __init__(self, realm: Realm, config: dict[str, Any] | None = None) -> None:
         self.received: list[Any] = []
         self.factory = SimpleNamespace(_config={} if config is None else {"auth": config})
-        super().__init__(realm.node, self._take, Identity("", "guest"), 1 << 24)  # type: ignore[arg-type]
+        super().__init__(realm.node, self._take, "guest", "", 1 << 24)  # type: ignore[arg-type]
         self._authid = self._authrole = None  # type: ignore[assignment]
         self._realm = realm
         assert self._session is not None
