@@ -31,7 +31,6 @@ from hopsack.contracts.policy import ONCE
 from hopsack.settings import Settings
 from hopsack_router.access.audit import Audit, Rotated
 from hopsack_router.access.logins import Logins
-from hopsack_router.access.secret import Secret
 from hopsack_router.clocks import UnixTime, count_steadily
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.configuration import REALM
@@ -66,6 +65,7 @@ class NodeController(RouterController):  # type: ignore[misc]
     :ivar outbox: where every link of this worker queues what it has to write.
     :ivar ready: whether the node takes traffic; ``/readyz`` tells it.
     :ivar audit: where it is noted what somebody may have to answer for.
+    :ivar logins: knows whose a token is.
     :ivar closers: called one after the other before the node ends.
     :ivar random: spreads what should not happen all at once.
     """
@@ -95,7 +95,7 @@ class NodeController(RouterController):  # type: ignore[misc]
         self._router_factory.budgets = settings.budgets
         self._router_factory.explains = settings.env == "dev"
         self.outbox.stalls.patience = settings.patience
-        self._router_factory.logins = Logins(Secret.of(settings))
+        self.logins = self._router_factory.logins = Logins.of(settings, self._reactor, self.random)
         self._router_factory.guests = settings.guests
 
     @wamp.register(None)  # type: ignore[untyped-decorator]
@@ -110,6 +110,7 @@ class NodeController(RouterController):  # type: ignore[misc]
         router._dealer.serve_keyed(keyed)
         component = NodeComponent(router, self._reactor, time.time)
         self._router_session_factory.add(component, router, authid=AUTHID, authrole="trusted")
+        self.logins.start()
         self.ready = True
         return started
 
@@ -168,6 +169,7 @@ class NodeController(RouterController):  # type: ignore[misc]
         :returns: fires with whether all of it was done as it should be.
         """
         self._is_stopping = True
+        self.logins.stop()
         hint = self._spread()
         departures = [Departure(realm.router, hint) for realm in self.realms.values()]
         drain = Drain(self.settings.drain)

@@ -15,12 +15,14 @@ from autobahn.wamp.role import RoleBrokerFeatures, RoleDealerFeatures
 from autobahn.wamp.types import Accept, Challenge, Deny
 from twisted.internet.defer import Deferred
 
-from hopsack.errors import LoginRequired, RateLimited
+from hopsack.errors import LoginRequired, Overloaded
 from hopsack.tokens import mint
 from hopsack.wamp.codec import JSON, MSGPACK
 from hopsack_router import metrics
 from hopsack_router.access.identity import Identity
+from hopsack_router.access.keyring import Keyring
 from hopsack_router.access.logins import Cookie, Logins
+from hopsack_router.access.verifying import own
 from hopsack_router.doors.wamp import messages, wamp_format
 from hopsack_router.embed import EmbeddedLink
 from hopsack_router.routing import joining, links
@@ -90,7 +92,7 @@ def with_worker(realm: Realm, **extra: Any) -> None:
 @pytest.fixture(autouse=True)
 def logins(open_realm: Realm) -> Logins:
     factory: Any = open_realm.node.router._factory
-    factory.logins = Logins(lambda: SECRET)
+    factory.logins = Logins(Keyring(lambda: SECRET, own()))
     return cast(Logins, factory.logins)
 
 
@@ -278,7 +280,7 @@ class Known(Logins):
     """Knows a few tokens by heart."""
 
     def __init__(self, **tokens: Any) -> None:
-        super().__init__(lambda: SECRET)
+        super().__init__(Keyring(lambda: SECRET, own()))
         self._tokens = tokens
 
     def identify(self, token: str) -> Identity | Deferred[Identity]:
@@ -373,7 +375,7 @@ def test_where_there_are_no_guests(open_realm: Realm) -> None:
 def test_what_is_against_an_identity_counts_whatever_the_proof(open_realm: Realm, is_late: bool) -> None:
     found: Deferred[Identity] = Deferred()
     factory = knowing(open_realm, ann=found if is_late else ANN)
-    factory.vet = lambda who: RateLimited("not now", data={"retry_after": 2.5}) if who.subject == "ann" else None
+    factory.vet = lambda who: Overloaded("not now", data={"retry_after": 2.5}) if who.subject == "ann" else None
     stranger = Stranger(open_realm)
     stranger.hello("ticket")
 
@@ -383,7 +385,7 @@ def test_what_is_against_an_identity_counts_whatever_the_proof(open_realm: Realm
         found.callback(ANN)
         told = stranger.hears()
 
-    assert told == [[ABORT, {"message": "not now", "retry_after": 2.5}, "hopsack.rate_limited"]]
+    assert told == [[ABORT, {"message": "not now", "retry_after": 2.5}, "hopsack.overloaded"]]
 
 
 def test_a_token_whose_key_is_being_fetched(open_realm: Realm) -> None:
