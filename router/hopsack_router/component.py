@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from hopsack.contracts import TopicContract
 from hopsack_router import loads
+from hopsack_router.explaining import Explaining
 from hopsack_router.keys import KeyDesk
 from hopsack_router.locking import Locking
 from hopsack_router.reading_back import ReadingBack
@@ -66,6 +67,7 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
             "hopsack.sessions.list": self.sessions,
             "hopsack.services.list": self.services,
             "presence.list": lambda *_: self._router.presence.list(),
+            "hopsack.access.why": Explaining(self._router).why,
         }
         registered = [self.register(function, uri) for uri, function in served.items()]
         past, options = ReadingBack(self._router), RegisterOptions(details_arg="details")

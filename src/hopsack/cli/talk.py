@@ -377,9 +377,9 @@ async def _next_line() -> str:
     return await came
 
 
-def ask(procedure: str, given: dict[str, Any]) -> Any:
+def ask(procedure: str, given: dict[str, Any], payload: Any = None) -> Any:
     """Call one of the node's own procedures for a verb that prints what it says."""
-    return run(_call(remote_settings(**given), procedure, None, 10.0))
+    return run(_call(remote_settings(**given), procedure, payload, 10.0))
 
 
 def can_join(given: dict[str, Any]) -> None:

@@ -439,3 +439,78 @@ def test_an_event_is_a_line_with_its_position(capsys: pytest.CaptureFixture[str]
         '{"topic":"a.b","data":{"id":1},"deleted":true}',
     ]
     assert printer.enough.is_set()
+
+
+# ----- why
+
+ANSWER = {
+    "allowed": False,
+    "who": {"subject": "ann", "role": "user", "groups": ["ops"], "tenant": "acme"},
+    "rule": None,
+    "contract": "inbox.{sub}",
+    "place": "schemas/inbox.yaml:6",
+    "code": "hopsack.denied",
+    "why": "schemas/inbox.yaml:6 subscribe: [service] does not allow it",
+}
+
+
+def test_why_asks_the_node_and_prints_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hopsack.cli import why
+
+    asked: list[Any] = []
+
+    def ask(*question: Any) -> Any:
+        asked.append(question)
+        return ANSWER
+
+    monkeypatch.setattr(why, "ask", ask)
+
+    words = (
+        "why",
+        "ann",
+        "subscribe",
+        "inbox.bob.",
+        "--match",
+        "prefix",
+        "--group",
+        "ops",
+        "--group",
+        "all",
+        "--role",
+        "user",
+    )
+    result = invoke(*words)
+
+    assert rows(result) == [ANSWER]
+    ((procedure, _, question),) = asked
+    assert procedure == "hopsack.access.why"
+    assert question == {
+        "subject": "ann",
+        "action": "subscribe",
+        "uri": "inbox.bob.",
+        "match": "prefix",
+        "role": "user",
+        "groups": ["ops", "all"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (
+            {},
+            "no: user ann, in ops, of acme may not subscribe to inbox.bob [hopsack.denied]\n"
+            "  schemas/inbox.yaml:6 subscribe: [service] does not allow it",
+        ),
+        (
+            {"allowed": True, "rule": "user:{sub}", "why": "schemas/inbox.yaml:6", "code": None},
+            "yes: user ann, in ops, of acme may subscribe to inbox.bob\n  user:{sub}: schemas/inbox.yaml:6",
+        ),
+    ],
+)
+def test_a_person_gets_the_answer_in_two_lines(answer: dict[str, Any], text: str) -> None:
+    from hopsack.cli.why import plain_answer
+
+    shown = {key: value for key, value in (ANSWER | answer).items() if key != "code" or value is not None}
+
+    assert click.unstyle(plain_answer(shown, "subscribe", "inbox.bob")) == text

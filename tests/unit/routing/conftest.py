@@ -72,11 +72,18 @@ class Client:
     """One WAMP client; messages are the lists that go over the wire."""
 
     def __init__(
-        self, realm: Realm, role: str, authid: str, agent: str | None, roles: dict[str, Any] | None, max_size: int
+        self,
+        realm: Realm,
+        role: str,
+        authid: str,
+        agent: str | None,
+        roles: dict[str, Any] | None,
+        max_size: int,
+        **claims: Any,
     ) -> None:
         self.received: list[list[Any]] = []
         self._realm = realm
-        self._link = realm.node.open_link(self._receive, role, authid, max_size)
+        self._link = realm.node.open_link(self._receive, role, authid, max_size, **claims)
         details: dict[str, Any] = {"roles": roles or HELLO_ROLES, "authmethods": ["anonymous"]}
         if agent:
             details["authextra"] = {"agent": agent}
@@ -134,8 +141,10 @@ class Realm:
         agent: str | None = None,
         roles: dict[str, Any] | None = None,
         max_size: int = 1 << 24,
+        **claims: Any,
     ) -> Client:
-        return Client(self, role, authid, agent, roles, max_size)
+        """:param claims: ``groups`` and ``tenant``."""
+        return Client(self, role, authid, agent, roles, max_size, **claims)
 
 
 @pytest.fixture
