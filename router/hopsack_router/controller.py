@@ -31,6 +31,7 @@ from hopsack.contracts.policy import ONCE
 from hopsack.settings import Settings
 from hopsack_router.access.audit import Audit, Rotated
 from hopsack_router.access.logins import Logins
+from hopsack_router.access.publickeys import PublicKeys
 from hopsack_router.clocks import UnixTime, count_steadily
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.configuration import REALM
@@ -38,6 +39,7 @@ from hopsack_router.doors.sockets import send_all
 from hopsack_router.drain import LOOK, Drain, Effect, EndCalls, Part, State, TurnAway, spread
 from hopsack_router.fences import Fences
 from hopsack_router.keyed.calls import KeyedCalls
+from hopsack_router.keys import KeyWatch
 from hopsack_router.keyed.store import FILE as CALLS
 from hopsack_router.keyed.store import Sqlite
 from hopsack_router.nesting import bound_nesting
@@ -84,6 +86,7 @@ class NodeController(RouterController):  # type: ignore[misc]
         self._keyed: dict[str, KeyedCalls] = {}
         self.random = Random()  # noqa: S311 (for delays)
         self._is_stopping = False
+        self._key_watch: KeyWatch | None = None
         self._router_session_factory = NodeSessionFactory(self._router_factory)
         self.use(self.settings)
 
@@ -110,9 +113,17 @@ class NodeController(RouterController):  # type: ignore[misc]
         router._dealer.serve_keyed(keyed)
         component = NodeComponent(router, self._reactor, time.time)
         self._router_session_factory.add(component, router, authid=AUTHID, authrole="trusted")
+        self._watch_keys()
         self.logins.start()
         self.ready = True
         return started
+
+    def _watch_keys(self) -> None:
+        if self._key_watch is None:
+            keys = self._router_factory.keys = PublicKeys(self.settings.keys)
+            self._router_factory.revoke_keys = keys.revoke_subject
+            self._key_watch = KeyWatch(keys, self._router_factory, self._reactor)
+            self._key_watch.start()
 
     def _folder_of(self, realm: str) -> Path:
         folder = Path(self.settings.data)
@@ -169,6 +180,8 @@ class NodeController(RouterController):  # type: ignore[misc]
         :returns: fires with whether all of it was done as it should be.
         """
         self._is_stopping = True
+        if self._key_watch is not None:
+            self._key_watch.stop()
         self.logins.stop()
         hint = self._spread()
         departures = [Departure(realm.router, hint) for realm in self.realms.values()]

@@ -7,7 +7,8 @@
                   -> ABORT      it is not, or nobody asked for it
     ABORT         -> nothing    the client has given up
 
-Guests and bearers of tokens are nearly everybody, and are answered here: :class:`Guest` and :class:`Bearer`. All other
+Guests, bearers of tokens and holders of keys are nearly everybody, and are answered here: :class:`Guest`,
+:class:`Bearer` and :class:`Signer`. All other
 methods are Crossbar's and the personality's (``EXTRA_AUTH_METHODS``); they are :class:`Proof` too, made as Crossbar
 makes them. Decisions only: :class:`~hopsack_router.routing.session.NodeSession` says what it hears and sends what comes
 out. Whatever the method: who is let in has an :class:`~hopsack_router.access.identity.Identity`, and :func:`admit` is
@@ -33,10 +34,11 @@ from twisted.python.failure import Failure
 
 from hopsack.backoff import hint_of
 from hopsack.errors import LoginRequired, RemoteError, wamp_uri
-from hopsack_router.access import tickets
+from hopsack_router.access import cryptosign, tickets
 from hopsack_router.access.identity import Identity
 from hopsack_router.access.identity import Proof as Shown
 from hopsack_router.access.logins import Logins
+from hopsack_router.access.publickeys import PublicKeys
 
 Answer = Accept | Challenge | Deny
 
@@ -58,6 +60,7 @@ class Realms(Protocol):
     """The realms that there are, and who may come; the router factory."""
 
     logins: Logins | None
+    keys: PublicKeys | None
     guests: str
     vet: Callable[[Identity], RemoteError | None]
 
@@ -91,9 +94,11 @@ def choose(offered: Collection[str] | None, configured: Mapping[str, Any], extra
 
 
 def own_proof(method: str, config: Mapping[str, Any], realms: Realms) -> Proof | None:
-    """The proof of a guest or of a token's bearer; ``None``: it is not ours to judge."""
+    """The proof of a guest, of a token's bearer or of a key's holder; ``None``: it is not ours to judge."""
     if method == "ticket" and config.get("create") == tickets.CREATE:
         return Bearer(realms)
+    if method == "cryptosign" and config.get("create") == cryptosign.CREATE:
+        return Signer(realms)
     if method == "anonymous" and config["type"] == "static" and "authid" not in config:
         return Guest(realms, config.get("role", "anonymous"))
     return None
@@ -132,6 +137,36 @@ class Bearer:
 
     def authenticate(self, signature: str) -> Any:
         return let_in(self._realms, self._realm, signature)
+
+
+class Signer:
+    """Somebody with a key, which signs what the node has made up."""
+
+    __slots__ = ("_challenge", "_name", "_public", "_realm", "_realms")
+
+    def __init__(self, realms: Realms) -> None:
+        self._realms = realms
+        self._realm: str | None = None
+        self._name: str | None = None
+        self._public = self._challenge = b""
+
+    def hello(self, realm: str | None, details: Any) -> Challenge | Deny:
+        if realm is None or self._realms.get(realm) is None:
+            return _no_realm(realm)
+        try:
+            self._public = cryptosign.key_of(details.authextra)
+        except RemoteError as refused:
+            return Refusal(refused)
+        self._realm, self._name = realm, details.authid
+        self._challenge = secrets.token_bytes(cryptosign.CHALLENGE)
+        return Challenge("cryptosign", {"challenge": self._challenge.hex()})
+
+    def authenticate(self, signature: str) -> Admitted | Deny:
+        try:
+            who = cryptosign.identify(self._realms.keys, self._public, self._challenge, signature, self._name)
+        except RemoteError as refused:
+            return Refusal(refused)
+        return admit(self._realms, self._realm, who)
 
 
 class Holder:

@@ -61,6 +61,7 @@ RETURN_AFTER = 5.0
 AUTHENTICATION = {
     "anonymous": {"type": "static", "role": "guest"},
     "ticket": {"type": "function", "create": "hopsack_router.access.tickets.create", "config": {}},
+    "cryptosign": {"type": "function", "create": "hopsack_router.access.cryptosign.create", "config": {}},
 }
 """How sessions authenticate, the same on every door; Crossbar's own configuration format."""
 

@@ -27,6 +27,7 @@ from hopsack.errors import BadRequest, BrokenResult, Denied, Overloaded, RemoteE
 from hopsack.wamp.codec import Malformed
 from hopsack_router import metrics
 from hopsack_router.access.audit import UNWRITTEN, Notes
+from hopsack_router.access.publickeys import PublicKeys
 from hopsack_router.fences import in_memory
 from hopsack_router.locking import Locking
 from hopsack_router.locks import Locks
@@ -569,5 +570,7 @@ class RouterFactory(CrossbarRouterFactory):  # type: ignore[misc]
     """What is left to guests of what contracts grant them (``HOPSACK_GUESTS``)."""
     logins: Logins | None = None
     """Knows whose a token is; ``None``: no tokens are taken."""
+    keys: PublicKeys | None = None
+    """The public keys that are accepted; ``None``: none is."""
     vet: Callable[[Identity], RemoteError | None] = staticmethod(_welcome)
     """Asked of whoever is about to be let in, whatever the proof, and of newer proofs: what is against it."""

@@ -142,7 +142,7 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         proof = joining.own_proof(method, configured[method], self._router_factory)
         if proof is not None:
             self._pending_auth = proof
-            return proof.hello(hello.realm, None)
+            return proof.hello(hello.realm, hello)
         make: Any = AUTHMETHOD_MAP.get(method) or extra[method]
         proof = make(self._pending_session_id, transport.transport_details, worker, configured[method])
         self._pending_auth = proof

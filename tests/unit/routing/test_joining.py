@@ -155,7 +155,7 @@ def test_a_session_has_its_number_from_a_space_that_nobody_guesses(open_realm: R
         (["anonymous"], None, "wamp.error.no_such_realm", "no realm was asked for"),
         (["ticket"], None, "wamp.error.no_such_realm", "no realm was asked for"),
         (["password"], "hopsack", "wamp.error.not_authorized", 'there is no authmethod "password"'),
-        (["wampcra", "scram"], "hopsack", "wamp.error.no_auth_method", "these are: anonymous, ticket"),
+        (["wampcra", "scram"], "hopsack", "wamp.error.no_auth_method", "these are: anonymous, cryptosign, ticket"),
     ],
 )
 def test_who_is_sent_away_at_once(
