@@ -31,6 +31,7 @@ from hopsack.contracts.policy import ONCE
 from hopsack.settings import Settings
 from hopsack_router.access.audit import Audit, Rotated
 from hopsack_router.access.logins import Logins
+from hopsack_router.access.tls import Certificates, Files
 from hopsack_router.access.publickeys import PublicKeys
 from hopsack_router.clocks import UnixTime, count_steadily
 from hopsack_router.component import AUTHID, NodeComponent
@@ -88,7 +89,19 @@ class NodeController(RouterController):  # type: ignore[misc]
         self._is_stopping = False
         self._key_watch: KeyWatch | None = None
         self._router_session_factory = NodeSessionFactory(self._router_factory)
+        self._certificates: Certificates | None = None
         self.use(self.settings)
+
+    @property
+    def certificates(self) -> Certificates | None:
+        """What the ports are secured with; ``None``: they are not.
+
+        :raises CertificateError: it cannot be had.
+        """
+        files = Files.of(self.settings)
+        if self._certificates is None and files is not None:
+            self._certificates = Certificates(files, self._reactor)
+        return self._certificates
 
     def use(self, settings: Settings) -> None:
         """Take settings, which may have come from elsewhere than the environment."""

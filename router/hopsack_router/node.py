@@ -23,7 +23,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from hopsack.contracts import ContractsInvalid, load
-from hopsack.settings import Settings
+from hopsack.settings import Settings, authority
 from hopsack.supervise.ports import cannot_listen, check_free
 from hopsack.supervise.state import make_folder
 
@@ -37,7 +37,7 @@ def run(settings: Settings, *, controller: bool = False, as_json: bool = False) 
     :param controller: run a full Crossbar node with a worker process.
     :param as_json: print the ready line as JSON on a terminal too.
     :returns: the process's exit code.
-    :raises hopsack.errors.LocalError: the data folder or a port cannot be had.
+    :raises hopsack.errors.LocalError: the data folder, a port or the certificate cannot be had.
     """
     try:
         load(settings.schemas)
@@ -46,6 +46,7 @@ def run(settings: Settings, *, controller: bool = False, as_json: bool = False) 
         return CONFIGURATION
     make_folder(settings.data)
     settings.secret()
+    _check_certificate(settings)
     _check_ports(settings)
     return _run_crossbar(settings, as_json) if controller else _run_solo(settings, as_json)
 
@@ -55,6 +56,16 @@ def _check_ports(settings: Settings) -> None:
     check_free(settings.host, settings.port, "HOPSACK_PORT")
     if settings.rawsocket_path is None:
         check_free(settings.host, settings.rawsocket_port, "HOPSACK_RAWSOCKET_PORT")
+
+
+def _check_certificate(settings: Settings) -> None:
+    """:raises ConfigError: the node cannot speak TLS with what it is given."""
+    if settings.tls_cert is not None:
+        from hopsack_router.access.tls import Files, context_of
+
+        files = Files.of(settings)
+        assert files is not None
+        context_of(files)
 
 
 @contextmanager
@@ -136,16 +147,10 @@ def _reason(failure: Any, settings: Settings) -> str:
 
 
 def _addresses(settings: Settings, ports: dict[str, Any]) -> dict[str, str]:
-    web = ports["web"].getHost()
-    if settings.rawsocket_path is not None:
-        rawsocket = f"unix://{settings.rawsocket_path}"
-    else:
-        rawsocket = f"tcp://{_reachable(settings.host)}:{ports['rawsocket'].getHost().port}"
-    return {"http": f"http://{_reachable(settings.host)}:{web.port}", "rawsocket": rawsocket}
-
-
-def _reachable(host: str) -> str:
-    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
+    rawsocket = settings.rawsocket_port
+    if settings.rawsocket_path is None:
+        rawsocket = ports["rawsocket"].getHost().port
+    return _fixed_addresses(replace(settings, port=ports["web"].getHost().port, rawsocket_port=rawsocket))
 
 
 def announce(addresses: dict[str, str], out: TextIO, as_json: bool) -> None:
@@ -225,7 +230,8 @@ def _free_ports(host: str) -> Iterator[int]:
 
 
 def _fixed_addresses(settings: Settings) -> dict[str, str]:
-    host = _reachable(settings.host)
+    web, services = ("http", "tcp") if settings.tls_cert is None else ("https", "tls")
+    rawsocket = f"{services}://{authority(settings.host, settings.rawsocket_port)}"
     if settings.rawsocket_path is not None:
-        return {"http": f"http://{host}:{settings.port}", "rawsocket": f"unix://{settings.rawsocket_path}"}
-    return {"http": f"http://{host}:{settings.port}", "rawsocket": f"tcp://{host}:{settings.rawsocket_port}"}
+        rawsocket = f"unix://{settings.rawsocket_path}"
+    return {"http": f"{web}://{authority(settings.host, settings.port)}", "rawsocket": rawsocket}

@@ -20,7 +20,10 @@ def _workers() -> dict[str, Any]:
 
 
 def _check_endpoint(personality: Any, endpoint: Any, **kwargs: Any) -> None:
-    """Crossbar's check refuses port 0, which means any free port (``listen(2)``)."""
+    """Crossbar's check refuses port 0, which means any free port (``listen(2)``). Its TLS is 1.3 only, asks everybody
+    for a certificate or nobody, and never reads a new one; ours is for both ports."""
+    if isinstance(endpoint, dict) and "tls" in endpoint:
+        raise checkconfig.InvalidConfigException("in place of tls, set HOPSACK_TLS_CERT and HOPSACK_TLS_KEY")
     if isinstance(endpoint, dict) and endpoint.get("type") == "tcp" and endpoint.get("port") == 0:
         endpoint = {**endpoint, "port": 1}
     checkconfig.check_listening_endpoint(personality, endpoint, **kwargs)

@@ -1,6 +1,6 @@
 """Where a node is and what to speak there, read from one URL.
 
-    tcp://host:8081             WAMP, msgpack, RawSocket
+    tcp://host:8081             WAMP, msgpack, RawSocket; tls:// with TLS
     unix:///run/hopsack.sock    the same over a Unix socket
     ws://host:8080/ws           WAMP, msgpack, WebSocket; wss:// with TLS; http(s):// is the same; /ws may be left out
     ws://host:8080/raw          JSON-RPC 2.0, WebSocket
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from hopsack.errors import UsageError
 
 __all__ = ["Address"]
 
-_EXAMPLES = "such as tcp://127.0.0.1:8081, unix:///run/hopsack.sock, ws://host:8080/ws or ws://host:8080/raw"
+_EXAMPLES = "such as tcp://127.0.0.1:8081, tls://host:8081, unix:///run/hopsack.sock, ws://host:8080/ws or ws://host:8080/raw"
 _WEB = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 
 
@@ -44,6 +44,7 @@ class Address:
     def parse(cls, url: str) -> Address:
         """:raises UsageError: not a URL of a node; the message says what one looks like."""
         parts = urlsplit(url)
+        _refuse_secrets(parts)
         try:
             port = parts.port
         except ValueError as error:
@@ -51,8 +52,8 @@ class Address:
         codec = _codec(url, parts.query)
         if parts.scheme == "unix" and parts.path:
             return cls("unix", "wamp", codec, "", 0, parts.path)
-        if parts.scheme == "tcp" and parts.hostname and port and parts.path in ("", "/"):
-            return cls("tcp", "wamp", codec, parts.hostname, port, "")
+        if parts.scheme in ("tcp", "tls") and parts.hostname and port and parts.path in ("", "/"):
+            return cls("tcp", "wamp", codec, parts.hostname, port, "", parts.scheme == "tls")
         if parts.scheme in _WEB and parts.hostname:
             return _web(url, _WEB[parts.scheme], codec, parts.hostname, port, parts.path)
         raise UsageError(f"{url!r} is not the URL of a node: write one {_EXAMPLES}")
@@ -63,8 +64,19 @@ class Address:
         if self.carrier == "unix":
             return f"unix://{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        scheme = ("wss" if self.is_tls else "ws") if self.carrier == "websocket" else "tcp"
+        scheme = {"websocket": ("ws", "wss"), "tcp": ("tcp", "tls")}[self.carrier][self.is_tls]
         return f"{scheme}://{host}:{self.port}{self.path}"
+
+
+def _refuse_secrets(parts: SplitResult) -> None:
+    """:raises UsageError: the URL has a secret in it. It is not repeated: that is how they get into logs."""
+    names = {name.lower() for name in parse_qs(parts.query, keep_blank_values=True)}
+    if parts.password is None and parts.username is None and not names & _SECRETS:
+        return
+    raise UsageError("a URL is no place for a token: logs keep it; give the token itself, in HOPSACK_TOKEN for example")
+
+
+_SECRETS = {"token", "access_token", "id_token", "bearer", "jwt", "ticket", "authorization", "secret", "password"}
 
 
 def _codec(url: str, query: str) -> Literal["msgpack", "json"]:

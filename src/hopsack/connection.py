@@ -748,7 +748,7 @@ async def connect(
     :param token: who this is; with neither it nor a key, a guest.
     :param key: a private key, or the file that it is in, where there is no token; ``tcp``, ``unix`` and ``/ws`` only.
     :param patience: seconds to keep trying the first connection. Once there was one, it is kept until the block ends.
-    :param tls: for ``wss``, if not Python's default context.
+    :param tls: for ``tls`` and ``wss``, if not Python's default context.
     :raises Disconnected: no connection within ``patience``. :raises RemoteError: the node refuses the token or realm.
     :raises UsageError: not a URL of a node, or one of a door without keys. :raises ConfigError: the key cannot be read.
     """

@@ -19,14 +19,16 @@ import asyncio
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 
 from hopsack import session as on
 from hopsack.address import Address
 from hopsack.errors import HopsackError, Overloaded, RemoteError
 from hopsack.options import Options
+from hopsack.settings import ConfigError
 from hopsack.wire import Ended, Wire, Write, wire_for
 
-__all__ = ["Carrier", "Link", "Obey", "dial"]
+__all__ = ["Carrier", "Link", "Obey", "dial", "trusting"]
 
 HIGH_WATER = 1 << 20
 """Bytes that the transport holds before frames wait here instead."""
@@ -238,6 +240,22 @@ class Link(Carrier, asyncio.Protocol):
             self._asked = None
 
 
+def trusting(authorities: Path | None = None) -> ssl.SSLContext:
+    """What TLS connections are opened with: 1.2 or newer, and the node's certificate must be for its name.
+
+    :param authorities: a PEM file of authorities that are trusted beside the machine's own.
+    :raises ConfigError: it cannot be read, or holds none.
+    """
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if authorities is not None:
+        try:
+            context.load_verify_locations(authorities)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"HOPSACK_TLS_CA: {authorities} cannot be used: {error.strerror or error}") from error
+    return context
+
+
 async def dial(
     address: Address,
     session: on.Session,
@@ -259,6 +277,6 @@ async def dial(
     if address.carrier == "unix":
         _, link = await loop.create_unix_connection(protocol, address.path)
         return link
-    context = (tls or ssl.create_default_context()) if address.is_tls else None
+    context = (tls or trusting()) if address.is_tls else None
     _, link = await loop.create_connection(protocol, address.host, address.port, ssl=context)
     return link

@@ -35,6 +35,7 @@ from hopsack.connection import Connection, dialer
 from hopsack.errors import UsageError
 from hopsack.keeper import Waiting
 from hopsack.keys import KeyFile, PrivateKey
+from hopsack.link import trusting
 from hopsack.options import Options
 from hopsack.pools import pool_of
 from hopsack.ready import changes, vouch
@@ -204,9 +205,10 @@ class _Process:
         options = Options(close_timeout=0.5)
         address = Address.parse(self._settings.url)
         key = key_of(self._settings)
+        tls = trusting(self._settings.tls_ca) if address.is_tls else None
         for cls in load(self._folder):
             token = token_of(self._settings, cls.name)
-            dial = dialer(address, token=token, key=key, service=cls.name, options=options)
+            dial = dialer(address, token=token, key=key, service=cls.name, options=options, tls=tls)
             connection = Connection(dial, options)
             self._engagements.append(Engagement(cls(), connection, finish=self._settings.finish))
         waiter = asyncio.create_task(_tell_missing(self._engagements[0].connection, self._settings))

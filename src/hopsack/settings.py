@@ -243,12 +243,14 @@ class Settings:
         given.setdefault("keys", given["data"] / "keys")
         settings = cls(**given, url_is_given="url" in given)
         _check_ports_differ(settings)
+        _check_tls(settings)
         return settings if settings.url_is_given else settings._with_local_url()
 
     def _with_local_url(self) -> Settings:
         if self.rawsocket_path is not None:
             return replace(self, url=f"unix://{self.rawsocket_path}")
-        return replace(self, url=f"tcp://{authority(self.host, self.rawsocket_port)}")
+        scheme = "tcp" if self.tls_cert is None else "tls"
+        return replace(self, url=f"{scheme}://{authority(self.host, self.rawsocket_port)}")
 
     @property
     def client(self) -> Path:
@@ -594,6 +596,16 @@ def _check_ports_differ(settings: Settings) -> None:
     if settings.rawsocket_path is None and settings.port == settings.rawsocket_port != 0:
         raise ConfigError(
             f"HOPSACK_PORT and HOPSACK_RAWSOCKET_PORT are both {settings.port}", "give the two doors different ports"
+        )
+
+
+def _check_tls(settings: Settings) -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        missing = "HOPSACK_TLS_KEY" if settings.tls_key is None else "HOPSACK_TLS_CERT"
+        raise ConfigError("a certificate is nothing without its key", f"set {missing}, too")
+    if settings.tls_client_ca is not None and settings.tls_cert is None:
+        raise ConfigError(
+            "HOPSACK_TLS_CLIENT_CA: without TLS nobody shows a certificate", "set HOPSACK_TLS_CERT and HOPSACK_TLS_KEY"
         )
 
 

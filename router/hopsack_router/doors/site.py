@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossbar.worker.transport import RouterWebTransport
+from crossbar.worker.transport import RouterTransport, RouterWebTransport
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall
 from twisted.web.http import HTTPChannel
 
 from hopsack.errors import RemoteError
+from hopsack_router.access.tls import HTTP, over_tls
 from hopsack_router.doors.origins import Front
 from hopsack_router.doors.requests import DoorRequest, answer_early
 
@@ -120,3 +121,18 @@ class WebTransport(RouterWebTransport):  # type: ignore[misc]
     def _create_web_factory(self, create_paths: bool = False, ignore: Any = ()) -> Any:
         site, root = yield super()._create_web_factory(create_paths, list(ignore))
         return bound(site, Front.of(self._worker.settings)), root
+
+    def _create_factory(self, create_paths: bool = False, ignore: Any = ()) -> Any:
+        return super()._create_factory(create_paths, ignore).addCallback(secured, self, HTTP)
+
+
+def secured(made: tuple[Any, Any], transport: RouterTransport, protocols: tuple[bytes, ...]) -> tuple[Any, Any]:
+    """A transport's factory, over TLS where this node speaks that; a Unix socket does not leave the machine.
+
+    :param protocols: what is spoken inside, as ALPN has it.
+    """
+    factory, root = made
+    worker, endpoint = transport.worker, transport.config["endpoint"]
+    if worker.certificates is None or endpoint["type"] != "tcp":
+        return made
+    return over_tls(factory, worker.certificates, worker._reactor, protocols), root

@@ -25,6 +25,7 @@ from termios import TIOCOUTQ
 from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
+from twisted.protocols.policies import ProtocolWrapper
 
 from hopsack_router.routing.fanout import SendAll
 
@@ -54,11 +55,20 @@ def write_straight(transport: Any, data: bytes) -> Any:
     return None
 
 
+def beneath(transport: Any) -> Any:
+    """The transport with the socket: TLS is a layer above it."""
+    while isinstance(transport, ProtocolWrapper):
+        transport = transport.transport
+    return transport
+
+
 def unwritten(transport: Any) -> int | None:
     """Bytes that a transport and the kernel hold because the peer has not taken them; ``None`` where nobody tells.
 
     The kernel's are counted because a reader of a kilobyte a second moves nothing out of the transport for minutes.
+    Over TLS they are counted as they are encrypted: that some are gone is as true of these.
     """
+    transport = beneath(transport)
     if not isinstance(transport, FileDescriptor):
         return None
     queued = array("i", [0])

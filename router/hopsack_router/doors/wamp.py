@@ -53,14 +53,15 @@ from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
 from hopsack.wamp.messages import ABSENT
 from hopsack.wamp.rawsocket import LARGEST
+from hopsack_router.access.tls import PLAIN
 from hopsack_router.doors import places
 from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, slow_reader
 from hopsack_router.doors.frames import HEAD, PING, REGULAR, Frames, Unacceptable, pong
 from hopsack_router.doors.handshake import Opening
 from hopsack_router.doors.rfc6455 import PROTOCOL_ERROR, websocket_frame
 from hopsack_router.doors.rounds import Rounds, Stop
-from hopsack_router.doors.site import ARRIVAL, WebTransport
-from hopsack_router.doors.sockets import unwritten, write_straight
+from hopsack_router.doors.site import ARRIVAL, WebTransport, secured
+from hopsack_router.doors.sockets import beneath, unwritten, write_straight
 from hopsack_router.doors.websockets import OPEN, DoorFactory, DoorProtocol, DoorResource, WebSocketOptions
 from hopsack_router.routing import asked, uris
 from hopsack_router.routing.asked import Granted
@@ -257,7 +258,7 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
 def _parsed(kind: Any, raw: list[Any]) -> message.Message:
     """:raises ProtocolError: also where Autobahn asserts what its client should have kept to."""
     try:
-        return kind.parse(raw)  # type: ignore[no-any-return]
+        return kind.parse(raw)
     except (ProtocolError, InvalidUriError):
         raise
     except Exception as error:
@@ -496,7 +497,7 @@ def keep_alive(transport: Any) -> None:
 
     It does not notice one whose kernel lives, or a proxy's: our own clients are asked (:meth:`RawSocketLink.visit`).
     """
-    connection = transport.getHandle()
+    connection = beneath(transport).getHandle()
     if connection.family not in (socket.AF_INET, socket.AF_INET6):
         return
     for level, option, value in _KEEP_ALIVE:
@@ -667,7 +668,9 @@ def create_transport(worker: Any, transport_id: str, config: dict[str, Any]) -> 
 
 class _Transport(RouterTransport):  # type: ignore[misc]
     def _create_factory(self, create_paths: bool = False, ignore: Any = ()) -> Any:
-        return super()._create_factory(create_paths, ignore).addCallback(self._with_link)
+        return (
+            super()._create_factory(create_paths, ignore).addCallback(self._with_link).addCallback(secured, self, PLAIN)
+        )
 
     def _with_link(self, made: tuple[Any, Any]) -> tuple[Any, Any]:
         factory, root = made

@@ -40,8 +40,10 @@ async def joined(settings: Settings) -> AsyncIterator[Connection]:
     :raises Unreachable: nobody answers. :raises RemoteError: the node refuses the token.
     """
     from hopsack.connection import connect
+    from hopsack.link import trusting
 
-    session = connect(settings.url, token=settings.operator_token(), key=settings.key)
+    tls = trusting(settings.tls_ca) if settings.tls_ca is not None else None
+    session = connect(settings.url, token=settings.operator_token(), key=settings.key, tls=tls)
     try:
         connection = await session.__aenter__()
     except Disconnected as error:

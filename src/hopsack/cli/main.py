@@ -57,6 +57,7 @@ SECTIONS: Mapping[str, Mapping[str, Verb]] = {
         "generate": Verb("contracts:generate", "Write the types that follow from the contracts."),
         "test": Verb("test:test", "Run the tests that this machine can run."),
         "token": Verb("token:token", "Make a token for somebody."),
+        "certs": Verb("certs:certs", "Make a certificate for development."),
         "bench": Verb("bench:bench", "Measure the node against its peers."),
         "doctor": Verb("doctor:doctor", "See what this machine has and what it lacks."),
     },
