@@ -64,8 +64,7 @@ def is_https(request: Request) -> bool:
     """Whether the client speaks TLS: with this node, or with a proxy that it trusts."""
     if _speaks_tls(request):
         return True
-    forwarded = request.requestHeaders.getRawHeaders("x-forwarded-proto", ())
-    return front_of(request).proxies.is_https(_host_of(request) or "", forwarded)
+    return front_of(request).proxies.is_https(_host_of(request) or "", _values(request, b"x-forwarded-proto"))
 
 
 def _speaks_tls(request: Request) -> bool:
@@ -74,7 +73,7 @@ def _speaks_tls(request: Request) -> bool:
 
 def page_of(request: Request) -> Page:
     """Whose page sends this."""
-    origins = request.requestHeaders.getRawHeaders("origin", ())
+    origins = _values(request, b"origin")
     if len(origins) > 1:
         return Page.FOREIGN
     sender = Sender(
@@ -179,9 +178,14 @@ def peer_of(request: Request) -> str:
         return "unix"
     proxies, port = front_of(request).proxies, getattr(request.getClientAddress(), "port", 0)
     if proxies.trusts(host):
-        client = proxies.client(host, request.requestHeaders.getRawHeaders("x-forwarded-for", ()))
+        client = proxies.client(host, _values(request, b"x-forwarded-for"))
         host, port = client, port if client == host else 0
     return f"tcp{'6' if ':' in host else '4'}:{host}:{port}"
+
+
+def _values(request: Request, name: bytes) -> list[str]:
+    """A field's values, whatever their bytes are; Twisted raises an error where they are not UTF-8."""
+    return [value.decode("latin-1") for value in request.requestHeaders.getRawHeaders(name, ())]
 
 
 def _host_of(request: Request) -> str | None:

@@ -110,6 +110,7 @@ def bound(site: Any, front: Front | None = None) -> Any:
     site.protocol = DoorChannel
     site.requestFactory = DoorRequest
     site.acceptableProtocols = lambda: [b"http/1.1"]
+    site._parsePOSTFormSubmission = False  # nobody reads forms here, and Twisted raises an error for some types of them
     site.timeOut = site.timeOut or IDLE
     return site
 

@@ -405,7 +405,10 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         procedure = invocation.call.procedure
         if msg.payload is None:
             check = self.admission.progress if msg.progress else self.admission.result
-            violation = check(procedure, *unread.carried_by(msg).values())
+            try:
+                violation = check(procedure, *unread.carried_by(msg).values())
+            except Malformed as malformed:  # its caller waits all the same
+                violation = Violation("", str(malformed))
         else:
             violation = self.admission.answer_opaque(procedure)
         if violation is None:
