@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from hopsack.errors import BadRequest
 from hopsack.wamp import messages as lean
-from hopsack.wamp.codec import Codec
+from hopsack.wamp.codec import Codec, Malformed
 from hopsack.wamp.messages import ABSENT
 from hopsack_router.routing import asked, binary
 from hopsack_router.routing.joining import read_hello
@@ -44,11 +44,14 @@ class Carried:
         return Carried(self.codec, self.args, self.kwargs)
 
     def values(self) -> Values:
-        """:raises hopsack.wamp.codec.Malformed: the bytes are no values."""
+        """:raises hopsack.wamp.codec.Malformed: the bytes are no values, or not a list and a dict of them."""
         if self._values is None:
             assert self.codec is not None
             unpack = self.codec.unpack
             values = unpack(self.args), unpack(self.kwargs)
+            # Whoever gets it would have to end its connection: it is the sender who is wrong.
+            if (len(self.args) and type(values[0]) is not list) or (len(self.kwargs) and not _is_object(values[1])):
+                raise Malformed("arguments are an array, and keywords an object")
             if not self.codec.is_binary and self._may_hold_bytes(self.codec):
                 values = binary.from_text(values[0]), binary.from_text(values[1])
             self._values = values
@@ -72,6 +75,10 @@ class Carried:
             pack = codec.pack if plain else partial(binary.pack, codec=codec)
             raw = known[codec.name] = (ABSENT if args is None else pack(args), ABSENT if not kwargs else pack(kwargs))
         return raw
+
+
+def _is_object(value: Any) -> bool:
+    return type(value) is dict and all(type(name) is str for name in value)
 
 
 def carried_by(msg: Any) -> Carried:

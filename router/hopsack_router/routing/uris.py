@@ -6,6 +6,9 @@ import re
 
 from hopsack.errors import Denied, RemoteError
 
+LONGEST = 1000
+"""Characters of a URI. It is kept with each subscription and each kept event, and told in refusals."""
+
 # Asked with fullmatch: "$" lets a line break through at the end, and a line break in a topic ends a field of SSE.
 _LOOSE = re.compile(r"([^\s.#]+\.)*[^\s.#]+")
 _PATTERNS = {
@@ -21,7 +24,7 @@ def check(uri: str, *, restricted: bool, where: str) -> RemoteError | None:
     :param restricted: whether ``wamp.`` is out of bounds for the sender (section 2.1.2: reserved for the router).
     :param where: ``"topic"`` or ``"procedure"``, for the message.
     """
-    if not _LOOSE.fullmatch(uri):
+    if len(uri) > LONGEST or not _LOOSE.fullmatch(uri):
         return invalid(uri, where)
     return check_restricted(uri) if restricted else None
 
@@ -31,7 +34,7 @@ def check_pattern(uri: str, match: str, *, where: str) -> RemoteError | None:
 
     A prefix may end with an empty component, a wildcard pattern may have them anywhere.
     """
-    return None if _PATTERNS[match].fullmatch(uri) else invalid(uri, where)
+    return None if len(uri) <= LONGEST and _PATTERNS[match].fullmatch(uri) else invalid(uri, where)
 
 
 def check_restricted(uri: str) -> RemoteError | None:
@@ -41,9 +44,8 @@ def check_restricted(uri: str) -> RemoteError | None:
 
 
 def invalid(uri: str, where: str) -> RemoteError:
-    return RemoteError(
-        f"{uri[:100]!r} is not a valid {where}",
-        code="hopsack.invalid_uri",
-        where=uri[:100],
-        advice="components are separated by single dots and hold no spaces and no '#'",
-    )
+    advice = "components are separated by single dots and hold no spaces and no '#'"
+    if len(uri) > LONGEST:
+        advice = f"a URI has at most {LONGEST} characters, this one {len(uri)}"
+    message = f"{uri[:100]!r} is not a valid {where}"
+    return RemoteError(message, code="hopsack.invalid_uri", where=uri[:100], advice=advice)

@@ -17,7 +17,8 @@ from .test_calls import CALL, REGISTER
 from .test_events import ERROR, PUBLISH, SUBSCRIBE, SUBSCRIBED, details
 from .test_retained import Reader
 
-BAD = ["lab.rea ding", "lab..reading", "lab.#", "", "lab.reading\n", "\nlab", 5, None, 1.5, ["lab"], {"lab": 1}]
+LONG = "lab." + "x" * 997
+BAD = ["lab.rea ding", "lab..reading", "lab.#", "", "lab.reading\n", "\nlab", LONG, 5, None, 1.5, ["lab"], {"lab": 1}]
 SERIALIZERS = ["json", "msgpack", "cbor"]
 Say = Callable[..., list[Any]]
 
@@ -36,7 +37,7 @@ def speaking(client: Client, name: str) -> Say:
     return say
 
 
-@pytest.mark.parametrize("uri", BAD, ids=repr)
+@pytest.mark.parametrize("uri", BAD, ids=lambda uri: repr(uri)[:20])
 @pytest.mark.parametrize("kind", [PUBLISH, SUBSCRIBE, CALL, REGISTER])
 @pytest.mark.parametrize("name", SERIALIZERS)
 def test_it_is_answered_and_the_connection_goes_on(open_realm: Realm, name: str, kind: int, uri: Any) -> None:
@@ -51,7 +52,7 @@ def test_it_is_answered_and_the_connection_goes_on(open_realm: Realm, name: str,
     assert subscribed[0] == SUBSCRIBED
 
 
-@pytest.mark.parametrize("uri", BAD, ids=repr)
+@pytest.mark.parametrize("uri", BAD, ids=lambda uri: repr(uri)[:20])
 def test_nobody_waits_for_the_answer_to_a_publish_without_acknowledgement(open_realm: Realm, uri: Any) -> None:
     say = speaking(open_realm.join(), "msgpack")
 
@@ -77,7 +78,7 @@ GARBAGE = [
 ]
 
 
-@pytest.mark.parametrize("said", GARBAGE, ids=repr)
+@pytest.mark.parametrize("said", GARBAGE, ids=lambda uri: repr(uri)[:20])
 @pytest.mark.parametrize("name", SERIALIZERS)
 def test_what_is_no_request_ends_the_connection_as_before(open_realm: Realm, name: str, said: list[Any]) -> None:
     client = open_realm.join()
