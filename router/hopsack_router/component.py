@@ -19,7 +19,6 @@ from twisted.internet.interfaces import IReactorTime
 
 from hopsack.contracts import TopicContract
 from hopsack_router import loads
-from hopsack_router.keys import KeyDesk
 from hopsack_router.explaining import Explaining
 from hopsack_router.keys import KeyDesk
 from hopsack_router.locking import Locking
@@ -77,10 +76,6 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         registered.append(self.register(locking.acquire, "hopsack.locks.acquire", options))
         registered.append(self.register(locking.release, "hopsack.locks.release", options))
         registered.append(self.register(locking.listed, "hopsack.locks.list"))
-        keys = KeyDesk(self._router)
-        registered.append(self.register(keys.listed, "hopsack.keys.list"))
-        registered.append(self.register(keys.add, "hopsack.keys.add", options))
-        registered.append(self.register(keys.revoke, "hopsack.keys.revoke", options))
         keys = KeyDesk(self._router)
         registered.append(self.register(keys.listed, "hopsack.keys.list"))
         registered.append(self.register(keys.add, "hopsack.keys.add", options))
