@@ -8,7 +8,7 @@
  * next connection, so whatever carries an old one is dropped in one comparison. A granted subscription or registration
  * is known by the ticket that asked for it; numbers that the node chose stay inside the machines.
  */
-import { fromDetails, type HopsackError } from "./errors.js";
+import { fromDetails, type HopsackError, isObject } from "./errors.js";
 
 export type Match = "exact" | "prefix" | "wildcard";
 
@@ -194,12 +194,11 @@ function milliseconds(seconds: unknown): number | undefined {
   return typeof seconds === "number" ? seconds * 1000 : undefined;
 }
 
-/** `reason`: the code of an error, or a sentence; beside it perhaps the error as every door tells it. */
-export function revocation(ticket: number, where: string, { reason, error }: Facts): Effect {
-  const text = String(reason ?? "The node took it away.");
-  const details = /^hopsack\.\w+$/.test(text) ? { code: text } : { code: "hopsack.denied", message: text };
-  const facts = typeof error === "object" && error !== null ? error : {};
-  return { kind: "revoke", ticket, error: fromDetails({ where, ...details, ...facts }) };
+/** @param facts `reason`, and beside it the error as every door tells it, where the node is one of Hopsack. */
+export function revocation(ticket: number, where: string, { reason, error, x_hopsack_error = error }: Facts): Effect {
+  const message = String(reason ?? "The node took it away.");
+  const details = { where, code: "hopsack.denied", message, ...(isObject(x_hopsack_error) && x_hopsack_error) };
+  return { kind: "revoke", ticket, error: fromDetails(details) };
 }
 
 /** What a request is about, for the error it may end with. */

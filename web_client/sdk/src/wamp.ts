@@ -198,9 +198,9 @@ const FLOWING = { progressive_call_results: true, progressive_call_invocations: 
 
 const ROLES = {
   publisher: {},
-  subscriber: { features: { pattern_based_subscription: true } },
+  subscriber: { features: { pattern_based_subscription: true, subscription_revocation: true } },
   caller: { features: { call_canceling: true, ...FLOWING } },
-  callee: { features: { call_canceling: true, ...FLOWING } },
+  callee: { features: { call_canceling: true, registration_revocation: true, ...FLOWING } },
 };
 
 function hello(machine: Wamp): Effect[] {

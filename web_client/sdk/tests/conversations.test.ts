@@ -123,9 +123,10 @@ class Replay {
         (seen: Frame): void =>
           void this.#seen.push({ of: as, what: { [kind]: seen } });
       const told = { onDelete: see("event"), onRecovery: see("recovery"), onGap: see("gap") };
-      const hold = this.#on.fabric.subscribe(topic, see("event"), { match, after, maxRate, ...told });
+      const ends = this.#ends(as);
+      const hold = this.#on.fabric.subscribe(topic, see("event"), { match, after, maxRate, ...told, ...ends });
       this.#holds.set(as, hold);
-      this.#note(as, hold.ready);
+      this.#note(as, hold.ready.then(ends.granted));
     },
     rate: ({ of = "", max_rate: rate }) => (this.#holds.get(of) as Subscription).setMaxRate(rate ?? undefined),
     map: ({ as = "", topic, key }) => void this.#maps.set(as, this.#on.fabric.map(topic, { key })),
@@ -160,9 +161,10 @@ class Replay {
     },
     register: ({ as = "", procedure }) => {
       const { fabric } = this.#on;
-      const hold = fabric.register(procedure, (input, invocation) => this.#serve(as, input, invocation));
+      const ends = this.#ends(as);
+      const hold = fabric.register(procedure, (input, invocation) => this.#serve(as, input, invocation), ends);
       this.#holds.set(as, hold);
-      this.#note(as, hold.ready);
+      this.#note(as, hold.ready.then(ends.granted));
     },
     progress: (line) => this.#asked.get(line.of ?? "")?.says.put(line),
     more_input: ({ of = "" }) => {
@@ -177,6 +179,17 @@ class Replay {
       this.#on.wire.opens();
     },
   };
+
+  /** Sees the end of what had been granted. */
+  #ends(of: string): { granted(): void; onError(error: HopsackError): void } {
+    let isGranted = false;
+    return {
+      granted: () => {
+        isGranted = true;
+      },
+      onError: (ended) => void (isGranted && this.#seen.push({ of, what: { ended } })),
+    };
+  }
 
   async *#serve(of: string, input: unknown, invocation: Invocation): AsyncGenerator<Frame, Frame, undefined> {
     const says = new Handed<Line>();
@@ -233,11 +246,11 @@ class Replay {
     expect(new Set(map.value.values())).toEqual(new Set(values));
   }
 
-  #expectsTold({ of = "", granted, asked, error, result, event, recovery, gap, ...flowed }: Line): void {
+  #expectsTold({ of = "", granted, asked, ended, error = ended, result, event, recovery, gap, ...flowed }: Line): void {
     // What the other side takes is the library's to know.
     if (granted) return;
     const { progress, input, over } = flowed;
-    const told = { asked, error, event, recovery, gap, progress, input, over };
+    const told = { asked, ended, error, event, recovery, gap, progress, input, over };
     const kind = Object.entries(told).find(([, one]) => one !== undefined)?.[0] ?? "result";
     const at = this.#seen.findIndex((one) => one.of === of && kind in one.what);
     const what = this.#seen.splice(at, 1)[0]?.what[kind];

@@ -224,14 +224,14 @@ describe.each([
   }
 
   function takesAway(wire: Wire): void {
-    const topic = { subscription: 51, reason: "This needs group press." };
-    const procedure = { registration: 61, reason: "This needs role service." };
+    const error = { code: "hopsack.denied", message: "This needs group press.", retry: "after_login" };
+    const reason = "This needs role service.";
     if (door === RAW) {
-      wire.says({ method: "hopsack.revoked", params: { ...topic, uri: "press.news" } });
-      wire.says({ method: "hopsack.revoked", params: { ...procedure, uri: "demo.ann.ask" } });
+      wire.says({ method: "hopsack.revoked", params: { subscription: 51, uri: "press.news", reason: "…", error } });
+      wire.says({ method: "hopsack.revoked", params: { registration: 61, uri: "demo.ann.ask", reason } });
     } else {
-      wire.says([35, 0, topic]);
-      wire.says([67, 0, procedure]);
+      wire.says([35, 0, { subscription: 51, reason: "wamp.error.not_authorized", x_hopsack_error: error }]);
+      wire.says([67, 0, { registration: 61, reason }]);
     }
   }
 
