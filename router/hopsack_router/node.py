@@ -22,6 +22,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any, TextIO
 
+from hopsack import production
 from hopsack.contracts import ContractsInvalid, load
 from hopsack.settings import Settings, authority
 from hopsack.supervise.ports import cannot_listen, check_free
@@ -37,14 +38,16 @@ def run(settings: Settings, *, controller: bool = False, as_json: bool = False) 
     :param controller: run a full Crossbar node with a worker process.
     :param as_json: print the ready line as JSON on a terminal too.
     :returns: the process's exit code.
-    :raises hopsack.errors.LocalError: the data folder, a port or the certificate cannot be had.
+    :raises hopsack.errors.LocalError: the data folder, a port or the certificate cannot be had, or the node is not fit
+        for production.
     """
     try:
-        load(settings.schemas)
+        catalogue = load(settings.schemas)
     except ContractsInvalid as invalid:
         print(invalid, file=sys.stderr)
         return CONFIGURATION
     make_folder(settings.data)
+    production.check(settings, catalogue)
     settings.secret()
     _check_certificate(settings)
     _check_ports(settings)

@@ -33,6 +33,9 @@ Guests = Literal["all", "read", "none"]
 LEAST_SECRET_BYTES = 32
 """RFC 7518, section 3.2: an HS256 key is at least as long as the hash it makes."""
 
+DEVELOPMENT = "dev-"
+"""What secrets begin with that were made up: no production goes on with one (:mod:`hopsack.production`)."""
+
 SCHEMES = ("tcp", "tls", "unix", "ws", "wss", "http", "https")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _ANY_INTERFACE = frozenset({"", "0.0.0.0", "::"})
@@ -446,6 +449,10 @@ def _host(name: str, raw: str) -> str:
 
 def _url(name: str, raw: str) -> str:
     parts = urlsplit(raw)
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(
+            f"{name} has a name or a password in it, which logs would keep", "give a token: HOPSACK_TOKEN"
+        )
     if parts.scheme not in SCHEMES:
         raise ConfigError(
             f"{name}={raw} is not a URL of a node", "it begins with one of " + ", ".join(s + "://" for s in SCHEMES)
@@ -611,7 +618,7 @@ def _check_tls(settings: Settings) -> None:
 
 def _make_secret(path: Path) -> str:
     """Make the secret so that of two processes that start at once both end with the same one."""
-    made = secrets.token_urlsafe(LEAST_SECRET_BYTES)
+    made = DEVELOPMENT + secrets.token_urlsafe(LEAST_SECRET_BYTES)
     draft = path.with_name(f".secret-{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -76,6 +76,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield data_folder(settings)
     yield contracts(settings)
     yield from ports(settings)
+    if settings.env == "prod":
+        yield from fitness(settings)
 
 
 def python() -> Finding:
@@ -187,6 +189,21 @@ def contracts(settings: Settings) -> Finding:
     return Finding(
         "contracts", "ok", f"{len(catalogue.topics)} topics, {len(catalogue.procedures)} procedures", needed=True
     )
+
+
+def fitness(settings: Settings) -> Iterator[Finding]:
+    """Whether a node would start in production."""
+    from hopsack import production
+    from hopsack.contracts import ContractsInvalid, load
+
+    try:
+        found = production.problems(settings, load(settings.schemas), production.look(settings))
+    except ContractsInvalid:
+        return  # told already
+    if not found:
+        yield Finding("production", "ok", "this node would start", needed=True)
+    for one in found:
+        yield Finding("production", "wrong", one.message, one.cure, needed=True)
 
 
 def ports(settings: Settings) -> Iterator[Finding]:

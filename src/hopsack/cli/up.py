@@ -87,6 +87,7 @@ def _run_here(settings: Settings, folder: Path | None, as_json: bool, data: str 
 def _supervise(settings: Settings, folder: Path | None, screen: Screen) -> Finish:
     hold = state.hold(settings.data)
     try:
+        _check_fitness(settings)
         launches = _launches(settings, folder)
         check_free(settings.host, settings.port, "HOPSACK_PORT")
         if settings.rawsocket_path is None:
@@ -99,6 +100,18 @@ def _supervise(settings: Settings, folder: Path | None, screen: Screen) -> Finis
         screen.end()
         state.forget(settings.data)
         os.close(hold)
+
+
+def _check_fitness(settings: Settings) -> None:
+    """Before anything is started: the node would refuse, and be looked after for nothing.
+
+    :raises Unfit: this is no configuration for production. :raises ContractsInvalid: there are faults in the contracts.
+    """
+    if settings.env == "prod":
+        from hopsack import production
+        from hopsack.contracts import load
+
+        production.check(settings, load(settings.schemas))
 
 
 def _launches(settings: Settings, folder: Path | None) -> list[Launch]:

@@ -180,9 +180,12 @@ class AlreadyRunning(LocalError):
 
 
 def make_folder(data: Path) -> None:
-    """:raises LocalError: the folder is not there and cannot be made."""
+    """For its owner alone: keys and logs are in it.
+
+    :raises LocalError: the folder is not there and cannot be made.
+    """
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(data, error) from error
 
