@@ -23,7 +23,7 @@ from hopsack_router.access.identity import Identity
 from hopsack_router.access.jwks import JwkSet
 from hopsack_router.access.keyring import Keyring, Source
 from hopsack_router.access.secret import KeyFile, secret_of
-from hopsack_router.access.verifying import Issuer, KeyUnknown, own, verify
+from hopsack_router.access.verifying import Issuer, KeyUnknown, TokenRefused, own, verify
 
 
 class Cookie(str):
@@ -82,8 +82,13 @@ class Logins:
             return coming.addCallback(lambda _: self._verified(token))
 
     def _verified(self, token: str) -> Identity:
-        found = verify(token, self._keys, self._now)
-        return replace(found, proof="cookie") if isinstance(token, Cookie) else found
+        if not isinstance(token, Cookie):
+            return verify(token, self._keys, self._now)
+        try:
+            return replace(verify(token, self._keys, self._now), proof="cookie")
+        except TokenRefused as refused:
+            refused.advice = "POST /login with a new token, or POST /logout"
+            raise
 
 
 def issuer_of(settings: Settings) -> Issuer:

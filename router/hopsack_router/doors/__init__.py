@@ -11,6 +11,7 @@ from typing import Any
 from hopsack_router.doors.console import ConsoleService
 from hopsack_router.doors.echo import EchoService
 from hopsack_router.doors.http import CallService, PublishService
+from hopsack_router.doors.login import LoginService, LogoutService
 from hopsack_router.doors.raw import RawService
 from hopsack_router.doors.sse import SseService
 
@@ -21,6 +22,8 @@ SERVICES: dict[str, Any] = {
     "hopsack-sse": SseService,
     "hopsack-call": CallService,
     "hopsack-publish": PublishService,
+    "hopsack-login": LoginService,
+    "hopsack-logout": LogoutService,
 }
 PATHS: dict[str, dict[str, Any]] = {
     "/": {"type": "hopsack-console"},
@@ -29,4 +32,6 @@ PATHS: dict[str, dict[str, Any]] = {
     "events": {"type": "hopsack-sse"},
     "call": {"type": "hopsack-call"},
     "publish": {"type": "hopsack-publish"},
+    "login": {"type": "hopsack-login"},
+    "logout": {"type": "hopsack-logout"},
 }

@@ -12,6 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from hopsack.contracts import Catalogue
+from hopsack_router.access.audit import UNWRITTEN, Notes
+from hopsack_router.access.logins import Logins
 from hopsack_router.routing.fanout import Outbox
 from hopsack_router.routing.session import NodeSession
 
@@ -27,6 +29,8 @@ class Host:
     :ivar catalogue: the contracts in force.
     :ivar web: the folder served at ``/``.
     :ivar client: the folder of the browser client.
+    :ivar logins: knows whose a token is; ``None``: no tokens are taken.
+    :ivar audit: where it is noted who comes and goes.
     :ivar random: spreads what should not happen all at once.
     :ivar log: for what went wrong here and is nobody else's business.
     """
@@ -38,6 +42,8 @@ class Host:
     catalogue: Callable[[], Catalogue]
     web: Path
     client: Path
+    logins: Callable[[], Logins | None] = lambda: None
+    audit: Notes = UNWRITTEN
     random: Random = field(default_factory=Random)
     log: Logger = field(default_factory=lambda: Logger("hopsack_router.doors"))
 
@@ -53,4 +59,6 @@ class Host:
             catalogue=lambda: worker._router_factory.catalogue,
             web=Path(worker.settings.web),
             client=worker.settings.client,
+            logins=lambda: worker._router_factory.logins,
+            audit=worker._router_factory.audit,
         )

@@ -31,7 +31,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from hopsack.contracts import payload_of
 from hopsack.errors import BadRequest, BrokenResult, Invalid, Overloaded, RemoteError, Unavailable, from_wamp
 from hopsack_router.doors import envelopes
-from hopsack_router.doors.bearer import token_of
+from hopsack_router.doors.bearer import credential_of
 from hopsack_router.doors.effects import REALM
 from hopsack_router.doors.host import Host
 from hopsack_router.doors.origins import peer_of
@@ -228,7 +228,7 @@ class AskResource(Resource):
         if request.method.decode("ascii", "replace") not in self._methods:
             return not_allowed(request, *self._methods)
         try:
-            token = token_of(request.getHeader("authorization"))
+            token = credential_of(request)
             wanted = self._build(uri, body_of(request), request)
         except RemoteError as error:
             error.where = error.where or uri

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from hopsack_router.doors import envelopes, jsonrpc, places, reading
-from hopsack_router.doors.bearer import token_of
+from hopsack_router.doors.bearer import credential_of
 from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, reason_of, slow_reader
 from hopsack_router.doors.effects import REALM, Join, Route
 from hopsack_router.doors.handshake import Opening
@@ -197,7 +197,7 @@ class RawProtocol(DoorProtocol):
     _machine: jsonrpc.Connection | reading.Reader
 
     def onConnect(self, request: Request, opening: Opening) -> str | None:
-        token = token_of(request.getHeader("authorization"))
+        token = credential_of(request)
         query = query_of(request)
         patterns = patterns_of(query)
         self.agent = request.getHeader("user-agent")

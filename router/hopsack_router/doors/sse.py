@@ -41,7 +41,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from hopsack.backoff import hint_of
 from hopsack.errors import BadRequest, Overloaded, RemoteError, Unavailable
 from hopsack_router.doors import envelopes, places, reading
-from hopsack_router.doors.bearer import token_of
+from hopsack_router.doors.bearer import credential_of
 from hopsack_router.doors.effects import REALM, Join, Route
 from hopsack_router.doors.host import Host
 from hopsack_router.doors.origins import peer_of
@@ -324,7 +324,7 @@ class EventsResource(Resource):
         if request.method not in (b"GET", b"HEAD"):
             return not_allowed(request, "GET", "HEAD")
         try:
-            token = token_of(request.getHeader("authorization"))
+            token = credential_of(request)
             patterns = patterns_of(query_of(request))
             if not patterns:
                 raise BadRequest("no topic is named", path="topic", advice="for example /events?topic=host.metrics")

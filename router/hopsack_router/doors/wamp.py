@@ -55,6 +55,7 @@ from hopsack.wamp.messages import ABSENT
 from hopsack.wamp.rawsocket import LARGEST
 from hopsack_router.access.tls import PLAIN
 from hopsack_router.doors import places
+from hopsack_router.doors.bearer import credential_of
 from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, slow_reader
 from hopsack_router.doors.frames import HEAD, PING, REGULAR, Frames, Unacceptable, pong
 from hopsack_router.doors.handshake import Opening
@@ -316,7 +317,8 @@ class WebSocketLink(Link, DoorProtocol):
     factory: WampFactory
     format: WampFormat
 
-    # What Crossbar's session reads of a transport: nobody is authenticated by it.
+    # What Crossbar's session reads of a transport: nobody is authenticated by it. A token that came with the upgrade is
+    # kept, for whoever leaves and joins again must not be nobody then.
     _authid = _authrole = _authmethod = _authprovider = _authrealm = _authextra = None
     _cbtid = None
 
@@ -338,6 +340,7 @@ class WebSocketLink(Link, DoorProtocol):
             serializer = self.factory.serializers.get(protocol)
             if serializer is not None:
                 self._serializer = serializer
+                self.credential = credential_of(request)
                 return protocol
         known = ", ".join(self.factory.serializers)
         raise BadRequest("WAMP needs a subprotocol", where="Sec-WebSocket-Protocol", advice=f"offer one of {known}")
