@@ -3,13 +3,14 @@
  *
  *     npx vite --config console/vite.config.ts console      then open /dev/demo.html
  *
- * ?state=loading|waiting|closed|empty|open  ?alerts=0  ?ask=1
+ * ?state=loading|waiting|closed|empty|open  ?alerts=0  ?ask=1  ?as=operator
  */
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import "uplot/dist/uPlot.min.css";
 import { createConsole } from "../src/console";
 import type { Alert, HostSample, PresenceMember, WatchEntry } from "../src/contracts";
+import { Refusal } from "../src/link";
 import { browserPage } from "../src/page";
 import "../src/styles/index.css";
 import { followTheme } from "../src/theme";
@@ -139,10 +140,35 @@ if (state === "open" || state === "waiting") {
     link.publish("host.metrics", sample("loom", now() - ago));
   }
 }
-if (state !== "loading") setTimeout(() => link.open(), 50);
+const operator = { authid: "ada", role: "operator", groups: ["ops", "press"], tenant: "acme", expires: now() + 272 };
+if (state !== "loading") setTimeout(() => link.open(query.get("as") === "operator" ? operator : {}), 50);
+if (query.get("as") === "operator") {
+  link.answers.set("hopsack.sessions.list", () =>
+    [...members, { session: 4711, authid: "ada", role: "operator", door: "raw" as const, since: now() - 5 }].map(
+      (one) => ({ ...one, peer: `tcp4:10.0.0.${one.session % 250}:50112`, agent: "hopsack-web/0.1.0" }),
+    ),
+  );
+  link.answers.set("hopsack.session.whoami", () => ({ session: 4711, proof: "cookie" }));
+  link.answers.set("hopsack.access.why", (input) => {
+    const allowed = (input as { subject: string }).subject === "bob";
+    return {
+      allowed,
+      who: { subject: allowed ? "bob" : "ann", role: "user", groups: ["press"], tenant: null },
+      rule: allowed ? "user:{name}" : null,
+      contract: "inbox.{name}",
+      place: "schemas/inbox.yaml:7",
+      ...(!allowed && { code: "hopsack.denied" }),
+      why: allowed ? "inbox.bob is bob's own" : "inbox.bob is for user:{name}, and ann is not bob",
+    };
+  });
+}
+link.loginRefusal =
+  query.get("login") === "refused"
+    ? new Refusal("the token has expired", "hopsack.expired", { advice: "get a new token" })
+    : undefined;
 if (state === "closed")
   setTimeout(
-    () => (link.connection.value = { phase: "closed", reason: "the token is not one this node accepts" }),
+    () => (link.connection.value = { phase: "closed", reason: "the token has expired", code: "hopsack.expired" }),
     900,
   );
 if (state === "waiting") setTimeout(() => link.lose(now() + 9), 900);

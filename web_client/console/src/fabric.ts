@@ -8,6 +8,8 @@ import {
   type History,
   HopsackError,
   type LatestMap,
+  login,
+  logout,
   type Recovery,
 } from "@hopsack/client";
 import { type ReadonlySignal, signal } from "@preact/signals";
@@ -24,7 +26,6 @@ import {
   Refusal,
 } from "./link";
 import type { Connection } from "./state/connection";
-import type { Remembered } from "./storage";
 
 /** Longer than any contract's own deadline: the node is to end the calls that a person makes by hand. */
 const PATIENCE_MS = 180_000;
@@ -47,13 +48,9 @@ interface Untyped {
   ): { readonly ready: Promise<void>; close(): Promise<void> };
 }
 
-/**
- * Connects to the node that served this page.
- *
- * @param token whose session it is, "" for a guest's. A new identity means a new page: `reload` makes one.
- */
-export function openLink(token: Remembered, reload: () => void): Link {
-  const fabric = connect<Topics, Procedures>({ latest: LATEST, token: token.get() });
+/** Connects to the node that served this page, as whoever the browser is signed in as. @param reload makes a new page. */
+export function openLink(reload: () => void): Link {
+  const fabric = connect<Topics, Procedures>({ latest: LATEST });
   const untyped = fabric as unknown as Untyped;
   const listen = (topic: string, match: Match, heard: Handler, hearing: Hearing = {}) =>
     closing(untyped.subscribe(topic, heard, { match, ...optionsOf(hearing) }));
@@ -61,10 +58,8 @@ export function openLink(token: Remembered, reload: () => void): Link {
   return {
     connection: connectionOf(fabric),
     reconnect: () => (fabric.state.value.name === "closed" ? reload() : fabric.reconnect()),
-    signIn(next) {
-      token.set(next ?? "");
-      reload();
-    },
+    signIn: (token) => login(token).then(reload, refuse),
+    signOut: () => logout().then(reload, refuse),
     listen,
     subscribe: (topic, heard, hearing) => listen(topic, "exact", heard as Handler, hearing),
     latest: (topic) => newestOf(untyped.map(topic, { onError: () => {} })) as never,
@@ -132,13 +127,14 @@ function toConnection(state: FabricState): Connection {
     case "connecting":
       return { phase: "connecting" };
     case "open": {
-      const { id: session, authid, role } = state.session;
-      return { phase: "open", identity: { session, authid, role } };
+      const { id: session, authid, role, groups, tenant, expires } = state.session;
+      const ends = expires === undefined ? undefined : expires / 1000;
+      return { phase: "open", identity: { session, authid, role, groups, tenant, expires: ends } };
     }
     case "waiting":
       return { phase: "waiting", retryAt: state.retryAt / 1000, reason: state.reason };
     case "closed":
-      return { phase: "closed", reason: state.error.message };
+      return { phase: "closed", reason: state.error.message, code: state.error.code };
   }
 }
 

@@ -69,8 +69,10 @@ export interface Link {
   readonly connection: ReadonlySignal<Connection>;
   /** Try now instead of when the pause is over. */
   reconnect(): void;
-  /** Come back with another identity; without a token as a guest. */
-  signIn(token: string | undefined): void;
+  /** Come back as the bearer of a token, here and in all of this browser's tabs. Rejects with a {@link Refusal}. */
+  signIn(token: string): Promise<void>;
+  /** Come back as a guest. Rejects with a {@link Refusal}. */
+  signOut(): Promise<void>;
   /** Lives until closed, through every reconnection. */
   subscribe<T extends Topic>(topic: T, heard: (arrival: Arrival<Topics[T]>) => void, hearing?: Hearing): Closable;
   /** The same for a topic or pattern that is known at run time only. */

@@ -12,9 +12,8 @@ import { App } from "./views/App";
 import { routeOf } from "./views/Header";
 
 followTheme(document.documentElement);
-const token = remembered("hopsack.token", "", () => sessionStorage);
 const model = createConsole(
-  openLink(token, () => location.reload()),
+  openLink(() => location.reload()),
   browserPage(),
   {
     name: remembered("hopsack.operator.name", "duty"),

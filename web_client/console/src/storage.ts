@@ -4,19 +4,19 @@ export interface Remembered {
   set(value: string): void;
 }
 
-export function remembered(key: string, otherwise: string, store: () => Storage = () => localStorage): Remembered {
+export function remembered(key: string, otherwise: string): Remembered {
   return {
     get() {
       try {
-        return store().getItem(key) ?? otherwise;
+        return localStorage.getItem(key) ?? otherwise;
       } catch {
         return otherwise;
       }
     },
     set(value) {
       try {
-        if (value === otherwise) store().removeItem(key);
-        else store().setItem(key, value);
+        if (value === otherwise) localStorage.removeItem(key);
+        else localStorage.setItem(key, value);
       } catch {
         // Forbidden or full: the value lives as long as the page.
       }

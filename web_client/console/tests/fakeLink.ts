@@ -17,7 +17,7 @@ import {
   type Serve,
   type Topic,
 } from "../src/link";
-import type { Connection } from "../src/state/connection";
+import type { Connection, Identity } from "../src/state/connection";
 
 type Answer = (input: unknown) => unknown;
 
@@ -30,7 +30,10 @@ interface Heard {
 
 type Served = (input: unknown, signal: AbortSignal) => Promise<unknown>;
 
-export const IDENTITY = { authid: "guest-7f3a", role: "guest", session: 4711 } as const;
+export const IDENTITY: Identity = {
+  ...{ authid: "guest-7f3a", role: "guest", session: 4711 },
+  ...{ groups: [], tenant: undefined, expires: undefined },
+};
 
 export class FakeLink implements Link {
   readonly connection: Signal<Connection> = signal<Connection>({ phase: "connecting" });
@@ -43,9 +46,11 @@ export class FakeLink implements Link {
   readonly kept = new Map<string, (query: PastQuery) => Past | Promise<Past>>();
   reconnects = 0;
   token: string | undefined;
+  /** Why nobody can sign in. */
+  loginRefusal: Refusal | undefined;
 
-  open(identity: { readonly authid: string; readonly role: string; readonly session: number } = IDENTITY): void {
-    this.connection.value = { phase: "open", identity };
+  open(identity: Partial<Identity> = {}): void {
+    this.connection.value = { phase: "open", identity: { ...IDENTITY, ...identity } };
   }
 
   lose(retryAt: number, reason = "The node went away."): void {
@@ -69,8 +74,13 @@ export class FakeLink implements Link {
     this.reconnects += 1;
   }
 
-  signIn(token: string | undefined): void {
+  async signIn(token: string): Promise<void> {
+    if (this.loginRefusal) throw this.loginRefusal;
     this.token = token;
+  }
+
+  async signOut(): Promise<void> {
+    this.token = undefined;
   }
 
   subscribe<T extends Topic>(topic: T, heard: (arrival: Arrival<Topics[T]>) => void, hearing?: Hearing): Closable {

@@ -29,9 +29,6 @@ async function post(path: string, body: string, { url, fetch = globalThis.fetch 
   });
   if (response.ok) return;
   const problem: unknown = await response.json().catch(() => undefined);
-  throw fromDetails({
-    message: `The node answered ${response.status}.`,
-    where: path,
-    ...(isObject(problem) && problem),
-  });
+  const facts = isObject(problem) ? problem : {};
+  throw fromDetails({ where: path, ...facts, message: facts.detail ?? `The node answered ${response.status}.` });
 }

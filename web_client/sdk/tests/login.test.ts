@@ -3,8 +3,8 @@ import { expect, test, vi } from "vitest";
 import { HopsackError, login, logout, RateLimited } from "../src/index";
 
 const PROBLEM = {
-  type: "https://example.org/errors#rate_limited",
-  ...{ title: "Too many", status: 429, detail: "Slower.", code: "hopsack.rate_limited", message: "Slower." },
+  ...{ type: "/errors#hopsack.rate_limited", title: "Too often.", status: 429, detail: "Slower." },
+  code: "hopsack.rate_limited",
   ...{ retry: "later", data: { retry_after: 30 } },
 };
 

@@ -1,20 +1,41 @@
 /** The connections of the node, asked for every two seconds while somebody looks. For operators. */
 import { effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
-import { asRefusal, type Closable, type Link } from "../link";
+import { asRefusal, type Closable, type Link, type Refusal } from "../link";
 import type { Page } from "../page";
 import { LOADING, type Remote } from "../state/remote";
 import { type Sessions, sessionsOf } from "../state/sessions";
 
 const PAUSE = 2;
 
+/** What the one whose session is ended is told. */
+const REASON = "An operator ended this session.";
+
 export interface SessionsFeed {
   readonly sessions: ReadonlySignal<Remote<Sessions>>;
   /** Asks until closed, and begins again whenever the connection does. */
   watch(): Closable;
+  /** Ends one, and asks what is left. */
+  end(session: number): Promise<void>;
+  /** Why the last one could not be ended. */
+  readonly trouble: ReadonlySignal<Refusal | undefined>;
 }
 
 export function sessionsFeed(link: Link, page: Page): SessionsFeed {
   const sessions = signal<Remote<Sessions>>(LOADING);
+  const trouble = signal<Refusal | undefined>(undefined);
+  const list = async (): Promise<void> => {
+    sessions.value = { phase: "ready", value: sessionsOf(await link.call("hopsack.sessions.list", null)) };
+  };
+
+  const end = async (session: number): Promise<void> => {
+    try {
+      trouble.value = undefined;
+      await link.call("hopsack.sessions.end", { session, reason: REASON });
+      await list();
+    } catch (error) {
+      trouble.value = asRefusal(error);
+    }
+  };
 
   const watch = (): Closable => {
     let generation = 0;
@@ -24,9 +45,9 @@ export function sessionsFeed(link: Link, page: Page): SessionsFeed {
         forget = page.after(PAUSE, () => void ask(mine));
       };
       try {
-        const list = await link.call("hopsack.sessions.list", null);
+        const all = await link.call("hopsack.sessions.list", null);
         if (mine !== generation) return;
-        sessions.value = { phase: "ready", value: sessionsOf(list) };
+        sessions.value = { phase: "ready", value: sessionsOf(all) };
         again();
       } catch (error) {
         if (mine !== generation || link.connection.peek().phase !== "open") return;
@@ -48,5 +69,5 @@ export function sessionsFeed(link: Link, page: Page): SessionsFeed {
       },
     };
   };
-  return { sessions, watch };
+  return { sessions, watch, end, trouble };
 }

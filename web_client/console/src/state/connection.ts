@@ -5,12 +5,17 @@ export type Connection =
   | { readonly phase: "open"; readonly identity: Identity }
   /** `retryAt`: the page's clock, epoch seconds. */
   | { readonly phase: "waiting"; readonly retryAt: number; readonly reason: string }
-  | { readonly phase: "closed"; readonly reason: string };
+  /** `code`: of the error that ended it, as in the table of errors. */
+  | { readonly phase: "closed"; readonly reason: string; readonly code: string };
 
 export interface Identity {
   readonly authid: string;
   readonly role: string;
   readonly session: number;
+  readonly groups: readonly string[];
+  readonly tenant: string | undefined;
+  /** When the sign-in ends, by the page's clock: epoch seconds. */
+  readonly expires: number | undefined;
 }
 
 export interface ConnectionWords {
@@ -32,4 +37,28 @@ export function wordsFor(connection: Connection, now: number): ConnectionWords {
     case "closed":
       return { label: "Offline", detail: connection.reason, canReconnect: true };
   }
+}
+
+/** What a person is told when a session has ended for good, and what to do. */
+export function endingOf(code: string): { readonly title: string; readonly advice: string } {
+  switch (code) {
+    case "hopsack.expired":
+      return { title: "Your sign-in has expired", advice: "Sign in with a new token to go on." };
+    case "hopsack.revoked":
+      return { title: "Your sign-in was revoked", advice: "An operator can tell why, and give you a new token." };
+    case "hopsack.login_required":
+      return { title: "The node asks you to sign in", advice: "Sign in with a token that this node accepts." };
+    case "hopsack.denied":
+      return { title: "An operator ended this session", advice: "You may try again, or sign in as somebody else." };
+    default:
+      return { title: "The node refused this session", advice: "Try again, or sign in with another token." };
+  }
+}
+
+/** Seconds before its end in which a sign-in is pointed at. */
+const SOON = 300;
+
+/** What is left of a sign-in that ends soon, in seconds. */
+export function endsSoon({ expires }: Identity, now: number): number | undefined {
+  return expires !== undefined && expires - now < SOON ? Math.max(0, expires - now) : undefined;
 }

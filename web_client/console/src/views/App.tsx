@@ -26,7 +26,8 @@ export function App({ model, route }: { readonly model: Console; readonly route:
 
 function View({ model, route }: { readonly model: Console; readonly route: Route }) {
   const connection = model.link.connection.value;
-  if (connection.phase === "closed") return <ClosedView link={model.link} reason={connection.reason} />;
+  if (connection.phase === "closed")
+    return <ClosedView link={model.link} reason={connection.reason} code={connection.code} />;
   switch (route) {
     case "dashboard":
       return <Dashboard model={model} />;

@@ -1,22 +1,42 @@
-/** In place of everything else once the node refused this session for good: why, and the two ways on. */
-import type { Link } from "../link";
+/** In place of everything else once the node ended this session for good: why, and the ways on. */
+import { useState } from "preact/hooks";
+import { asRefusal, type Link, type Refusal } from "../link";
+import { endingOf } from "../state/connection";
 import { PlugIcon } from "./icons";
+import { RefusalNote } from "./Panel";
+import { SignInForm, sentence } from "./SignIn";
 
-export function ClosedView({ link, reason }: { readonly link: Link; readonly reason: string }) {
+interface Props {
+  readonly link: Link;
+  readonly reason: string;
+  readonly code: string;
+}
+
+export function ClosedView({ link, reason, code }: Props) {
+  const { title, advice } = endingOf(code);
+  const [why, setWhy] = useState<Refusal>();
   return (
     <main class="closed">
-      <section class="panel closed-card" role="alert" data-testid="closed">
+      <section class="panel closed-card" data-testid="closed">
         <span class="notice-icon">
           <PlugIcon />
         </span>
-        <h1>The node refused this session</h1>
-        <p>{reason}</p>
-        <p class="muted">Sign in with another token at the top of the page, or go on without one.</p>
-        <div class="actions">
-          <button type="button" class="button button-primary" onClick={() => link.signIn(undefined)}>
+        <div role="alert">
+          <h1>{title}</h1>
+          <p>{sentence(reason)}</p>
+        </div>
+        <p class="muted">{advice}</p>
+        <SignInForm link={link} />
+        {why !== undefined && <RefusalNote why={why} />}
+        <div class="actions closed-others">
+          <button
+            type="button"
+            class="button button-quiet"
+            onClick={() => void link.signOut().catch((error) => setWhy(asRefusal(error)))}
+          >
             Go on as a guest
           </button>
-          <button type="button" class="button" onClick={() => link.reconnect()}>
+          <button type="button" class="button button-quiet" onClick={() => link.reconnect()}>
             Try again
           </button>
         </div>

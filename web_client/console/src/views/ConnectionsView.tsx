@@ -1,17 +1,17 @@
-/** Who reads too slowly, what the node does about it, and everybody else. For operators. */
-import { useEffect } from "preact/hooks";
+/** Who reads too slowly, what the node does about it, everybody else, and who may do what. For operators. */
+import { useEffect, useState } from "preact/hooks";
 import type { Console } from "../console";
 import type { SessionInfo } from "../contracts";
 import type { Refusal } from "../link";
-import type { Page } from "../page";
 import { ago, asText, bytes, clockTime, count } from "../state/format";
 import { type Behind, followed, NO_SESSIONS, POLICIES, type Sessions, since } from "../state/sessions";
 import { DOORS } from "./doors";
 import { CheckIcon, LockIcon } from "./icons";
 import { Notice, Panel, RefusalNote, Skeleton } from "./Panel";
+import { WhyPanel } from "./WhyPanel";
 
 export function ConnectionsView({ model }: { readonly model: Console }) {
-  const { sessions: feed, page } = model;
+  const { sessions: feed } = model;
   useEffect(() => {
     const watching = feed.watch();
     return () => watching.close();
@@ -30,7 +30,7 @@ export function ConnectionsView({ model }: { readonly model: Console }) {
       >
         {asked.phase === "loading" && <Skeleton rows={3} label="Asking for the connections" />}
         {asked.phase === "failed" && <Refused model={model} why={asked.why} />}
-        {asked.phase === "ready" && <BehindList sessions={known} page={page} />}
+        {asked.phase === "ready" && <BehindList sessions={known} model={model} />}
       </Panel>
       {asked.phase === "ready" && (
         <Panel
@@ -39,7 +39,8 @@ export function ConnectionsView({ model }: { readonly model: Console }) {
           stale={model.stale.value}
           meta={<span class="muted number">{total - behind.length}</span>}
         >
-          <LevelTable sessions={level} page={page} />
+          {feed.trouble.value !== undefined && <RefusalNote why={feed.trouble.value} />}
+          <LevelTable sessions={level} model={model} />
           {level.length < total - behind.length && (
             <p class="quiet">
               {total - behind.length - level.length} more: <code>hopsack sessions ls</code> lists all.
@@ -47,6 +48,7 @@ export function ConnectionsView({ model }: { readonly model: Console }) {
           )}
         </Panel>
       )}
+      {asked.phase === "ready" && <WhyPanel link={model.link} />}
     </main>
   );
 }
@@ -77,10 +79,10 @@ function Refused({ model, why }: { readonly model: Console; readonly why: Refusa
 
 interface ListProps {
   readonly sessions: Sessions;
-  readonly page: Page;
+  readonly model: Console;
 }
 
-function BehindList({ sessions: { behind, total }, page }: ListProps) {
+function BehindList({ sessions: { behind, total }, model }: ListProps) {
   if (behind.length === 0) {
     return (
       <Notice icon={<CheckIcon />} title="Everybody keeps up">
@@ -91,15 +93,15 @@ function BehindList({ sessions: { behind, total }, page }: ListProps) {
   return (
     <ul class="behind" data-testid="behind-list">
       {behind.map((one) => (
-        <BehindCard key={one.session} session={one} page={page} />
+        <BehindCard key={one.session} session={one} model={model} />
       ))}
     </ul>
   );
 }
 
-function BehindCard({ session, page }: { readonly session: Behind; readonly page: Page }) {
+function BehindCard({ session, model }: { readonly session: Behind; readonly model: Console }) {
   const { lag } = session;
-  const now = page.clock.value;
+  const now = model.page.clock.value;
   const [policy, meaning] = POLICIES[lag.policy] ?? [lag.policy, ""];
   const stalled = lag.stalled_since !== null;
   return (
@@ -123,6 +125,9 @@ function BehindCard({ session, page }: { readonly session: Behind; readonly page
         </p>
       ))}
       <p class="quiet">{meaning}</p>
+      <div class="actions">
+        <EndButton model={model} session={session} />
+      </div>
     </li>
   );
 }
@@ -136,7 +141,35 @@ function Fact({ name, value, title }: { readonly name: string; readonly value: s
   );
 }
 
-function LevelTable({ sessions, page }: { readonly sessions: readonly SessionInfo[]; readonly page: Page }) {
+/** Asks once more before it does it; who looks elsewhere meanwhile has not meant it. */
+function EndButton({ model, session }: { readonly model: Console; readonly session: SessionInfo }) {
+  const [asked, setAsked] = useState(false);
+  const connection = model.link.connection.value;
+  if (connection.phase === "open" && connection.identity.session === session.session)
+    return <span class="tag">this page</span>;
+  return (
+    <button
+      type="button"
+      class={asked ? "button button-small button-danger" : "button button-small"}
+      title={`End session ${session.session} of ${session.authid}`}
+      onBlur={() => setAsked(false)}
+      onClick={() => {
+        if (asked) void model.sessions.end(session.session);
+        setAsked(!asked);
+      }}
+    >
+      {asked ? "Really?" : "End"}
+      <span class="sr-only"> the session of {session.authid}</span>
+    </button>
+  );
+}
+
+interface TableProps {
+  readonly sessions: readonly SessionInfo[];
+  readonly model: Console;
+}
+
+function LevelTable({ sessions, model }: TableProps) {
   return (
     <table class="rows sessions" data-testid="sessions">
       <thead>
@@ -154,14 +187,17 @@ function LevelTable({ sessions, page }: { readonly sessions: readonly SessionInf
             <th scope="row" class="cell">
               <bdi class="member-name">{one.authid}</bdi> <span class={`role role-${one.role}`}>{one.role}</span>
             </th>
-            <td class="cell">{DOORS[one.door] ?? one.door}</td>
+            <td class="cell broad-only">{DOORS[one.door] ?? one.door}</td>
             <td class="cell wide-only">{peerOf(one.peer)}</td>
             <td class="cell wide-only" title={one.agent ?? undefined}>
               {one.agent ?? "–"}
             </td>
             <td class="cell wide-only number">{one.session}</td>
             <td class="cell cell-last number">
-              <time title={clockTime(one.since)}>{ago(one.since, page.clock.value)}</time>
+              <time title={clockTime(one.since)}>{ago(one.since, model.page.clock.value)}</time>
+            </td>
+            <td class="cell cell-end">
+              <EndButton model={model} session={one} />
             </td>
           </tr>
         ))}
@@ -172,11 +208,12 @@ function LevelTable({ sessions, page }: { readonly sessions: readonly SessionInf
 
 const COLUMNS = [
   ["Who", ""],
-  ["Door", ""],
+  ["Door", "broad-only"],
   ["From", "wide-only"],
   ["Software", "wide-only"],
   ["Session", "wide-only"],
   ["Since", "cell-last"],
+  ["", "cell-end"],
 ] as const;
 
 /** `tcp4:127.0.0.1:5000` is how the node writes an address. */

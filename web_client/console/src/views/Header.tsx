@@ -32,7 +32,7 @@ export function Header({ model, route }: { readonly model: Console; readonly rou
       <div class="top-who">
         <AlertCount model={model} />
         <Headcount model={model} />
-        <IdentityButton link={model.link} />
+        <IdentityButton link={model.link} page={model.page} />
       </div>
       <div class="top-line">
         <ConnectionPill model={model} />

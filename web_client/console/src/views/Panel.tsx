@@ -59,7 +59,7 @@ export function Skeleton({ rows, label }: { readonly rows: number; readonly labe
 
 /** A "no" from the other side with all it said. */
 export function RefusalNote({ why }: { readonly why: Refusal }) {
-  const { where, path, advice } = why.facts;
+  const { where, path, advice, data } = why.facts;
   return (
     <div class="refusal" role="alert">
       <p class="refusal-message">{why.message}</p>
@@ -69,6 +69,7 @@ export function RefusalNote({ why }: { readonly why: Refusal }) {
           <code>{why.code}</code>
         </dd>
         {where !== undefined && <Fact name="Where" value={where} />}
+        {typeof data?.rule === "string" && <Fact name="Rule" value={data.rule} />}
         {path !== undefined && <Fact name="Field" value={path === "" ? "(the whole payload)" : path} />}
       </dl>
       {advice !== undefined && <p class="refusal-advice">{advice}</p>}
