@@ -25,6 +25,7 @@ from hopsack_router.locking import Locking
 from hopsack_router.reading_back import ReadingBack
 from hopsack_router.routing.asked import Publish
 from hopsack_router.routing.lagging import Lagging
+from hopsack_router.session_life import SessionLife
 from hopsack_router.streams import Extent
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         registered.append(self.register(keys.listed, "hopsack.keys.list"))
         registered.append(self.register(keys.add, "hopsack.keys.add", options))
         registered.append(self.register(keys.revoke, "hopsack.keys.revoke", options))
+        life = self._router.life = SessionLife(self._router, self._clock, self._wall)
+        registered += [self.register(function, uri, options) for uri, function in life.served.items()]
         registered.append(self.register(past.behind, "hopsack.stream.behind", options))
         return DeferredList(registered, fireOnOneErrback=True)
 

@@ -29,10 +29,12 @@ from twisted.logger import Logger
 from hopsack.contracts import Catalogue, load
 from hopsack.contracts.policy import ONCE
 from hopsack.settings import Settings
+from hopsack_router.access import revocations
 from hopsack_router.access.audit import Audit, Rotated
 from hopsack_router.access.logins import Logins
-from hopsack_router.access.tls import Certificates, Files
 from hopsack_router.access.publickeys import PublicKeys
+from hopsack_router.access.revocations import Revocations
+from hopsack_router.access.tls import Certificates, Files
 from hopsack_router.clocks import UnixTime, count_steadily
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.configuration import REALM
@@ -40,9 +42,9 @@ from hopsack_router.doors.sockets import send_all
 from hopsack_router.drain import LOOK, Drain, Effect, EndCalls, Part, State, TurnAway, spread
 from hopsack_router.fences import Fences
 from hopsack_router.keyed.calls import KeyedCalls
-from hopsack_router.keys import KeyWatch
 from hopsack_router.keyed.store import FILE as CALLS
 from hopsack_router.keyed.store import Sqlite
+from hopsack_router.keys import KeyWatch
 from hopsack_router.nesting import bound_nesting
 from hopsack_router.routing.departure import Departure, Hint, turn_away
 from hopsack_router.routing.fanout import Outbox
@@ -108,6 +110,7 @@ class NodeController(RouterController):  # type: ignore[misc]
         self.settings = settings
         self.audit = Audit(Rotated(Path(settings.data) / AUDIT), self._reactor, time.time)
         self._router_factory.audit = self.audit
+        self._router_factory.grace = settings.grace
         self._router_factory.budgets = settings.budgets
         self._router_factory.explains = settings.env == "dev"
         self.outbox.stalls.patience = settings.patience
@@ -118,6 +121,7 @@ class NodeController(RouterController):  # type: ignore[misc]
     @inlineCallbacks
     def start_router_realm(self, realm_id: str, realm_config: dict[str, Any], details: Any = None) -> Any:
         catalogue = self._router_factory.catalogue = load(self.settings.schemas)
+        self._open_revocations()
         self._router_factory.fences = self._fences_of(realm_config["name"])
         self._router_factory.journal = yield self._journal_of(realm_config["name"], catalogue)
         keyed = yield self._keyed_of(realm_config["name"], catalogue)
@@ -137,6 +141,14 @@ class NodeController(RouterController):  # type: ignore[misc]
             self._router_factory.revoke_keys = keys.revoke_subject
             self._key_watch = KeyWatch(keys, self._router_factory, self._reactor)
             self._key_watch.start()
+
+    def _open_revocations(self) -> None:
+        """:raises LocalError: what is kept of them cannot be read; nobody is let in then."""
+        factory = self._router_factory
+        if factory.revocations is None:
+            path = Path(self.settings.data) / revocations.FILE
+            factory.revocations = Revocations(time.time, revocations.read(path), revocations.keep_in(path))
+            factory.vet = factory.revocations.refusal
 
     def _folder_of(self, realm: str) -> Path:
         folder = Path(self.settings.data)

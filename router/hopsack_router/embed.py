@@ -22,6 +22,7 @@ from twisted.internet.interfaces import IReactorTime
 from hopsack.contracts import Catalogue
 from hopsack.contracts.policy import ONCE
 from hopsack_router.access.identity import Identity
+from hopsack_router.access.revocations import Revocations
 from hopsack_router.component import AUTHID, NodeComponent
 from hopsack_router.configuration import REALM, ROLES
 from hopsack_router.doors.wamp import WampFormat, _unframed, received, wamp_format
@@ -59,6 +60,8 @@ class EmbeddedNode:
         self.outbox = Outbox(clock)
         factory = RouterFactory("embedded", "embedded", None)
         factory.catalogue, factory._reactor = catalogue, clock
+        factory.revocations = Revocations(wall or clock.seconds)
+        factory.vet = factory.revocations.refusal
         if journal is None and catalogue is not None and keeps_events(catalogue):
             journal = node_journal(catalogue, None, clock)
             journal.start()  # in memory: at once

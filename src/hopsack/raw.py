@@ -110,6 +110,13 @@ class _Cancelled(msgspec.Struct, frozen=True):
     id: int
 
 
+class _Revoked(msgspec.Struct, frozen=True):
+    subscription: int | None = None
+    registration: int | None = None
+    reason: str | None = None
+    error: dict[str, Any] | None = None
+
+
 class _Progress(msgspec.Struct, frozen=True):
     id: int
     data: Raw = Raw(b"null")
@@ -406,6 +413,19 @@ class RawSession:
         # A notification of a later version asks for nothing, and may be ignored.
         return [] if told is None else told(self, params)
 
+    def _revoke(self, params: Raw) -> list[on.Effect]:
+        """A subscription or a registration is taken away."""
+        told = msgspec.json.decode(params, type=_Revoked)
+        if told.subscription is not None and told.subscription in self._subscriptions:
+            where, _ = self._subscriptions.pop(told.subscription)
+            self._snapshots.pop(told.subscription, None)
+            return [on.revoke("subscription", told.subscription, where, told.reason, told.error)]
+        uri = next((uri for uri, number in self._registrations.items() if number == told.registration), None)
+        if uri is None or told.registration is None:
+            return []
+        del self._registrations[uri]
+        return [on.revoke("registration", told.registration, uri, told.reason, told.error)]
+
     def _advance(self, params: Raw) -> list[on.Effect]:
         progress = msgspec.json.decode(params, type=_Progress)
         ticket = self._ticket_of(progress.id)
@@ -568,6 +588,7 @@ _INPUTS: Mapping[tuple[State, type], Callable[[RawSession, Any], list[on.Effect]
 }
 
 _TOLD: Mapping[str, Callable[[RawSession, Raw], list[on.Effect]]] = {
+    "hopsack.revoked": _S._revoke,
     "hopsack.progress": _S._advance,
     "hopsack.more_input": _S._grant_inputs,
     "hopsack.more": _S._grant_progress,

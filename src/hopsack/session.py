@@ -18,7 +18,15 @@ from typing import Any, Generic, Literal, Protocol
 import msgspec
 from typing_extensions import TypeVar
 
-from hopsack.errors import Disconnected, HopsackError, OutcomeUnknown, RemoteError, Unavailable
+from hopsack.errors import (
+    Denied,
+    Disconnected,
+    HopsackError,
+    OutcomeUnknown,
+    RemoteError,
+    Unavailable,
+    from_details,
+)
 from hopsack.position import Position
 
 Match = Literal["exact", "prefix", "wildcard"]
@@ -486,12 +494,18 @@ class Interrupt(msgspec.Struct, frozen=True):
     invocation: int
 
 
-class Revoke(msgspec.Struct, frozen=True):
-    """The node took a subscription or registration away."""
+Kind = Literal["subscription", "registration"]
 
-    kind: Literal["subscription", "registration"]
+
+class Revoke(msgspec.Struct, frozen=True):
+    """The node took a subscription or registration away.
+
+    :ivar error: why, as far as it says.
+    """
+
+    kind: Kind
     id: int
-    reason: str
+    error: RemoteError
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -521,6 +535,18 @@ Effect = (
     | Revoke
     | Report
 )
+
+
+def revoke(kind: Kind, number: int, where: str, reason: object, told: object) -> Revoke:
+    """
+    :param reason: a URI or a sentence. :param told: the error, as a node of Hopsack tells it.
+    """
+    if isinstance(told, Mapping):
+        return Revoke(kind, number, from_details({"where": where, **told}))
+    return Revoke(kind, number, Denied(f"the node took it away: {reason}" if reason else TAKEN, where=where))
+
+
+TAKEN = "the node took it away"
 
 
 def gone(where: str | None) -> RemoteError:

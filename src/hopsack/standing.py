@@ -23,7 +23,7 @@ from typing import Any
 from hopsack import backoff
 from hopsack import session as on
 from hopsack.binding import Binding
-from hopsack.errors import AlreadyRegistered, Denied, Disconnected, HopsackError, RemoteError
+from hopsack.errors import AlreadyRegistered, Disconnected, HopsackError, RemoteError
 from hopsack.keeper import settle, settle_error
 from hopsack.link import Carrier
 from hopsack.position import Position
@@ -322,15 +322,14 @@ class Standing:
         self._refuse(wanted, error)
 
     def revoke(self, effect: on.Revoke) -> None:
-        error = Denied(f"the node took it away: {effect.reason}")
         taken: Wanted | None
         if effect.kind == "subscription":
             taken = self._feeds_by_id.pop(effect.id, None)
         else:
             taken = self._registrations_by_id.pop(effect.id, None)
         if taken is not None:
-            log.error("the node took a %s away: %s", effect.kind, effect.reason)
-            self._refuse(taken, error)
+            log.error("the node took a %s away: %s", effect.kind, effect.error)
+            self._refuse(taken, effect.error)
 
     def _refuse(self, wanted: Wanted, error: HopsackError) -> None:
         settle_error(wanted.granted, error)

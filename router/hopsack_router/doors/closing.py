@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autobahn.wamp import message
+
 from hopsack.backoff import hint_of, with_hint
-from hopsack.errors import RemoteError, Unavailable
+from hopsack.errors import Denied, Expired, RemoteError, Revoked, Unavailable, class_of
 from hopsack_router.routing.backlog import Why
 
 MAX_REASON = 123
@@ -54,6 +56,20 @@ def slow_reader(why: Why, retry_after: float) -> str:
 def clip(reason: str) -> str:
     """As many whole characters of a reason as a close frame carries."""
     return reason.encode()[:MAX_REASON].decode(errors="ignore")
+
+
+def ended_by(goodbye: message.Goodbye) -> RemoteError:
+    """Why the node ends a session: what it logged in with is worth nothing any more, or an operator wants it so."""
+    ours = class_of(goodbye.reason) if goodbye.reason in _LOGINS else Denied
+    return ours(goodbye.message or KICKED.meaning)
+
+
+_LOGINS = frozenset((Expired.CODE, Revoked.CODE))
+
+
+def dismissed_by(error: RemoteError) -> tuple[CloseCode, str]:
+    """The code and the reason that tell it."""
+    return (TOKEN_REFUSED, reason_of(error)) if error.code in _LOGINS else (KICKED, error.message)
 
 
 def refused_by(error: RemoteError) -> CloseCode:

@@ -32,6 +32,7 @@ from hopsack.contracts import payload_of
 from hopsack.errors import BadRequest, BrokenResult, Invalid, Overloaded, RemoteError, Unavailable, from_wamp
 from hopsack_router.doors import envelopes
 from hopsack_router.doors.bearer import credential_of
+from hopsack_router.doors.closing import ended_by
 from hopsack_router.doors.effects import REALM
 from hopsack_router.doors.host import Host
 from hopsack_router.doors.origins import peer_of
@@ -167,7 +168,7 @@ class Exchange(DoorLink):
             case Farewell():
                 self._fail(Unavailable(where=self._where, data={"retry_after": msg.retry_after}))
             case message.Goodbye():
-                self.close()
+                self._fail(ended_by(msg))
 
     def _succeed(self, value: Any) -> None:
         body = envelopes.encode(value)

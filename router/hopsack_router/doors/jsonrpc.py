@@ -24,6 +24,8 @@
     page <-  notification hopsack.input {id: N, data?, end?} <-  INVOCATION again
     page <-  notification hopsack.cancel {id: N}             <-  INTERRUPT     -> ERROR, without waiting for the page
     page <-  notification hopsack.report {id: N, error}      <-  ERROR for YIELD: the page's answer broke its contract
+    page <-  notification hopsack.revoked {subscription      <-  UNSUBSCRIBED 0, UNREGISTERED 0: it is taken away
+                 | registration, uri, match, reason, error}
 
 A core without I/O: every input returns a list of effects, in order. Events do not pass here: they are framed once for
 all readers and written past the machine (``doors/raw.py``).
@@ -50,17 +52,18 @@ from hopsack.errors import BadRequest, BrokenResult, Canceled, Invalid, Overload
 from hopsack_router.doors import envelopes, places
 from hopsack_router.doors.closing import (
     GOING_AWAY,
-    KICKED,
     NO_PROGRESS,
     CloseCode,
     clip,
+    dismissed_by,
+    ended_by,
     reason_of,
     reason_with,
     refused_by,
 )
 from hopsack_router.doors.effects import REALM, Join, Route
 from hopsack_router.doors.envelopes import ABSENT, Absent, Id, Malformed, Request, Response
-from hopsack_router.routing import asked, uris
+from hopsack_router.routing import asked, ended, uris
 from hopsack_router.routing.farewell import Farewell
 from hopsack_router.streams.events import MAX_KEY
 
@@ -568,9 +571,8 @@ class Connection:
                 return self._advanced(msg)
             case asked.More():
                 return self._granted(msg)
-            case message.Unregistered() if not msg.request:
-                self._registrations.pop(msg.registration, None)  # revoked by the router
-                return []
+            case message.Unsubscribed() | message.Unregistered() if not msg.request:
+                return self._revoked(msg)
             case _ if type(msg) in _ANSWERS:
                 return self._succeeded(msg)
         return []
@@ -626,10 +628,19 @@ class Connection:
             error.where = pending.where
         return pending.slot.fail(error)
 
+    def _revoked(self, msg: message.Unsubscribed | message.Unregistered) -> list[Effect]:
+        known = self._registrations.pop(msg.registration, None) if isinstance(msg, message.Unregistered) else None
+        if isinstance(msg, ended.Ended):
+            return [Send(envelopes.notification("hopsack.revoked", ended.facts_of(msg)))]
+        if known is None:
+            return []
+        facts = {"registration": msg.registration, "uri": known, "reason": msg.reason or "the node took it away"}
+        return [Send(envelopes.notification("hopsack.revoked", facts))]
+
     def _dismissed(self, msg: message.Goodbye) -> list[Effect]:
         if isinstance(msg, Farewell):
             return self._close(GOING_AWAY, reason_with(GOING_AWAY.meaning, msg.retry_after))
-        return self._close(KICKED, msg.message or KICKED.meaning)
+        return self._close(*dismissed_by(ended_by(msg)))
 
     def _close(self, code: CloseCode, reason: str) -> list[Effect]:
         self.state = State.CLOSED

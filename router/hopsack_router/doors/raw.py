@@ -31,7 +31,7 @@ from hopsack_router.doors.host import Host
 from hopsack_router.doors.jsonrpc import Close, Joined, Send
 from hopsack_router.doors.patterns import after_of, patterns_of
 from hopsack_router.doors.payloads import value_of
-from hopsack_router.doors.reading import Dismiss, Refuse, Start
+from hopsack_router.doors.reading import Dismiss, Refuse, Start, Tell
 from hopsack_router.doors.requests import query_of, refusal_of
 from hopsack_router.doors.rfc6455 import websocket_frame
 from hopsack_router.doors.sockets import unwritten, write_straight
@@ -148,6 +148,8 @@ class RawLink(DoorLink):
                     self._close(code.number, reason_of(error))
                 case Dismiss(code):
                     self._close(code.number, effect.reason)
+                case Tell(facts):
+                    self._perform([Send(envelopes.notification("hopsack.revoked", facts))])
                 case Start(_, lost):
                     for told in lost:
                         self._perform([Send(envelopes.notification("recovery", told))])

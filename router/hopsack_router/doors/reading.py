@@ -4,6 +4,7 @@
     joined    -> Route(SUBSCRIBE) for every pattern  | Refuse, where one of them can be no topic
     routed    <- SUBSCRIBED for the last of them   -> Start: say what they begin with, then events may flow
               <- ERROR for any of them             -> Refuse
+              <- UNSUBSCRIBED 0                    -> Tell; after the last of them Refuse
               <- GOODBYE                           -> Dismiss
 
 Behind the read-only form of the raw door and behind SSE. A core without I/O; events do not pass here.
@@ -20,11 +21,20 @@ from autobahn.wamp import message
 
 from hopsack.errors import RemoteError, from_wamp
 from hopsack_router.doors import places
-from hopsack_router.doors.closing import DENIED, GOING_AWAY, KICKED, UNKNOWN, CloseCode, reason_with, refused_by
+from hopsack_router.doors.closing import (
+    DENIED,
+    GOING_AWAY,
+    UNKNOWN,
+    CloseCode,
+    dismissed_by,
+    ended_by,
+    reason_with,
+    refused_by,
+)
 from hopsack_router.doors.effects import Join, Route
 from hopsack_router.doors.patterns import Pattern
 from hopsack_router.doors.places import After
-from hopsack_router.routing import asked, uris
+from hopsack_router.routing import asked, ended, uris
 from hopsack_router.routing.asked import Granted
 from hopsack_router.routing.farewell import Farewell
 
@@ -54,17 +64,28 @@ class Dismiss:
     """The node ends the session: close.
 
     :ivar retry_after: seconds after which the reader should come back, if it should.
+    :ivar error: why, where the node does not just stop.
     """
 
     code: CloseCode
     retry_after: float | None = None
+    error: RemoteError | None = None
 
     @property
     def reason(self) -> str:
+        if self.error is not None:
+            return dismissed_by(self.error)[1]
         return reason_with(self.code.meaning, self.retry_after)
 
 
-Effect = Join | Route | Start | Refuse | Dismiss
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """A subscription is taken away: say which, and why."""
+
+    facts: dict[str, Any]
+
+
+Effect = Join | Route | Start | Tell | Refuse | Dismiss
 
 
 class State(enum.Enum):
@@ -89,6 +110,7 @@ class Reader:
         self._after = after or After()
         self._missing: dict[int, Pattern] = {}
         self._granted: dict[Pattern, Granted] = {}
+        self._held: set[int] = set()
 
     def opened(self) -> list[Effect]:
         return [Join(self._token)]
@@ -127,6 +149,7 @@ class Reader:
     def _subscribed(self, msg: message.Message) -> list[Effect]:
         match msg:
             case message.Subscribed() if msg.request in self._missing:
+                self._held.add(msg.subscription)
                 self._granted[self._missing.pop(msg.request)] = places.granted_by(msg)
             case message.Error():
                 error = from_wamp(msg.error, msg.args, msg.kwargs)
@@ -151,6 +174,13 @@ class Reader:
         is_forgotten = self._after.is_forgetful and pattern not in self._after.places and granted.position is not None
         return "trimmed" if is_forgotten else None
 
+    def _reading(self, msg: message.Message) -> list[Effect]:
+        if not isinstance(msg, ended.Unsubscribed):
+            return self._dismissed(msg)
+        self._held.discard(msg.subscription)
+        told = Tell(ended.facts_of(msg))
+        return [told] if self._held else [told, *self._refuse(msg.refusal)]
+
     def _refuse(self, error: RemoteError) -> list[Effect]:
         self.state = State.CLOSED
         return [Refuse(UNKNOWN if error.code in _NO_TOPIC else DENIED, error)]
@@ -159,7 +189,10 @@ class Reader:
         if not isinstance(msg, message.Goodbye):
             return []
         self.state = State.CLOSED
-        return [Dismiss(GOING_AWAY, msg.retry_after) if isinstance(msg, Farewell) else Dismiss(KICKED)]
+        if isinstance(msg, Farewell):
+            return [Dismiss(GOING_AWAY, msg.retry_after)]
+        error = ended_by(msg)
+        return [Dismiss(dismissed_by(error)[0], error=error)]
 
 
 _NO_TOPIC = frozenset(("hopsack.undeclared", "hopsack.invalid_uri"))
@@ -175,7 +208,7 @@ _TABLE: dict[tuple[State, str], Callable[..., list[Effect]]] = {
     (State.JOINING, "refused"): Reader._turn_away,
     (State.JOINING, "routed"): Reader._dismissed,
     (State.SUBSCRIBING, "routed"): Reader._subscribed,
-    (State.READING, "routed"): Reader._dismissed,
+    (State.READING, "routed"): Reader._reading,
     (State.CLOSED, "joined"): _ignore,
     (State.CLOSED, "refused"): _ignore,
     (State.CLOSED, "routed"): _ignore,

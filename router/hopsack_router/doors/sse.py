@@ -8,6 +8,8 @@ so one line is always enough). What is no event of a topic has a name of our own
     hopsack.position    the position                    first: where a new reader begins, which resumes from there
     hopsack.deleted     {topic, data}                   a key of a ``latest`` topic has no value any more
     hopsack.gap         {topic, dropped}                the reader was too slow
+    hopsack.revoked     {uri, match, reason, error}     it may not read that any more
+    hopsack.ended       an error                        last: the token expired, was revoked, or an operator did it
 
 One encoding for many readers, though an ``id:`` is what one reader resumes with. To a reader of one topic the id is
 the event's own position, a part of the frame that all of them share. To a reader of several topics it must name the
@@ -49,7 +51,7 @@ from hopsack_router.doors.patterns import Pattern, after_of, patterns_of
 from hopsack_router.doors.payloads import value_of
 from hopsack_router.doors.places import After, Places
 from hopsack_router.doors.problems import answer_problem, not_allowed
-from hopsack_router.doors.reading import Dismiss, Refuse, Start
+from hopsack_router.doors.reading import Dismiss, Refuse, Start, Tell
 from hopsack_router.doors.requests import abort, check_options, query_of, refusal_of, set_headers
 from hopsack_router.doors.sockets import unwritten, write_straight
 from hopsack_router.routing.backlog import Channel, Why
@@ -191,6 +193,10 @@ class EventStream(DoorLink):
                     self._start(effect)
                 case Refuse(_, error):
                     self._end_with(error)
+                case Tell(facts):
+                    self.queue(self.format.frame(block("hopsack.revoked", facts)))
+                case Dismiss(_, _, RemoteError() as error):
+                    self._dismiss(error)
                 case Dismiss(code, None):
                     self._end_with(Overloaded(code.meaning, data={"retry_after": 1}))
                 case Dismiss(code, retry_after):
@@ -243,6 +249,12 @@ class EventStream(DoorLink):
         else:
             self._request.write(answer_problem(self._request, error))
         self._request.finish()
+
+    def _dismiss(self, error: RemoteError) -> None:
+        """The session ends: its reader is told why before its stream does."""
+        if self._open and self._heartbeat is not None:
+            self.queue(self.format.frame(block("hopsack.ended", error.details())))
+        self._end_with(error)
 
     def _failed(self, failure: Failure) -> None:
         self._host.log.failure("the SSE door failed", failure=failure)

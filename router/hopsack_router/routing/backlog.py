@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter, OrderedDict, deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -310,6 +310,20 @@ class Backlog:
         """The reader reads this channel no more: a later subscription must not follow from what was held for it."""
         for serial in self._streams.pop(channel, ()):
             self._take(serial)
+
+    def withhold(self, is_ended: Callable[[Channel], bool]) -> None:
+        """The reader may not have what is held of these channels any more.
+
+        Live events leave their places behind, which others count on; nothing is written there.
+        """
+        for channel in [one for one in self._streams if is_ended(one)]:
+            self.left(channel)
+        for channel, key in [slot for slot in self._values if is_ended(slot[0])]:
+            self._take(self._values.pop((channel, key)))
+        for place, event in enumerate(self._live):
+            if event.frame and is_ended(event.channel):
+                self._live[place] = Framed(event.channel, b"")
+                self.bytes -= len(event.frame)
 
     # ---- what the transport says ---------------------------------------------------------------------------------
 

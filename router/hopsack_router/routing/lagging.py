@@ -299,6 +299,10 @@ class Lagging:
         self.followers.end(channel)
         self._link.wake()
 
+    def withhold(self, is_ended: Callable[[Channel], bool]) -> None:
+        """Its peer may not have these channels any more: nothing that is held of them leaves."""
+        self.backlog.withhold(is_ended)
+
     def reads(self, channel: Channel) -> bool:
         """Whether it is among :meth:`channels`."""
         return self.followers.of(channel) is not None or self.backlog.holds(channel)

@@ -6,6 +6,7 @@
              force_reregister   -> UNREGISTERED 0 to every callee there was, then REGISTERED
     UNREGISTER                  -> UNREGISTERED
     remove_callee               -> UNREGISTERED 0 to the callee (WAMP advanced profile, "Registration Revocation")
+    it may not serve it any more -> the same
 
 Callees share a registration by the policy of its contract; where that says nothing, by the one that they ask for.
 
@@ -25,6 +26,7 @@ from crossbar.router.dealer import Dealer as CrossbarDealer
 from hopsack.errors import AlreadyRegistered, RemoteError
 from hopsack_router.routing import uris
 from hopsack_router.routing.choosing import LEAST, Rota, Seat
+from hopsack_router.routing.ended import Unregistered
 
 if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
@@ -113,6 +115,15 @@ class Registrations(CrossbarDealer):  # type: ignore[misc]
         if was_registered:
             self._router.send(session, message.Unregistered(0, registration=registration.id, reason=reason))
         return was_registered, was_last
+
+    def take_away(self, registration: Any, session: NodeSession, refusal: RemoteError) -> None:
+        """The same, for it may not serve that any more.
+
+        :param refusal: why.
+        """
+        was_registered, _, _ = self._unregister(registration, session)
+        if was_registered:
+            self._router.send(session, Unregistered(registration, refusal))
 
     def _unregister(self, registration: Any, session: NodeSession, unregister: Any = None) -> tuple[bool, bool, bool]:
         """Where a callee loses a registration; Crossbar's ``processUnregister`` comes here."""

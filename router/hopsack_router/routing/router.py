@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from autobahn.exception import PayloadExceededError
 from autobahn.wamp import message
@@ -27,7 +27,10 @@ from hopsack.errors import BadRequest, BrokenResult, Denied, Overloaded, RemoteE
 from hopsack.wamp.codec import Malformed
 from hopsack_router import metrics
 from hopsack_router.access.audit import UNWRITTEN, Notes
+from hopsack_router.access.identity import Identity
+from hopsack_router.access.logins import Logins
 from hopsack_router.access.publickeys import PublicKeys
+from hopsack_router.access.revocations import Revocations
 from hopsack_router.fences import in_memory
 from hopsack_router.locking import Locking
 from hopsack_router.locks import Locks
@@ -46,12 +49,15 @@ from hopsack_router.streams import Journal
 
 if TYPE_CHECKING:
     from hopsack_router.routing.session import NodeSession
+    from hopsack_router.session_life import SessionLife
 
 LOG = Logger()
 """Ours; ``self.log`` is Crossbar's, with levels of its own."""
 
 Go = Callable[[dict[str, Any]], object]
 """Carries out a request, given Crossbar's authorization of it."""
+
+Action = Literal["subscribe", "register"]
 
 _ALLOWED = {"allow": True, "cache": False, "disclose": True}
 _UNDISCLOSED = {"allow": True, "cache": False, "disclose": False}
@@ -68,6 +74,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
     :ivar admits: whether the gate decides; else Crossbar's own roles do.
     :ivar audit: where it is noted what somebody may have to answer for.
     :ivar keeping: what is kept of its events; ``None``: nothing is.
+    :ivar life: how its sessions go on and end, from the node's own on.
     :ivar attending: who reads the topics that tell it; ``None``: none does.
     """
 
@@ -82,6 +89,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self.presence = Presence()
         self.audit = factory.audit
         self.locking: Locking | None = None
+        self.life: SessionLife | None = None
         self.turns = Turns()
         self._announcements: list[tuple[Any, ...]] = []
         super().__init__(factory, *args, **kwargs)
@@ -121,6 +129,21 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         """Bytes that may wait unsent for one connection of this role."""
         budgets: Mapping[str, int] = self._factory.budgets
         return budgets.get(role, budgets[""])
+
+    def forbids(self, session: NodeSession, action: Action, uri: str, match: str) -> RemoteError | None:
+        """What is against a subscription or registration that a session has got, or is about to get."""
+        if not self.admits or session._authrole == "trusted":
+            return None
+        ask: Any = self.admission.subscribe if action == "subscribe" else self.admission.register
+        refusal: RemoteError | None = ask(session, uri, match)
+        return refusal
+
+    def _session_renewed(self, session: NodeSession, was: Member, now: Member) -> None:
+        """It has another role."""
+        self._authrole_to_sessions[was.role].discard(session)
+        self._authrole_to_sessions.setdefault(now.role, set()).add(session)
+        self.presence.left(was.session)
+        self.presence.joined(now)
 
     def has_role(self, uri: str) -> bool:
         return uri in self._roles
@@ -549,6 +572,11 @@ _ANSWERABLE = frozenset(
 _ABOUT_TOPICS = frozenset((message.Publish, message.Subscribe, message.Unsubscribe))
 
 
+def _none_of_them(_subject: str) -> int:
+    """There are no public keys."""
+    return 0
+
+
 def _welcome(identity: Identity) -> None:
     """Nothing is against anybody."""
 
@@ -557,10 +585,17 @@ class RouterFactory(CrossbarRouterFactory):  # type: ignore[misc]
     """Makes routers for realms; set ``catalogue`` and ``journal`` before a realm starts."""
 
     router = Router
+    _routers: dict[str, Router]
     catalogue: Catalogue | None = PERMISSIVE
     """The contracts; ``None`` leaves the decisions to Crossbar's own roles, as its own tests want."""
     journal: Journal | None = None
     """The next realm's; it has been started. ``None``: no event is kept, whatever contracts say."""
+    revocations: Revocations | None = None
+    """Who may not come any more."""
+    revoke_keys: Callable[[str], int] = staticmethod(_none_of_them)
+    """Takes a subject, all of whose public keys are accepted no longer, and gives their number."""
+    grace: float = 10.0
+    """Seconds that a session goes on after its token has expired."""
     audit: Notes = UNWRITTEN
     """Where logins, denials and what operators do are noted."""
     fences: Callable[[], int] | None = None
@@ -577,3 +612,8 @@ class RouterFactory(CrossbarRouterFactory):  # type: ignore[misc]
     """The public keys that are accepted; ``None``: none is."""
     vet: Callable[[Identity], RemoteError | None] = staticmethod(_welcome)
     """Asked of whoever is about to be let in, whatever the proof, and of newer proofs: what is against it."""
+
+    @property
+    def realms(self) -> tuple[Router, ...]:
+        """The routers that there are."""
+        return tuple(self._routers.values())

@@ -27,6 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from hopsack_router import metrics
+from hopsack_router.access.audit import facts_of
 from hopsack_router.access.identity import Identity
 from hopsack_router.presence import Member
 from hopsack_router.routing import joining, links
@@ -183,6 +184,8 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             case Challenge(method=method, extra=extra):
                 self._transport.send(message.Challenge(method, extra))
             case Deny(reason=reason, message=why):
+                code = answer.error.code if isinstance(answer, joining.Refusal) else reason
+                self._router_factory.audit.note("login_refused", address=self.peer, door=self.door, code=code)
                 self._pending_session_id = self._pending_auth = None
                 refused = isinstance(answer, joining.Refusal)
                 self._transport.send(joining.TurnedAway(answer) if refused else message.Abort(reason, why))
@@ -219,9 +222,26 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         metrics.sessions.tally(self.door).n += 1
         router.tell("wamp.session.on_join", self._facts)
         router.presence.joined(self.member)
+        if router.life is not None and self.identity is not None and self.identity.expires is not None:
+            router.life.begin(self)
+        router.audit.note("login", **facts_of(self), agent=self.agent)
         joined = getattr(transport, "joined", None)
         if joined is not None:
             joined(details)
+
+    def renew(self, identity: Identity) -> None:
+        """Go on as this identity, of the same subject (``hopsack.session.refresh``)."""
+        was, router, transport = self.member, self._router, self._transport
+        assert was is not None
+        assert router is not None
+        self.identity = identity
+        if identity.role == was.role:
+            return
+        self._authrole = identity.role
+        self.member = Member(was.session, was.authid, identity.role, was.door, was.since)
+        router._session_renewed(self, was, self.member)
+        if transport is not None:
+            transport.budget = router.budget_of(identity.role)
 
     # ---- leaving ----------------------------------------------------------------------------------------------------
 
@@ -254,6 +274,8 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             router.tell("wamp.session.on_leave", lambda: member.session)
         metrics.sessions.tally(self.door).n -= 1
         router.presence.left(member.session)
+        if router.life is not None:
+            router.life.left(member.session)
         if router.locking is not None:
             router.locking.left(member.session)
 

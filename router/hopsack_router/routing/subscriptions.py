@@ -5,6 +5,7 @@
               invalid URI         -> ERROR invalid_uri
     UNSUBSCRIBE                   -> UNSUBSCRIBED
     remove_subscriber             -> UNSUBSCRIBED 0 to the subscriber
+    it may not read that any more -> the same, and nothing that waits for it leaves
     Rate                          -> Rated
 
 The meta events say what happened, with the session it happened to.
@@ -24,14 +25,16 @@ from crossbar.router import NotAttached
 from crossbar.router.broker import Broker as CrossbarBroker
 from crossbar.router.broker import SubscriptionExtra
 
-from hopsack.errors import RemoteError, TooMany
+from hopsack.errors import Denied, RemoteError, TooMany
 from hopsack_router.routing import asked, uris
 from hopsack_router.routing.asked import Granted, Subscribed
 from hopsack_router.routing.backlog import Channel
+from hopsack_router.routing.ended import Unsubscribed
 from hopsack_router.routing.fanout import Audience
 from hopsack_router.routing.followers import Follower
+from hopsack_router.routing.joining import has_feature
 from hopsack_router.routing.lagging import Lagging
-from hopsack_router.routing.links import Link
+from hopsack_router.routing.links import DoorLink, Link
 from hopsack_router.routing.resuming import Beginning, begin
 from hopsack_router.routing.retained import matcher
 
@@ -46,6 +49,9 @@ NOTHING_MORE = Beginning(Granted())
 """What most subscriptions begin with: what comes now."""
 
 NO_SUBSCRIPTION = "hopsack.no_such_subscription"
+
+OURS = "hopsack-"
+"""What the agents of our libraries begin with."""
 
 MAX_SUBSCRIPTIONS = 1000
 """Of one session. The node's own components have no bound."""
@@ -93,7 +99,8 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
     def _subscribe(self, session: NodeSession, subscribe: message.Subscribe) -> None:
         link = session._transport
         if isinstance(link, Link) and link.is_showing_much:
-            self._wait(session, link, lambda: self._subscribe(session, subscribe), lambda: not link.is_showing_much)
+            late = partial(self._subscribe_late, session, subscribe)
+            self._wait(session, link, late, lambda: not link.is_showing_much)
             return
         try:
             self._check_room(session, subscribe)
@@ -121,6 +128,14 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
                 link.begin([_channel(link, subscription, topic) for topic in topics], follower)
         if subscribe.get_retained:
             self._show(session, subscription, [follower for _, follower in beginning.followers])
+
+    def _subscribe_late(self, session: NodeSession, subscribe: message.Subscribe) -> None:
+        """It has waited, and its session may have become somebody who may not."""
+        refusal = self._router.forbids(session, "subscribe", subscribe.topic, subscribe.match or "exact")
+        if refusal is not None:
+            self._router.refuse(session, subscribe, refusal)
+        else:
+            self._subscribe(session, subscribe)
 
     def _show(self, session: NodeSession, subscription: Any, followers: list[Follower]) -> None:
         """Give a WAMP client what it asks for with ``get_retained``.
@@ -234,6 +249,48 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
             ):
                 lagging.left(channel)
 
+    # ---- taken away ---------------------------------------------------------------------------------------------
+
+    def subscriptions_of(self, session: NodeSession) -> frozenset[Any]:
+        """What it reads: each has its ``uri``, which may be a pattern, and its ``match``."""
+        return frozenset(self._session_to_subscriptions.get(session, ()))
+
+    def removeSubscriber(self, subscription: Any, session: NodeSession, reason: str | None = None) -> tuple[bool, bool]:
+        """``wamp.subscription.remove_subscriber``."""
+        ended = Denied("an operator has ended this subscription", where=subscription.uri)
+        was_subscribed, was_last = self.take_away(subscription, session, ended, reason)
+        self.withhold(session)
+        return was_subscribed, was_last
+
+    def take_away(
+        self, subscription: Any, session: NodeSession, refusal: RemoteError, reason: str | None = None
+    ) -> tuple[bool, bool]:
+        """End a subscription for its reader's session, and tell it. :meth:`withhold` has to follow.
+
+        :param refusal: why. :param reason: a URI that an operator gave.
+        :returns: whether there was one, and whether it was the last reader.
+        """
+        was_subscribed, was_last, _ = self._unsubscribe(subscription, session)
+        if was_subscribed and _hears_of_revocation(session):
+            self._router.send(session, Unsubscribed(subscription, refusal, reason))
+        return was_subscribed, was_last
+
+    def withhold(self, session: NodeSession) -> None:
+        """Let nothing leave that waits for a session and belongs to a subscription that has ended."""
+        link, held = session._transport, self._session_to_subscriptions.get(session, NONE)
+        if not isinstance(link, Link) or link.lagging is None:
+            return
+        numbers, known = {one.id for one in held}, dict[str, bool]()
+
+        def is_ended(channel: Channel) -> bool:
+            if channel.subscription:
+                return channel.subscription not in numbers
+            if channel.topic not in known:
+                known[channel.topic] = not self._covering(session, channel.topic)
+            return known[channel.topic]
+
+        link.lagging.withhold(is_ended)
+
     def detach(self, session: NodeSession) -> None:
         subscriptions = self._session_to_subscriptions.get(session)
         if subscriptions is None:
@@ -256,6 +313,12 @@ def _facts(subscription: Any) -> dict[str, Any]:
         "uri": subscription.uri,
         "match": subscription.match,
     }
+
+
+def _hears_of_revocation(session: NodeSession) -> bool:
+    """Whether its client knows UNSUBSCRIBED with the request number 0; others may hang up over it."""
+    is_ours = isinstance(session._transport, DoorLink) or (session.agent or "").startswith(OURS)
+    return is_ours or has_feature(session, "subscriber", "subscription_revocation")
 
 
 def _answer(subscribe: message.Subscribe, subscription: Any, beginning: Beginning) -> message.Subscribed:

@@ -51,6 +51,7 @@ from hopsack.contracts.payload import payload_of
 from hopsack.due import milliseconds, seconds_of
 from hopsack.errors import (
     BadRequest,
+    Denied,
     HopsackError,
     Invalid,
     LoginRequired,
@@ -559,6 +560,8 @@ class WampSession:
     def _gathered(self, gathering: _Gathering) -> list[on.Effect]:
         """The probe that was sent after SUBSCRIBED is answered: all newest values are here."""
         del self._gathering[gathering.subscription]
+        if gathering.subscription not in self._topics:
+            return [on.Reject(gathering.ticket, Denied("the node took it away meanwhile", where=gathering.topic))]
         return gathering.done()
 
     def _unsubscribed(self, message: wamp.Unsubscribed) -> list[on.Effect]:
@@ -585,9 +588,11 @@ class WampSession:
 
     def _revoked(self, kind: Any, details: dict[str, Any], known: dict[int, str]) -> list[on.Effect]:
         number = details.get(kind)
-        if not isinstance(number, int) or known.pop(number, None) is None:
+        where = known.pop(number, None) if isinstance(number, int) else None
+        if where is None or not isinstance(number, int):
             return []
-        return [on.Revoke(kind, number, str(details.get("reason") or "the node took it away"))]
+        self._matches.pop(number, None)
+        return [on.revoke(kind, number, where, details.get("reason"), details.get("x_hopsack_error"))]
 
     def _error(self, message: wamp.Error) -> list[on.Effect]:
         error = self._read_error(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,8 +17,8 @@ from hopsack_router.doors.closing import NO_PROGRESS, reason_of, slow_reader
 from hopsack_router.doors.effects import Join, Route
 from hopsack_router.doors.jsonrpc import Close, Joined, Send
 from hopsack_router.doors.patterns import after_of, patterns_of
-from hopsack_router.doors.reading import Dismiss, Refuse, Start
-from hopsack_router.routing import asked
+from hopsack_router.doors.reading import Dismiss, Refuse, Start, Tell
+from hopsack_router.routing import asked, ended
 from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.fanout import Delivery
 from hopsack_router.routing.farewell import Farewell
@@ -53,6 +54,12 @@ def _message(line: dict[str, Any]) -> message.Message:
         return YieldError(wamp[2], wamp[4], wamp[5], wamp[6])
     if wamp[0] == message.Goodbye.MESSAGE_TYPE and "retry_after" in wamp[1]:
         return Farewell(wamp[1]["retry_after"])
+    if "of" in line:
+        told = SimpleNamespace(**line["of"], id=wamp[2].get("subscription") or wamp[2]["registration"])
+        kind = ended.Unsubscribed if wamp[0] == message.Unsubscribed.MESSAGE_TYPE else ended.Unregistered
+        msg = kind(told, from_details(wamp[2]["x_hopsack_error"]))
+        assert msg.marshal() == wamp
+        return msg
     if wamp[0] == asked.More.MESSAGE_TYPE:
         return asked.More.parse(wamp)
     if wamp[0] == message.Invocation.MESSAGE_TYPE:
@@ -106,7 +113,9 @@ class Replay:
 
     def feed_session(self, line: Any) -> None:
         if "joined" in line:
-            facts = Joined(**self.bindings.fill(line["joined"]))
+            told = self.bindings.fill(line["joined"])
+            who = {name: told.pop(name) for name in ("session", "authid", "role", "realm")}
+            facts = Joined(**who, facts=told)
             self.record(
                 self.machine.joined() if isinstance(self.machine, reading.Reader) else self.machine.joined(facts)
             )
@@ -147,6 +156,9 @@ class Replay:
                     self.seen.append({"from": "server", "close": close})
                 case Dismiss(code):
                     self.seen.append({"from": "server", "close": {"code": code.number, "reason": effect.reason}})
+                case Tell(facts):
+                    frame = {"jsonrpc": "2.0", "method": "hopsack.revoked", "params": facts}
+                    self.seen.append({"from": "server", "frame": frame})
                 case Start(_, lost):
                     told = [{"jsonrpc": "2.0", "method": "recovery", "params": one} for one in lost]
                     self.seen += [{"from": "server", "frame": frame} for frame in told]

@@ -118,7 +118,9 @@ def test_goodbye_at_any_time() -> None:
 
     assert early.routed(shutdown) == [Dismiss(GOING_AWAY, 2.3)]
     assert Dismiss(GOING_AWAY, 2.3).reason == "The node is going away. (retry_after=2.3)"
-    assert late.routed(kick) == [Dismiss(KICKED)]
+    (ended,) = late.routed(kick)
+    assert isinstance(ended, Dismiss)
+    assert (ended.code, ended.reason) == (KICKED, "An operator ended this session.")
     assert late.routed(kick) == []
 
 

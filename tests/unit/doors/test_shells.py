@@ -39,7 +39,7 @@ class Session:
     :ivar asked: the subscriptions.
     """
 
-    identity = None
+    identity = meter = levels = None
 
     def __init__(self) -> None:
         self.link: Any = None
@@ -246,7 +246,10 @@ def test_a_stream_that_an_operator_ends_says_nothing_of_returning(world: World) 
 
     world.session.link.send(message.Goodbye("wamp.close.killed"))
 
-    assert world.turn() == b"0\r\n\r\n"
+    said, _, end = world.turn().partition(b"\n\n")
+    assert said.splitlines()[1] == b"event: hopsack.ended"
+    assert b'"message":"An operator ended this session."' in said
+    assert end == b"\r\n0\r\n\r\n"
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])

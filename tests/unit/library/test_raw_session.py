@@ -119,6 +119,8 @@ class Replay:
                     self.opened[str(ticket)] = number
                 case on.Resolve(ticket, payload):
                     self.told.append({"of": ticket, "result": payload.read()})
+                case on.Revoke(_, number, error):
+                    self.told.append({"of": self.named(number), "ended": error})
                 case on.Reject(ticket, error):
                     self.told.append({"of": ticket, "error": error})
                 case on.Deliver(number, publication, payload):
@@ -163,6 +165,9 @@ class Replay:
             case {"error": error}:
                 assert told["of"] == line["of"]
                 assert {name: getattr(told["error"], name) for name in error} == self.filled(error)
+            case {"ended": wanted}:
+                assert told["of"] == line["of"]
+                assert {name: getattr(told["ended"], name) for name in wanted} == wanted
             case {"asked": asked}:
                 self.invocations[asked.pop("as")] = told.pop("invocation")
                 assert told == {"of": line["of"], "asked": asked}

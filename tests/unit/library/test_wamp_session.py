@@ -277,10 +277,23 @@ def test_the_node_may_take_away_what_it_gave() -> None:
     talk.does(on.SubscribeRequested("s", "t", "exact"))
     talk.hears([33, 1, 5])
 
-    assert talk.hears([35, 0, {"subscription": 5, "reason": "wamp.authentication.lost"}]) == [
-        on.Revoke("subscription", 5, "wamp.authentication.lost")
-    ]
+    (revoked,) = talk.hears([35, 0, {"subscription": 5, "reason": "wamp.authentication.lost"}])
+    assert (revoked.kind, revoked.id, revoked.error.where) == ("subscription", 5, "t")
+    assert revoked.error.message == "the node took it away: wamp.authentication.lost"
     assert talk.hears([35, 0, {"subscription": 5}]) == []
+
+
+def test_a_node_of_ours_says_why() -> None:
+    talk = Talk().joined()
+    talk.does(on.RegisterRequested("r", "p.q", "exact", "single"))
+    talk.hears([65, 1, 6])
+
+    error = {"code": "hopsack.denied", "message": "role guest may not register p.q", "retry": "after_login"}
+    reason = {"registration": 6, "reason": "wamp.error.not_authorized", "x_hopsack_error": error}
+    (revoked,) = talk.hears([67, 0, reason])
+
+    assert isinstance(revoked.error, Denied)
+    assert (revoked.kind, revoked.id, revoked.error.message) == ("registration", 6, error["message"])
 
 
 def test_a_broken_answer_is_reported() -> None:
