@@ -27,24 +27,40 @@ class Duration(click.ParamType[float]):
 
 
 @click.command(short_help="Make a token for somebody.")
+@click.argument("subject", required=False)
+@click.option("--sub", metavar="SUBJECT", help="The same.")
 @click.option("--role", type=click.Choice(["guest", "user", "service", "operator"]), default="user", show_default=True)
-@click.option("--sub", required=True, metavar="NAME", help="Whom it names; a session's authid.")
+@click.option("--group", "groups", multiple=True, metavar="NAME", help="A group that it is in; may be repeated.")
+@click.option("--tenant", metavar="NAME", help="Whose customer it is.")
 @click.option(
     "--for", "ttl", type=Duration(), metavar="TIME", help="How long it is valid: 90s, 15m, 1h, 7d. [for ever]"
 )
 @local_options
 @json_option
-def token(role: str, sub: str, ttl: float | None, as_json: bool, **given: Any) -> None:
-    """Make a token for somebody, signed with this data folder's secret or the one that is given."""
+def token(
+    subject: str | None,
+    sub: str | None,
+    role: str,
+    groups: tuple[str, ...],
+    tenant: str | None,
+    ttl: float | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Make a token for SUBJECT, which is a session's authid, signed with this data folder's secret or the one given."""
     from hopsack import tokens
 
+    if (subject is None) == (sub is None):
+        raise click.UsageError("write whom the token is for, once: hopsack token SUBJECT")
+    name = subject or sub or ""
     settings = settings_from(**given)
-    made = tokens.mint(settings.secret(), sub=sub, role=role, ttl=ttl)
+    made = tokens.mint(settings.secret(), sub=name, role=role, ttl=ttl, groups=groups, tenant=tenant)
     if not for_people(as_json):
         expires = int(time.time() + ttl) if ttl is not None else None
-        click.echo(to_json({"token": made, "sub": sub, "role": role, "expires": expires}) if as_json else made)
+        facts = {"token": made, "sub": name, "role": role, "groups": sorted(set(groups)), "tenant": tenant}
+        click.echo(to_json(facts | {"expires": expires}) if as_json else made)
         return
     click.echo(made)
     from hopsack.cli.control import duration
 
-    say(f"\n{role} {sub}, " + (f"valid for {duration(ttl)}" if ttl else "valid for ever; --for sets a time"))
+    say(f"\n{role} {name}, " + (f"valid for {duration(ttl)}" if ttl else "valid for ever; --for sets a time"))

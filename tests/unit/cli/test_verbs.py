@@ -59,6 +59,32 @@ def test_a_token_says_who_and_for_how_long() -> None:
     assert claims["exp"] - claims["iat"] == 90
 
 
+def test_a_token_names_groups_and_a_tenant() -> None:
+    result = invoke(
+        "token", "alice", "--group", "b", "--group", "a", "--group", "b", "--tenant", "acme", "--json",
+        HOPSACK_SECRET=SECRET,
+    )  # fmt: skip
+
+    (row,) = rows(result)
+    claims = jwt.decode(row["token"], SECRET, algorithms=["HS256"], issuer="hopsack")
+    assert (claims["sub"], claims["role"], claims["groups"], claims["tenant"]) == ("alice", "user", ["a", "b"], "acme")
+    assert (row["groups"], row["tenant"], row["expires"]) == (["a", "b"], "acme", None)
+
+
+@pytest.mark.parametrize("words", [(), ("alice", "--sub", "bob")])
+def test_a_token_is_for_one_subject(words: tuple[str, ...]) -> None:
+    assert isinstance(invoke("token", *words, HOPSACK_SECRET=SECRET).exception, click.UsageError)
+
+
+@pytest.mark.parametrize(
+    "words", [("x" * 201,), ("",), ("a\nb",), ("alice", "--group", ""), ("alice", "--tenant", "\t")]
+)
+def test_a_token_that_no_node_would_take_is_not_made(words: tuple[str, ...]) -> None:
+    result = invoke("token", *words, HOPSACK_SECRET=SECRET)
+
+    assert isinstance(result.exception, (UsageError, click.UsageError))
+
+
 def test_a_token_in_a_pipe_is_the_token_alone() -> None:
     result = invoke("token", "--sub", "alice", HOPSACK_SECRET=SECRET)
 
