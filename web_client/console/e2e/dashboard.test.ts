@@ -157,16 +157,6 @@ test("a guest may read thresholds; a user may set them", async () => {
   await page.locator(".thresholds summary").getByText("CPU 97 %").waitFor();
 });
 
-test("a token that the node refuses is told, and a guest is one click away", async () => {
-  await page.getByTestId("authid").click();
-  await page.getByLabel("Token").fill("nonsense");
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByTestId("closed").getByText("token").first().waitFor();
-  await page.getByRole("button", { name: "Go on as a guest" }).click();
-
-  await connected(page);
-});
-
 test("an alert is raised, the person on duty is asked and takes it on, and it ends", async () => {
   await signIn(page, "user", "amira");
   await page.getByLabel("Your name on duty").fill("duty");

@@ -126,7 +126,7 @@ function SignedIn({ link }: { readonly link: Link }) {
           Sign out
         </button>
       </div>
-      <details class="thresholds">
+      <details class="disclosure">
         <summary>Sign in as somebody else</summary>
         <SignInForm link={link} />
       </details>

@@ -15,7 +15,7 @@ export function Thresholds({ thresholds, role, set }: ThresholdsProps) {
   // The contract of alerts.set: guests may read thresholds, not set them.
   const mayset = role !== undefined && role !== "guest";
   return (
-    <details class="thresholds">
+    <details class="disclosure thresholds">
       <summary>
         <span>Thresholds</span>
         {thresholds.map(({ metric, raise_at }) => (
