@@ -1,4 +1,4 @@
-"""The node's log: one line an event on stderr, for people on a terminal and as JSON in a pipe.
+"""The node's log: one line an event on stderr, for people on a terminal and as JSON in a pipe, without tokens.
 
 Crossbar and Autobahn speak only from ``warn`` up: their ``info`` prints several lines per session that joins, with
 its details. What they would format is then never formatted.
@@ -14,6 +14,8 @@ import structlog
 import txaio
 from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogBeginner
 from zope.interface import implementer
+
+from hopsack.masking import masked
 
 _LEVELS = {"debug": LogLevel.debug, "info": LogLevel.info, "warning": LogLevel.warn}
 _FOREIGN = ("crossbar", "autobahn", "twisted", "txaio", "log_legacy", "-")
@@ -61,4 +63,4 @@ class Observer:
         failure = event.get("log_failure")
         if failure is not None:
             line["exception"] = failure.getTraceback()
-        self._write(f"{self._render(None, level.name, self._stamp(None, '', line))}\n")
+        self._write(masked(f"{self._render(None, level.name, self._stamp(None, '', line))}\n"))

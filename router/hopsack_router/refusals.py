@@ -64,7 +64,7 @@ def refused_service(name: str) -> Callable[[Any, Any], NoReturn]:
 
 def check_transport(personality: Any, transport: Any, *args: Any, **kwargs: Any) -> None:
     """Crossbar's check of a router's transport, of those that this node has."""
-    kind = transport.get("type") if isinstance(transport, dict) else None
+    kind: Any = transport.get("type") if isinstance(transport, dict) else None
     if kind in TRANSPORTS:
         _refuse(f"transport {kind}", TRANSPORTS[kind])
     checkconfig.check_router_transport(personality, transport, *args, **kwargs)

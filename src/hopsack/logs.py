@@ -15,6 +15,8 @@ import structlog
 from structlog.stdlib import BoundLogger
 from structlog.typing import Processor
 
+from hopsack.masking import masked
+
 __all__ = ["logger", "set_up"]
 
 _SHARED: list[Processor] = [
@@ -34,6 +36,13 @@ def logger(name: str) -> BoundLogger:
     return wrapped
 
 
+class _Masking(structlog.stdlib.ProcessorFormatter):
+    """Writes no tokens."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
 def set_up(level: str, stream: TextIO = sys.stderr, **facts: Any) -> None:
     """Send everything to ``stream``. ``facts`` stand in every line.
 
@@ -49,7 +58,7 @@ def set_up(level: str, stream: TextIO = sys.stderr, **facts: Any) -> None:
         render = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     else:
         render = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
-    formatter = structlog.stdlib.ProcessorFormatter(
+    formatter = _Masking(
         foreign_pre_chain=[*_SHARED, add_facts],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
     )
