@@ -39,6 +39,7 @@ SECTIONS: Mapping[str, Mapping[str, Verb]] = {
         "node": Verb("node:node", "Run the node alone, in this process."),
         "run": Verb("run:run", "Run one folder with a service.py, in this process."),
         "drain": Verb("services:drain", "Let a service finish what it has in hand, and end."),
+        "mailbox": Verb("enrol:mailbox", "Run the mailbox that invitations go through."),
     },
     "Talk to it": {
         "pub": Verb("talk:pub", "Publish to a topic."),
@@ -57,6 +58,10 @@ SECTIONS: Mapping[str, Mapping[str, Verb]] = {
         "generate": Verb("contracts:generate", "Write the types that follow from the contracts."),
         "test": Verb("test:test", "Run the tests that this machine can run."),
         "token": Verb("token:token", "Make a token for somebody."),
+        "keys": Verb("keys:keys", "The public keys that the node accepts."),
+        "keygen": Verb("keys:keygen", "Make a key for a service or a person."),
+        "invite": Verb("enrol:invite", "Let another machine in, by a code."),
+        "join": Verb("enrol:join", "Get a key accepted, by a code that somebody told you."),
         "certs": Verb("certs:certs", "Make a certificate for development."),
         "bench": Verb("bench:bench", "Measure the node against its peers."),
         "doctor": Verb("doctor:doctor", "See what this machine has and what it lacks."),
