@@ -12,7 +12,9 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.internet._sslverify import IOpenSSLTrustRoot  # what trustRoot= takes; there is no public name for it
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as NotInTime
 from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import TimeoutError as NotConnectedInTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool, ResponseDone
@@ -54,9 +56,9 @@ class Fetching:
 
 def _read(response: Any) -> Any:
     body = _Body()
-    response.deliverBody(body)
     if response.code != 200:
         body.stop(f"it answers with status {response.code}")
+    response.deliverBody(body)
     return body.whole
 
 
@@ -68,6 +70,10 @@ class _Body(Protocol):
         self._parts: list[bytes] = []
         self._size = 0
         self._is_over = False
+
+    def connectionMade(self) -> None:
+        if self._is_over:
+            self._cut()
 
     def dataReceived(self, data: bytes) -> None:
         self._size += len(data)
@@ -104,12 +110,12 @@ def _why(failure: Failure) -> Failure:
     error = failure.value
     if isinstance(error, Unfetched):
         return failure
-    if failure.check(CancelledError) is not None or type(error).__name__ == "TimeoutError":
+    causes = [one.value for one in getattr(error, "reasons", ())] or [error]
+    if any(isinstance(one, CancelledError | NotInTime | NotConnectedInTime) for one in causes):
         return Failure(Unfetched(f"it did not come within {TIMEOUT:g} s"))
     if isinstance(error, ConnectError | DNSLookupError):
         return Failure(Unfetched(f"no connection: {error}"))
-    reasons = getattr(error, "reasons", None) or [failure]
-    return Failure(Unfetched("; ".join(f"{type(one.value).__name__}: {one.value}" for one in reasons)))
+    return Failure(Unfetched("; ".join(f"{type(one).__name__}: {one}" for one in causes)))
 
 
 @implementer(IOpenSSLTrustRoot)

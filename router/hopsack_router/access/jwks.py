@@ -123,9 +123,8 @@ class JwkSet:
         if self._freshness.wants(now) and not self._is_over:
             self._begin()
         elif not self._freshness.is_fetching:
-            if self._freshness.is_good(now):
-                return None
-            raise Unavailable("the keys that verify tokens cannot be had now", data={"retry_after": 5})
+            self.check()
+            return None
         if len(self._waiting) >= MOST_WAITING:
             raise Overloaded("too many wait for the keys that verify tokens", data={"retry_after": 1})
         waiting: Deferred[None] = Deferred()
@@ -133,6 +132,11 @@ class JwkSet:
         if not self._freshness.is_fetching:  # it has come at once
             self._release()
         return waiting
+
+    def check(self) -> None:
+        """:raises Unavailable: there are no keys: a token cannot be told to be bad."""
+        if not self._freshness.is_good(self._clock.seconds()):
+            raise Unavailable("the keys that verify tokens cannot be had now", data={"retry_after": 5})
 
     # ---- fetching ----------------------------------------------------------------------------------------------------
 

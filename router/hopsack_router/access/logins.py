@@ -79,7 +79,16 @@ class Logins:
             coming = None if self._remote is None else self._remote.newer()
             if coming is None:
                 raise
-            return coming.addCallback(lambda _: self._verified(token))
+            return coming.addCallback(lambda _: self._again(token))
+
+    def _again(self, token: str) -> Identity:
+        """Now that there may be newer keys."""
+        try:
+            return self._verified(token)
+        except KeyUnknown:
+            if self._remote is not None:
+                self._remote.check()
+            raise
 
     def _verified(self, token: str) -> Identity:
         if not isinstance(token, Cookie):
