@@ -109,7 +109,7 @@ def test_who_is_not_let_in_is_not_heard(world: World) -> None:
         ({"Sec-WebSocket-Version: 13": "Sec-WebSocket-Version: 12"}, 400),
         ({"Upgrade: websocket": "Upgrade: h2c"}, 426),
         ({"GET /door HTTP/1.1": "GET /door HTTP/1.0"}, 400),
-        ({"Host: test": "Host: test\r\nOrigin: nonsense"}, 400),
+        ({"Host: test": "Host: test\r\nOrigin: nonsense"}, 403),
     ],
 )
 def test_who_is_not_let_in_is_told_why(world: World, changed: dict[str, str], status: int) -> None:
