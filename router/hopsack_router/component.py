@@ -21,6 +21,7 @@ from hopsack.contracts import TopicContract
 from hopsack_router import loads
 from hopsack_router.explaining import Explaining
 from hopsack_router.keys import KeyDesk
+from hopsack_router.limit_desk import LimitDesk
 from hopsack_router.locking import Locking
 from hopsack_router.reading_back import ReadingBack
 from hopsack_router.routing.asked import Publish
@@ -81,6 +82,10 @@ class NodeComponent(ApplicationSession):  # type: ignore[misc]
         registered.append(self.register(keys.listed, "hopsack.keys.list"))
         registered.append(self.register(keys.add, "hopsack.keys.add", options))
         registered.append(self.register(keys.revoke, "hopsack.keys.revoke", options))
+        desk = LimitDesk(self._router, self._router._factory.limit_changes)
+        registered.append(self.register(desk.listed, "hopsack.limits.list"))
+        registered.append(self.register(desk.set, "hopsack.limits.set", options))
+        registered.append(self.register(desk.reset, "hopsack.limits.reset", options))
         life = self._router.life = SessionLife(self._router, self._clock, self._wall)
         registered += [self.register(function, uri, options) for uri, function in life.served.items()]
         registered.append(self.register(past.behind, "hopsack.stream.behind", options))

@@ -32,6 +32,7 @@ from hopsack.settings import Settings
 from hopsack_router.access import revocations
 from hopsack_router.access.audit import Audit, Rotated
 from hopsack_router.access.logins import Logins
+from hopsack_router.access.meters import Limits
 from hopsack_router.access.publickeys import PublicKeys
 from hopsack_router.access.revocations import Revocations
 from hopsack_router.access.tls import Certificates, Files
@@ -45,6 +46,7 @@ from hopsack_router.keyed.calls import KeyedCalls
 from hopsack_router.keyed.store import FILE as CALLS
 from hopsack_router.keyed.store import Sqlite
 from hopsack_router.keys import KeyWatch
+from hopsack_router.limit_desk import FILE, Changes, rules_of
 from hopsack_router.nesting import bound_nesting
 from hopsack_router.routing.departure import Departure, Hint, turn_away
 from hopsack_router.routing.fanout import Outbox
@@ -72,6 +74,7 @@ class NodeController(RouterController):  # type: ignore[misc]
     :ivar audit: where it is noted what somebody may have to answer for.
     :ivar logins: knows whose a token is.
     :ivar closers: called one after the other before the node ends.
+    :ivar limits: how much clients may do.
     :ivar random: spreads what should not happen all at once.
     """
 
@@ -113,6 +116,11 @@ class NodeController(RouterController):  # type: ignore[misc]
         self._router_factory.grace = settings.grace
         self._router_factory.budgets = settings.budgets
         self._router_factory.explains = settings.env == "dev"
+        self._router_factory.guests = settings.guests
+        changes = self._router_factory.limit_changes = Changes(Path(settings.data) / FILE)
+        spares = settings.env == "dev"
+        self.limits = Limits(rules_of(settings.limits, changes), self._reactor.seconds, spares)
+        self._router_factory.limits = self.limits
         self.outbox.stalls.patience = settings.patience
         self.logins = self._router_factory.logins = Logins.of(settings, self._reactor, self.random)
         self._router_factory.guests = settings.guests

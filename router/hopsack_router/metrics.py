@@ -70,4 +70,11 @@ lagging = Tallies(
     "hopsack_lagging", "Connections that read more slowly than is sent", "door", REGISTRY, GaugeMetricFamily
 )
 dropped = Counter("hopsack_dropped", "Events that slow readers were told are gone", registry=REGISTRY)
+refused_connections = Counter(
+    "hopsack_refused_connections", "Connections of an address that has too many", registry=REGISTRY
+)
+limited = Tallies("hopsack_limited", "Requests refused and events dropped because of a limit", "limit", REGISTRY)
+floods = Counter(
+    "hopsack_floods", "Connections closed because they went on beyond a limit", ["door"], registry=REGISTRY
+)
 oversized = Counter("hopsack_oversized", "Messages too large for their receiver", ["door"], registry=REGISTRY)

@@ -273,7 +273,17 @@ class Meter:
         """The connection's bucket of a limit."""
         assert limit.rate is not None
         assert limit.burst is not None
-        return self._own.setdefault(limit.name, Bucket(limit.rate, limit.burst))
+        found = self._own.get(limit.name)
+        if found is None:
+            found = self._own[limit.name] = Bucket(limit.rate, limit.burst)
+        return found
+
+    def share(self, purse: dict[str, dict[str, Bucket]]) -> None:
+        """Take the connection's own buckets from where other sessions over the same connection have theirs.
+
+        :param purse: by role.
+        """
+        self._own = purse.setdefault(self.role, {})
 
     def asks(self, kind: str) -> float:
         """It asks for something of a kind.

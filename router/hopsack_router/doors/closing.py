@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from autobahn.wamp import message
 
 from hopsack.backoff import hint_of, with_hint
-from hopsack.errors import Denied, Expired, RemoteError, Revoked, Unavailable, class_of
+from hopsack.errors import Denied, Expired, RateLimited, RemoteError, Revoked, Unavailable, class_of
 from hopsack_router.routing.backlog import Why
 
 MAX_REASON = 123
@@ -29,6 +29,7 @@ DENIED = CloseCode(4403, "This session may not read that.")
 UNKNOWN = CloseCode(4404, "There is no such topic.")
 KICKED = CloseCode(4403, "An operator ended this session.")
 NO_PROGRESS = CloseCode(4408, "Nothing moved for too long.")
+LIMITS = CloseCode(4429, "This client does more than it may.")
 
 
 def reason_of(error: RemoteError) -> str:
@@ -74,4 +75,9 @@ def dismissed_by(error: RemoteError) -> tuple[CloseCode, str]:
 
 def refused_by(error: RemoteError) -> CloseCode:
     """Why a session that was not let in is closed."""
-    return GOING_AWAY if isinstance(error, Unavailable) else TOKEN_REFUSED
+    match error:
+        case Unavailable():
+            return GOING_AWAY
+        case RateLimited():
+            return LIMITS
+    return TOKEN_REFUSED

@@ -31,6 +31,10 @@ class Frames:
         self._partial = bytearray()
         self._missing = 0
 
+    def takes(self, max_length: int) -> None:
+        """The bound is another one from now on."""
+        self._max_length = max_length
+
     def received(self, data: bytes) -> list[Frame]:
         """:raises Unacceptable: there is a frame of an unknown type, or one that is too long."""
         if self._partial:

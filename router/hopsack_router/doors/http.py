@@ -42,9 +42,11 @@ from hopsack_router.doors.requests import (
     abort,
     body_of,
     check_options,
+    purse_of,
     refusal_of,
     segments_of,
     set_headers,
+    size_of,
 )
 from hopsack_router.routing import asked, uris
 from hopsack_router.routing.backlog import Why
@@ -123,8 +125,11 @@ class Exchange(DoorLink):
         self._host = host
         self._wanted = wanted
         self._where = where
+        self._size = size_of(request)
+        self.purse = purse_of(request)
         self._open = True
         self._gone = False
+        self._is_too_large = False
 
     def opened(self, token: str | None) -> None:
         self._request.notifyFinish().addBoth(self._ended)
@@ -132,6 +137,11 @@ class Exchange(DoorLink):
         joining.addCallbacks(self._joined, self._refused).addErrback(self._failed)
 
     def _joined(self, _: SessionDetails) -> None:
+        if self._is_too_large:
+            self._fail(RemoteError("the body is larger than this role may send", code="hopsack.too_large"))
+            return
+        if self.session.meter is not None:
+            self.session.meter.size = self._size
         self.session.onMessage(self._wanted)
 
     def _refused(self, failure: Failure) -> None:
@@ -192,6 +202,12 @@ class Exchange(DoorLink):
         if not self._gone:
             self._request.write(data)
             self._request.finish()
+
+    def dismiss(self, error: RemoteError) -> None:
+        self._fail(error)
+
+    def takes(self, size: int) -> None:
+        self._is_too_large = self._size > size
 
     def overflow(self, why: Why, retry_after: float) -> None:
         self.abort()

@@ -22,9 +22,10 @@ from crossbar.webservice.base import RouterWebService
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
+from hopsack.errors import RemoteError
 from hopsack_router.doors import envelopes, jsonrpc, places, reading
 from hopsack_router.doors.bearer import credential_of
-from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, reason_of, slow_reader
+from hopsack_router.doors.closing import LIMITS, NO_PROGRESS, NORMAL, reason_of, refused_by, slow_reader
 from hopsack_router.doors.effects import REALM, Join, Route
 from hopsack_router.doors.handshake import Opening
 from hopsack_router.doors.host import Host
@@ -46,7 +47,9 @@ from hopsack_router.doors.websockets import (
 from hopsack_router.routing.backlog import Channel, Why
 from hopsack_router.routing.fanout import Delivery, Format, Outlet
 from hopsack_router.routing.joining import told
+from hopsack_router.routing.limiting import heard
 from hopsack_router.routing.links import DoorLink, now
+from hopsack_router.routing.session import NodeSession
 
 SERVER = f"hopsack/{version('hopsack')}"
 
@@ -77,12 +80,16 @@ def raw_format(framing: Framing) -> RawFormat:
 
 FORMAT = raw_format(websocket_frame)
 
+MAX_UNHEARD = 100
+"""Messages that are no requests, of a client that has not begun a session."""
+
 
 class RawLink(DoorLink):
     """One connection: a machine, a session and a WebSocket."""
 
     door = "raw"
     format = FORMAT
+    _unheard: int = 0
 
     def __init__(self, protocol: RawProtocol, machine: jsonrpc.Connection | reading.Reader) -> None:
         self.outlet = Outlet(self, protocol.factory.host.outbox)
@@ -100,8 +107,25 @@ class RawLink(DoorLink):
             self._perform(self._machine.opened())
 
     def received(self, text: bytes, binary: bool) -> None:
-        if isinstance(self._machine, jsonrpc.Connection):
-            self._perform(self._machine.received(text, binary))
+        if not isinstance(self._machine, jsonrpc.Connection):
+            return
+        session = getattr(self, "session", None)
+        meter = session.meter if session is not None else None
+        if meter is not None:
+            meter.size += len(text)
+        effects = self._machine.received(text, binary)
+        if not any(type(effect) is Route for effect in effects):
+            self._heard(session, effects)
+        self._perform(effects)
+
+    def _heard(self, session: NodeSession | None, effects: Sequence[jsonrpc.Effect]) -> None:
+        """It asked for nothing that is routed: it waits for its session, or asked this door, or sent nonsense."""
+        if session is not None:
+            heard(session)
+        elif effects:
+            self._unheard += 1
+            if self._unheard > MAX_UNHEARD:
+                self._close(LIMITS.number, "Say what a JSON-RPC request is, or hello.")
 
     def waited(self) -> None:
         if isinstance(self._machine, jsonrpc.Connection):
@@ -169,6 +193,12 @@ class RawLink(DoorLink):
     def write(self, data: bytes) -> None:
         if self.isOpen():
             self.outlet.socket = write_straight(self._protocol.transport, data)
+
+    def dismiss(self, error: RemoteError) -> None:
+        self._close(refused_by(error).number, reason_of(error))
+
+    def takes(self, size: int) -> None:
+        self._protocol.takes(size)
 
     def overflow(self, why: Why, retry_after: float) -> None:
         self._protocol.end(NO_PROGRESS.number, slow_reader(why, retry_after))

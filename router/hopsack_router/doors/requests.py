@@ -157,6 +157,20 @@ def body_of(request: Request) -> bytes:
     return request.content.read() if request.content is not None else b""
 
 
+def size_of(request: Request) -> int:
+    """Bytes of the body."""
+    return getattr(request, "_received", 0)
+
+
+def purse_of(request: Request) -> dict[str, Any]:
+    """What the requests of one connection have spent of its limits."""
+    channel: Any = request.channel
+    purse: dict[str, Any] | None = getattr(channel, "purse", None)
+    if purse is None:
+        purse = channel.purse = {}
+    return purse
+
+
 def set_headers(request: Request, fields: Mapping[str, str]) -> None:
     for name, value in fields.items():
         request.setHeader(name.encode(), value.encode())

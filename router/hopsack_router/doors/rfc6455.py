@@ -4,7 +4,8 @@
 
 A core without I/O. Data frames are unmasked as they come, so nothing is copied twice and text that is no UTF-8 is
 refused at its first wrong byte; control frames are short and wait until they are whole. Bounds: a message larger than
-``max_size``, over all its fragments and after inflating it, is a :exc:`Violation` as soon as that is known.
+``max_size``, over all its fragments and after inflating it, is a :exc:`Violation` as soon as that is known; so is one
+in fragments that have next to nothing in them.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _DATA, _CONTROL = (CONTINUATION, TEXT, BINARY), (CLOSE, PING, PONG)
 FIN, _COMPRESSED, _RESERVED, _MASKED = 0x80, 0x40, 0x70, 0x80
 
-PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1002, 1007, 1009
+PROTOCOL_ERROR, NOT_UTF8, POLICY, TOO_BIG = 1002, 1007, 1008, 1009
 """Close codes of what a peer may not send (section 7.4.1)."""
+
+FRAGMENTS, LEAST_FRAGMENT = 1000, 16
+"""A message may come in a thousand fragments, and in one more for each 16 bytes: one that never ends, of fragments with
+nothing in them, would else cost time and no bytes."""
 
 _NONE = -1
 _decoder: Callable[[], Any] = codecs.getincrementaldecoder("utf-8")
@@ -88,6 +93,7 @@ class Incoming:
     __slots__ = (
         "_compressed",
         "_fin",
+        "_fragments",
         "_inflating",
         "_key",
         "_kind",
@@ -109,8 +115,13 @@ class Incoming:
         self._kind = CONTINUATION  # of the present message: there is none
         self._compressed = False
         self._size = 0
+        self._fragments = 0
         self._parts: bytearray | None = None  # one buffer: a message in a million fragments is no larger
         self._utf8: Any = None
+
+    def takes(self, max_size: int) -> None:
+        """The bound is another one, from the next frame on."""
+        self._max_size = max_size
 
     def received(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """:raises Violation: after what came before it."""
@@ -196,6 +207,10 @@ class Incoming:
     def _begin(self, first: int, opcode: int, length: int) -> None:
         self._fin = bool(first & FIN)
         self._size += length
+        if not self._fin:
+            self._fragments += 1
+            if self._fragments > FRAGMENTS + self._size // LEAST_FRAGMENT:
+                raise Violation(POLICY, "received a message in too many fragments")
         if opcode != CONTINUATION:
             self._kind = opcode
             self._compressed = bool(first & _COMPRESSED)
@@ -221,7 +236,7 @@ class Incoming:
 
     def _whole(self, payload: bytes) -> tuple[int, bytes]:
         """The last part of a message: the message."""
-        kind, self._kind, self._size = self._kind, CONTINUATION, 0
+        kind, self._kind, self._size, self._fragments = self._kind, CONTINUATION, 0, 0
         if kind == TEXT and not self._compressed:
             self._checked(payload, True)
         if self._parts is not None:

@@ -17,7 +17,9 @@ from twisted.web.http import HTTPChannel
 
 from hopsack.errors import RemoteError
 from hopsack_router.access.tls import HTTP, over_tls
+from hopsack_router.doors.gate import guard
 from hopsack_router.doors.origins import Front
+from hopsack_router.doors.proxies import proxies_of
 from hopsack_router.doors.requests import DoorRequest, answer_early
 
 IDLE = 60.0
@@ -125,6 +127,19 @@ class WebTransport(RouterWebTransport):  # type: ignore[misc]
 
     def _create_factory(self, create_paths: bool = False, ignore: Any = ()) -> Any:
         return super()._create_factory(create_paths, ignore).addCallback(secured, self, HTTP)
+
+    def start(self, *args: Any, **kwargs: Any) -> Any:
+        return super().start(*args, **kwargs).addCallback(guarded, speaks_http=True)
+
+
+def guarded(transport: RouterTransport, speaks_http: bool = False) -> RouterTransport:
+    """A transport that listens, with a gate in front of it."""
+    worker = transport.worker
+    limits = getattr(worker, "limits", None)
+    if limits is not None:
+        is_proxy = proxies_of(worker.settings.proxy).trusts
+        guard(transport.port, limits, worker._reactor, is_proxy, speaks_http and worker.certificates is None)
+    return transport
 
 
 def secured(made: tuple[Any, Any], transport: RouterTransport, protocols: tuple[bytes, ...]) -> tuple[Any, Any]:

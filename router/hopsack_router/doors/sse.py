@@ -291,6 +291,9 @@ class EventStream(DoorLink):
     def _channel(self) -> Any:
         return self._request.channel
 
+    def dismiss(self, error: RemoteError) -> None:
+        self._end_with(error)
+
     def overflow(self, why: Why, retry_after: float) -> None:
         self.abort()
 

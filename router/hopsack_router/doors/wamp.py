@@ -23,13 +23,15 @@ section 3.1), which stock clients pass over:
 ``get_retained`` on SUBSCRIBE asks for newest values. Another SUBSCRIBE of the same topic changes its rate. Who knows
 nothing of ours resumes by a call of ``hopsack.stream.read``. WELCOME has ``x_hopsack_granted`` too: this node knows it.
 
-Bound: a client that is not in a realm :data:`ARRIVAL` seconds after it connected is disconnected.
+Bounds: a client that is not in a realm :data:`ARRIVAL` seconds after it connected is disconnected, and so is one that
+sends a message of more than :data:`LARGEST_HELLO` bytes before, or of more than its role may afterwards.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -48,7 +50,7 @@ from twisted.logger import Logger
 from twisted.web.server import Request
 
 from hopsack.deadlines import Lane
-from hopsack.errors import BadRequest, to_wamp
+from hopsack.errors import BadRequest, RemoteError, to_wamp, wamp_uri
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
 from hopsack.wamp.messages import ABSENT
@@ -56,12 +58,12 @@ from hopsack.wamp.rawsocket import LARGEST
 from hopsack_router.access.tls import PLAIN
 from hopsack_router.doors import places
 from hopsack_router.doors.bearer import credential_of
-from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, slow_reader
+from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, reason_of, refused_by, slow_reader
 from hopsack_router.doors.frames import HEAD, PING, REGULAR, Frames, Unacceptable, pong
 from hopsack_router.doors.handshake import Opening
 from hopsack_router.doors.rfc6455 import PROTOCOL_ERROR, websocket_frame
 from hopsack_router.doors.rounds import Rounds, Stop
-from hopsack_router.doors.site import ARRIVAL, WebTransport, secured
+from hopsack_router.doors.site import ARRIVAL, WebTransport, guarded, secured
 from hopsack_router.doors.sockets import beneath, unwritten, write_straight
 from hopsack_router.doors.websockets import OPEN, DoorFactory, DoorProtocol, DoorResource, WebSocketOptions
 from hopsack_router.routing import asked, uris
@@ -72,11 +74,14 @@ from hopsack_router.routing.choosing import POLICIES
 from hopsack_router.routing.deadlines import deadlines
 from hopsack_router.routing.fanout import Delivery, Format, Outbox, Outlet
 from hopsack_router.routing.joining import Welcome, with_flow
+from hopsack_router.routing.limiting import heard
 from hopsack_router.routing.links import Link
 from hopsack_router.routing.unread import Carried, is_frequent, read
 
 LOG = Logger()
 EVENT = lean.Event.number()
+LARGEST_HELLO = 64 << 10
+"""Bytes of a message of somebody who is not in a realm: a token has 16 KiB at most."""
 LARGEST_HEAD = 10
 """Bytes that a WebSocket frame has before its payload, at most (RFC 6455, section 5.2; a server masks nothing)."""
 RUNTIME_ERROR = "wamp.error.runtime_error"
@@ -350,6 +355,7 @@ class WebSocketLink(Link, DoorProtocol):
         self.outlet = Outlet(self, self.factory.outbox, limit + LARGEST_HEAD)
         self.format = wamp_format(self._serializer.SERIALIZER_ID, self.framing)
         self.transport.registerProducer(self, True)
+        self.takes(LARGEST_HELLO)
         self.await_arrival()
         self._session = self.factory.new_session()
         self._session.onOpen(self)
@@ -357,6 +363,8 @@ class WebSocketLink(Link, DoorProtocol):
     def joined(self, details: SessionDetails) -> None:
         """The client is in its realm (the session calls this)."""
         self.arrived()
+        if self._session.levels is None:
+            self.takes(LARGEST)
 
     def late(self) -> None:
         self.end(NO_PROGRESS.number, "Say HELLO soon after connecting.")
@@ -369,6 +377,9 @@ class WebSocketLink(Link, DoorProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         try:
+            meter = self._session.meter if self._session is not None else None
+            if meter is not None:
+                meter.size += len(payload)
             if isBinary != self._serializer._serializer.BINARY:
                 raise ProtocolError(f"{self._serializer.SERIALIZER_ID} takes the other kind of frame")
             for msg in received(self, payload):
@@ -407,6 +418,10 @@ class WebSocketLink(Link, DoorProtocol):
     def end(self, code: int, reason: str) -> None:
         self.flush()
         super().end(code, reason)
+
+    def dismiss(self, error: RemoteError) -> None:
+        say_goodbye(self, error)
+        self.end(refused_by(error).number, reason_of(error))
 
     def overflow(self, why: Why, retry_after: float) -> None:
         super().end(NO_PROGRESS.number, slow_reader(why, retry_after))
@@ -514,6 +529,9 @@ OURS = "hopsack-"
 ROUND = 5.0
 """Seconds between two questions whether a client of ours is there: one that is not is known within two rounds."""
 
+MAX_PINGS = 1000
+"""RawSocket PINGs of a client that is not in a realm."""
+
 ARE_YOU_THERE = (PING << 24).to_bytes(HEAD, "big")
 
 
@@ -527,6 +545,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
     _is_aborted: bool = False
     _stop: Stop | None = None
     _is_asked: bool = False
+    _pings: int = 0
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -543,7 +562,11 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         lane, self._arrival = self._arrival, None
         if lane is not None:
             lane.end(self)
-        if details is not None and (self._session.agent or "").startswith(OURS):
+        if details is None:
+            return
+        if self._session.levels is None:
+            self.takes(self.MAX_LENGTH)
+        if (self._session.agent or "").startswith(OURS):
             self._stop = self.factory.rounds.join(self)
 
     def visit(self) -> None:
@@ -568,7 +591,7 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         self.format = wamp_format(self._serializer.SERIALIZER_ID, rawsocket_frame)
         self.transport.registerProducer(self, True)
         keep_alive(self.transport)
-        self._frames = Frames(self.MAX_LENGTH)
+        self._frames = Frames(LARGEST_HELLO)
         super()._on_handshake_complete()
 
     def dataReceived(self, data: bytes) -> None:
@@ -588,14 +611,31 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
             if kind == REGULAR:
                 self.stringReceived(payload)
             elif kind == PING:
-                self.queue(pong(payload))
+                self._pinged(payload)
             if self._is_aborted:
                 return
             if number % SLICE == 0:
                 self.outlet.outbox.relieve()
 
+    def _pinged(self, payload: bytes) -> None:
+        if self._arrival is not None:
+            self._pings += 1
+            if self._pings > MAX_PINGS:
+                LOG.info("closing {peer}: it sends pings and does not join", peer=self.peer)
+                self.abort()
+        elif self._session is not None:
+            heard(self._session)
+        if not self._paused and not self._is_aborted:
+            self.queue(pong(payload))
+
+    def takes(self, size: int) -> None:
+        self._frames.takes(min(size, self.MAX_LENGTH))
+
     def stringReceived(self, payload: bytes) -> None:
         try:
+            meter = self._session.meter if self._session is not None else None
+            if meter is not None:
+                meter.size += len(payload)
             for msg in received(self, payload):
                 if self._session is not None and not self._is_aborted:
                     self._session.onMessage(msg)
@@ -632,6 +672,11 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
         self.transport.unregisterProducer()
         super().close()
 
+    def dismiss(self, error: RemoteError) -> None:
+        say_goodbye(self, error)
+        self.close()
+        self._is_aborted = True
+
     def abort(self) -> None:
         """End the connection; what else has been read of it is not heard."""
         if not self._is_aborted:
@@ -643,6 +688,16 @@ class RawSocketLink(Link, WampRawSocketServerProtocol):  # type: ignore[misc]
 
     def unwritten(self) -> int | None:
         return unwritten(self.transport)
+
+
+def say_goodbye(link: Any, error: RemoteError) -> None:
+    """GOODBYE with an error for its reason, where the client is in its realm."""
+    session = link._session
+    if session is None or session._session_id is None or session._goodbye_sent:
+        return
+    session._goodbye_sent = True
+    with suppress(TransportLost):
+        link.send(message.Goodbye(wamp_uri(error), error.message))
 
 
 def with_links(factory: Any, outbox: Outbox, clock: IReactorTime) -> None:
@@ -674,6 +729,9 @@ class _Transport(RouterTransport):  # type: ignore[misc]
         return (
             super()._create_factory(create_paths, ignore).addCallback(self._with_link).addCallback(secured, self, PLAIN)
         )
+
+    def start(self, *args: Any, **kwargs: Any) -> Any:
+        return super().start(*args, **kwargs).addCallback(guarded)
 
     def _with_link(self, made: tuple[Any, Any]) -> tuple[Any, Any]:
         factory, root = made

@@ -27,7 +27,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from hopsack.deadlines import Lane
 from hopsack.errors import BadRequest, RemoteError
-from hopsack_router.doors.closing import clip
+from hopsack_router.doors.closing import LIMITS, clip
 from hopsack_router.doors.deflate import compress, negotiate
 from hopsack_router.doors.handshake import VERSION, Opening, answer, opening_of
 from hopsack_router.doors.origins import peer_of
@@ -60,6 +60,7 @@ class WebSocketOptions:
     """Options of a WebSocket door's configuration, beside ``type``.
 
     :ivar max_message_size: bytes of one incoming message, over all its fragments, inflated.
+    :ivar max_controls: pings and pongs that a peer may send in a ping interval.
     :ivar ping_interval: seconds between pings.
     :ivar ping_timeout: seconds without a sign of life after a ping, before the peer counts as gone; whole intervals.
     :ivar close_timeout: seconds for the closing handshake.
@@ -68,6 +69,7 @@ class WebSocketOptions:
     """
 
     max_message_size: int = 1 << 20
+    max_controls: int = 500
     ping_interval: float = 5.0
     ping_timeout: float = 5.0
     close_timeout: float = 2.0
@@ -114,6 +116,7 @@ class DoorProtocol(Protocol):
     _incoming: Incoming
     _stop: Stop
     _unanswered: int = 0
+    _controls: int = 0
     _arrival: Lane | None = None
     _limit: IDelayedCall | None = None
     _said: tuple[int | None, str] | None = None
@@ -172,6 +175,8 @@ class DoorProtocol(Protocol):
                 if kind in (TEXT, BINARY):
                     if self.state == OPEN:
                         self.onMessage(payload, kind == BINARY)
+                elif kind in (PING, PONG) and self._is_flooded():
+                    self.end(LIMITS.number, "This connection sends too many pings.")
                 elif kind == PING:
                     if self.state == OPEN and not self.congested():
                         self._control(control_frame(PONG, payload))
@@ -182,12 +187,17 @@ class DoorProtocol(Protocol):
         except Violation as violation:
             self._fail(violation)
 
+    def _is_flooded(self) -> bool:
+        self._controls += 1
+        return self._controls > self.factory.options.max_controls
+
     def progressed(self) -> None:
         """What the transport held has left it: the peer reads, even if its answers to pings are far behind."""
         self._unanswered = 0
 
     def visit(self) -> None:
         """A ping interval has passed."""
+        self._controls = 0
         if self.state != OPEN:
             return  # there is a limit for that
         if self.congested():
@@ -210,6 +220,10 @@ class DoorProtocol(Protocol):
             self.onClose(False, 1006, "the connection was lost")
         else:
             self.onClose(True, *said)
+
+    def takes(self, size: int) -> None:
+        """Take messages of at most so many bytes, and of no more than the door does."""
+        self._incoming.takes(min(size, int(self.factory.options.max_message_size)))
 
     def await_arrival(self) -> None:
         """Give the client ``hello_timeout`` to say what it must; then it is :meth:`late`."""

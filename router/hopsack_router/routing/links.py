@@ -90,6 +90,8 @@ class Link:
     outlet: Outlet
     peer: str | None = None
     agent: str | None = None
+    purse: dict[str, Any] | None = None
+    """What sessions that follow each other over one connection have spent of its limits."""
     credential: str | None = None
     """The token that came before HELLO, if one did: its bearer joins without a challenge."""
     budget: int = DEFAULT_BUDGET
@@ -133,6 +135,17 @@ class Link:
         :param retry_after: seconds after which it may come back.
         """
         raise NotImplementedError
+
+    def dismiss(self, error: RemoteError) -> None:
+        """Close the connection at once, and say why."""
+        self.flush()
+        self.close()
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def takes(self, size: int) -> None:
+        """Take messages of at most so many bytes from now on; a door may have a lower bound."""
 
     def unwritten(self) -> int | None:
         """Bytes that the peer has not taken out of what was written; ``None``: nobody can know."""

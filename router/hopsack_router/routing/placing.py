@@ -25,6 +25,7 @@ from twisted.logger import Logger
 from hopsack.deadlines import Lane
 from hopsack.errors import BadRequest, Denied, RemoteError
 from hopsack_router import metrics
+from hopsack_router.access.meters import Levels
 from hopsack_router.routing import endings
 from hopsack_router.routing.breaker import Breaker
 from hopsack_router.routing.calls import UNDECLARED, InFlight, Traffic
@@ -48,7 +49,8 @@ MAX_OWED = 1000
 """Calls nobody waits for any more that are counted as work of one callee that counts none itself."""
 
 MAX_CALLS = 10_000
-"""Calls of one session that have not ended; the raw door has a lower bound of its own."""
+"""Calls of one session that have not ended, where nothing else is said (``unanswered.connection``); the raw door has a
+lower bound of its own."""
 
 UNGUARDED = frozenset(("service", "operator", "trusted"))
 """Roles that may call past an open breaker."""
@@ -139,9 +141,12 @@ class Placing(Queueing):
                 self.keyed.take(session, call, authorization, terms.key, traffic.policy.once)
                 return  # and comes back in the node's name, if it is the first with its key
         under_way = self._caller_to_invocations.get(session)
-        if under_way is not None and len(under_way) >= MAX_CALLS:
-            self._router.refuse(session, call, endings.too_many_calls(call.procedure, MAX_CALLS))
-            return
+        if under_way is not None:
+            levels = getattr(session, "levels", None)
+            most = levels.unanswered if type(levels) is Levels else MAX_CALLS
+            if len(under_way) >= most:
+                self._router.refuse(session, call, endings.too_many_calls(call.procedure, most))
+                return
         traffic.calls += 1
         traffic.tally.n += 1
         now = self._now()

@@ -23,7 +23,8 @@ from autobahn.wamp.exception import ApplicationError
 from crossbar.router import NotAttached
 from crossbar.router.dealer import Dealer as CrossbarDealer
 
-from hopsack.errors import AlreadyRegistered, RemoteError
+from hopsack.errors import AlreadyRegistered, RemoteError, TooMany
+from hopsack_router.access.meters import Levels
 from hopsack_router.routing import uris
 from hopsack_router.routing.choosing import LEAST, Rota, Seat
 from hopsack_router.routing.ended import Unregistered
@@ -62,6 +63,10 @@ class Registrations(CrossbarDealer):  # type: ignore[misc]
             )
 
     def _register(self, session: NodeSession, register: message.Register) -> None:
+        full = self._check_room(session, register)
+        if full is not None:
+            self._router.refuse(session, register, full)
+            return
         policy = self._policy_of(register)
         existing = self._registration_map.get_observation(register.procedure, register.match)
         if existing is not None and register.force_reregister:
@@ -85,6 +90,20 @@ class Registrations(CrossbarDealer):  # type: ignore[misc]
             self._announce("on_create", registration, session, _facts(registration))
         if not was_registered:
             self._announce("on_register", registration, session, registration.id)
+
+    def _check_room(self, session: NodeSession, register: message.Register) -> RemoteError | None:
+        """Whether this would be one more registration than the session may have; the node's own have no bound."""
+        levels, held = getattr(session, "levels", None), self._session_to_registrations[session]
+        if type(levels) is not Levels or len(held) < levels.registered:
+            return None
+        if self._registration_map.get_observation(register.procedure, register.match) in held:
+            return None
+        return TooMany(
+            f"this session has {len(held)} registrations, and may have no more",
+            where=register.procedure,
+            advice="unregister something, or register a pattern",
+            data={"most": levels.registered},
+        )
 
     def _policy_of(self, register: message.Register) -> str:
         """How callees share a registration: as its contract says, else as they say themselves."""

@@ -29,13 +29,14 @@ from hopsack_router import metrics
 from hopsack_router.access.audit import UNWRITTEN, Notes
 from hopsack_router.access.identity import Identity
 from hopsack_router.access.logins import Logins
+from hopsack_router.access.meters import Limits
 from hopsack_router.access.publickeys import PublicKeys
 from hopsack_router.access.revocations import Revocations
 from hopsack_router.fences import in_memory
 from hopsack_router.locking import Locking
 from hopsack_router.locks import Locks
 from hopsack_router.presence import Member, Presence
-from hopsack_router.routing import asked, joining, unread
+from hopsack_router.routing import asked, joining, limiting, unread
 from hopsack_router.routing.admission import Admission
 from hopsack_router.routing.attending import Attending
 from hopsack_router.routing.broker import Broker
@@ -281,6 +282,8 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         admitted: message.Message | None = msg
         try:
             if self.admits and session._authrole != "trusted":
+                if session.meter is not None and limiting.exceeds(self, session, msg, route.kind):
+                    return
                 admitted = route.admit(session, msg)
             if admitted is not None:
                 (route if admitted is msg else self._routes[type(admitted)]).carry_out(session, admitted)
@@ -377,6 +380,16 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             return msg
         self._dealer.give_up(in_flight, refusal)
         return None
+
+    def goes_on(self, session: NodeSession, call: message.Call) -> bool:
+        """Whether this is a further input of a call."""
+        fed = self._dealer.flowing.fed
+        return bool(fed) and self._dealer.flowing.fed_by(session, call) is not None
+
+    def is_asked(self, session: NodeSession, answer: message.Message) -> bool:
+        """Whether a session answers what it was asked."""
+        invocation = self._dealer.invocation(answer.request)
+        return invocation is not None and invocation.callee is session
 
     def admit_calls(self, may: Callable[[NodeSession, message.Call], bool]) -> None:
         """From now on ask this first about every call of a client's; it answers what it does not let pass."""
@@ -598,6 +611,10 @@ class RouterFactory(CrossbarRouterFactory):  # type: ignore[misc]
     """Seconds that a session goes on after its token has expired."""
     audit: Notes = UNWRITTEN
     """Where logins, denials and what operators do are noted."""
+    limits: Limits | None = None
+    """How much clients may do, and what they have spent of it; ``None``: as much as they like."""
+    limit_changes: Any = None
+    """Where changes of theirs are kept (``limit_desk.Changes``); ``None``: nowhere."""
     fences: Callable[[], int] | None = None
     """Gives fencing tokens; ``None``: they are counted in memory."""
     budgets: Mapping[str, int] = {**BUDGETS, "": DEFAULT_BUDGET}

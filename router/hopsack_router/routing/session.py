@@ -26,14 +26,17 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from hopsack.errors import RateLimited
 from hopsack_router import metrics
 from hopsack_router.access.audit import facts_of
 from hopsack_router.access.identity import Identity
 from hopsack_router.presence import Member
-from hopsack_router.routing import joining, links
+from hopsack_router.routing import joining, limiting, links
 from hopsack_router.routing.kills import KILL, Kills
 
 if TYPE_CHECKING:
+    from hopsack.errors import RemoteError
+    from hopsack_router.access.meters import Levels, Limits, Meter
     from hopsack_router.routing.joining import Answer, Proof
     from hopsack_router.routing.links import Link
     from hopsack_router.routing.router import Router
@@ -48,9 +51,13 @@ class NodeSession(RouterSession):  # type: ignore[misc]
     :ivar identity: who it is, once it has joined; ``None``: one of the node's own.
     :ivar member: what everybody may know of it, from WELCOME until it leaves.
     :ivar agent: the program that it says it is.
+    :ivar meter: what it spends of its limits; ``None``: nothing of it is limited.
+    :ivar levels: how much it may have at once; ``None``: what any session may.
     """
 
     door: str = "node"
+    meter: Meter | None = None
+    levels: Levels | None = None
     identity: Identity | None = None
     peer: str | None = None
     agent: str | None = None
@@ -75,6 +82,10 @@ class NodeSession(RouterSession):  # type: ignore[misc]
     """The number it will have; there is one from HELLO to WELCOME or ABORT."""
     _pending_auth: Proof | None = None
     """What was asked to be proved, from CHALLENGE to AUTHENTICATE."""
+    _claims: str | None = None
+    """Whom it says that it is, while that is being proved; empty where only its token says it."""
+    _counted_as: str | None = None
+    """The subject that it is counted as a session of."""
 
     _payload_codec = _service_session = None
 
@@ -137,13 +148,21 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         if not isinstance(method, str):
             return method
         if credential is not None and method in ("cookie", "anonymous"):
+            self._claims = ""
             return joining.Holder(self._router_factory, credential).hello(hello.realm)
         if method == "cookie":
             return self.onHello(hello.realm, self._details_of(hello))
         proof = joining.own_proof(method, configured[method], self._router_factory)
         if proof is not None:
+            if not isinstance(proof, joining.Guest):
+                self._claims = hello.authid or ""
             self._pending_auth = proof
             return proof.hello(hello.realm, hello)
+        self._claims = hello.authid or ""
+        limits = self._router_factory.limits
+        too_often = None if limits is None else limiting.before_proof(limits, self._claims, self.peer)
+        if too_often is not None:
+            return too_often
         make: Any = AUTHMETHOD_MAP.get(method) or extra[method]
         proof = make(self._pending_session_id, transport.transport_details, worker, configured[method])
         self._pending_auth = proof
@@ -176,6 +195,9 @@ class NodeSession(RouterSession):  # type: ignore[misc]
 
     def _answer(self, answer: Answer) -> None:
         assert self._transport is not None
+        limits = self._router_factory.limits
+        if limits is not None and not isinstance(answer, Challenge):
+            answer = self._limited(limits, answer)
         match answer:
             case Accept(authrole="trusted") if getattr(self._transport, "_authrole", None) != "trusted":
                 self._answer(joining.TRUSTED)
@@ -189,6 +211,17 @@ class NodeSession(RouterSession):  # type: ignore[misc]
                 self._pending_session_id = self._pending_auth = None
                 refused = isinstance(answer, joining.Refusal)
                 self._transport.send(joining.TurnedAway(answer) if refused else message.Abort(reason, why))
+                if refused and isinstance(answer.error, RateLimited) and self._transport is not None:
+                    self._transport.dismiss(answer.error)
+
+    def _limited(self, limits: Limits, answer: Answer) -> Answer:
+        """What limits leave of an answer to somebody who joins."""
+        claimed, self._claims = self._claims, None
+        if claimed is not None:
+            answer = limiting.after_proof(self, limits, claimed, answer)
+        if isinstance(answer, Accept) and answer.authrole != "trusted":
+            answer = limiting.let_in(self, limits, answer) or answer
+        return answer
 
     def _welcome(self, accept: Accept) -> None:
         router = self._router_factory.get(accept.realm)
@@ -216,6 +249,10 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         assert router is not None
         self.member = Member(details.session, details.authid, details.authrole, self.door, links.now())
         transport.budget = router.budget_of(details.authrole)
+        limits = self._router_factory.limits
+        if limits is not None:
+            limiting.begin(self, limits, details.authrole)
+            transport.takes(self.levels.payload)  # type: ignore[union-attr]
         transport.keeping = router.keeping
         router._session_joined(self, details)
         metrics.joins.tally(self.door).n += 1
@@ -242,6 +279,9 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         router._session_renewed(self, was, self.member)
         if transport is not None:
             transport.budget = router.budget_of(identity.role)
+        limits = self._router_factory.limits
+        if limits is not None:
+            limiting.begin(self, limits, identity.role)
 
     # ---- leaving ----------------------------------------------------------------------------------------------------
 
@@ -265,6 +305,9 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         if member is None:
             return
         router: Any = self._router
+        limits = self._router_factory.limits
+        if limits is not None:
+            limiting.gone(self, limits)
         wills, self._wills = self._wills, None
         for scope in ("detached", "destroyed") if wills else ():
             for will in wills[scope]:  # type: ignore[index]
@@ -306,6 +349,12 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             return  # a door that closes at once
         self._depart(CloseDetails(reason, message))
         self._grace = self._router._factory._reactor.callLater(GRACE, self._cut)  # type: ignore[union-attr]
+
+    def dismiss(self, error: RemoteError) -> None:
+        """End its connection at once, and say why: it goes on where it was told to wait."""
+        transport: Any = self._transport
+        if transport is not None:
+            transport.dismiss(error)
 
     def _cut(self) -> None:
         transport: Any = self._transport  # every door's link is an ITransport

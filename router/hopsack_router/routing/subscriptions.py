@@ -54,7 +54,7 @@ OURS = "hopsack-"
 """What the agents of our libraries begin with."""
 
 MAX_SUBSCRIPTIONS = 1000
-"""Of one session. The node's own components have no bound."""
+"""Of one session, where nothing else is said (``subscribed.connection``). The node's own components have no bound."""
 
 
 class Readers(SubscriptionExtra):  # type: ignore[misc]
@@ -159,7 +159,10 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
     def _check_room(self, session: NodeSession, subscribe: message.Subscribe) -> None:
         """:raises TooMany: this would be one more subscription than a session may have."""
         held = self._session_to_subscriptions[session]
-        if len(held) < MAX_SUBSCRIPTIONS or not isinstance(session._transport, Link):
+        if not isinstance(session._transport, Link):
+            return
+        most = MAX_SUBSCRIPTIONS if session.levels is None else session.levels.subscribed
+        if len(held) < most:
             return
         known = self._subscription_map.get_observation(subscribe.topic, subscribe.match or "exact")
         if known not in held:
@@ -167,7 +170,7 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
                 f"this session has {len(held)} subscriptions, and may have no more",
                 where=subscribe.topic,
                 advice="unsubscribe from something, or subscribe to a pattern",
-                data={"most": MAX_SUBSCRIPTIONS},
+                data={"most": most},
             )
 
     def _beginning(self, session: NodeSession, subscribe: message.Subscribe) -> Beginning:
