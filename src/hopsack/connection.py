@@ -28,6 +28,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -60,6 +61,7 @@ from hopsack.link import Carrier, dial
 from hopsack.locks import Held, Lock, lead
 from hopsack.options import Options
 from hopsack.position import places_of
+from hopsack.privacy import KeyRing
 from hopsack.raw import RawSession
 from hopsack.requests import Make, Requests, concrete, partly
 from hopsack.resuming import Page, Read, Recovery
@@ -99,6 +101,7 @@ class Connection(Requests):
         self._serving = Serving(self.options, self.threads)
         failed = partial(log.exception, "what ends at its deadline did not end")
         self._deadlines = Deadlines(self._loop.time, self._loop.call_later, _ring, failed)
+        self._keyring = self.options.keyring
         self._requests = 0
         self._iterations: dict[on.Ticket, Iteration[Any, Any]] = {}
         self._is_closing = False
@@ -177,6 +180,15 @@ class Connection(Requests):
         self.threads.close()
 
     # ---- publish and call: hopsack.requests -------------------------------------------------------------------------
+
+    @property
+    def keyring(self) -> KeyRing | None:
+        """May be replaced; subscriptions have the one that was there when they began."""
+        return self._keyring
+
+    @keyring.setter
+    def keyring(self, keyring: KeyRing | None) -> None:
+        self._keyring = keyring
 
     def _tell(self, event: on.PublishRequested) -> None:
         carrier = self._keeper.carrier
@@ -405,6 +417,7 @@ class Connection(Requests):
         return latest
 
     async def _begin(self, reader: Subscription[Any], timeout: float | None) -> None:
+        reader.keyring = self._keyring
         try:
             feed = self._standing.feed(reader)
             await self._granted(feed.granted, reader.topic, timeout)
@@ -741,6 +754,7 @@ async def connect(
     patience: float = 0.0,
     options: Options | None = None,
     tls: ssl.SSLContext | None = None,
+    keyring: KeyRing | None = None,
 ) -> AsyncIterator[Connection]:
     """A connection for the time of an ``async with`` block, on the asyncio loop that runs.
 
@@ -749,10 +763,13 @@ async def connect(
     :param key: a private key, or the file that it is in, where there is no token; ``tcp``, ``unix`` and ``/ws`` only.
     :param patience: seconds to keep trying the first connection. Once there was one, it is kept until the block ends.
     :param tls: for ``tls`` and ``wss``, if not Python's default context.
+    :param keyring: keys of encrypted topics; see :mod:`hopsack.privacy`.
     :raises Disconnected: no connection within ``patience``. :raises RemoteError: the node refuses the token or realm.
     :raises UsageError: not a URL of a node, or one of a door without keys. :raises ConfigError: the key cannot be read.
     """
     options = options or Options()
+    if keyring is not None:
+        options = replace(options, keyring=keyring)
     signer = PrivateKey.read(Path(key)) if token is None and isinstance(key, str | os.PathLike) else None
     if isinstance(key, PrivateKey):
         signer = key

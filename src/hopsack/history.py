@@ -18,6 +18,7 @@ from typing_extensions import TypeVar
 from hopsack.binding import event_of
 from hopsack.errors import BrokenResult, UsageError
 from hopsack.position import Position, parse
+from hopsack.privacy import KeyRing
 from hopsack.resuming import Page
 from hopsack.session import Event, Payload, Publication
 from hopsack.values import read
@@ -114,8 +115,9 @@ def _publication(topic: str, one: _Kept) -> Publication:
     return Publication(topic, one.publication, position=one.position, deleted=one.deleted, time=one.time)
 
 
-def events_of(page: Page, type_: Any) -> Iterator[Event[Any]]:
-    """:raises hopsack.errors.Invalid: a payload is not of the type."""
-    for publication, payload in page.events:
+def events_of(page: Page, type_: Any, keyring: KeyRing | None = None) -> Iterator[Event[Any]]:
+    """:raises hopsack.errors.Invalid: a payload is not of the type, or cannot be opened."""
+    for publication, sealed in page.events:
+        payload = sealed if keyring is None else keyring.opened(publication.topic, sealed)
         data = read(payload, None if publication.deleted else type_, where=publication.topic)
         yield event_of(publication, data)

@@ -6,6 +6,10 @@ import random
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hopsack.privacy import KeyRing
 
 __all__ = ["Options"]
 
@@ -30,6 +34,7 @@ class Options:
     :ivar at_once: invocations that may run.
     :ivar chance: a random number from 0 to 1, for the jitter.
     :ivar incident: a random name for an undeclared exception.
+    :ivar keyring: seals what is published to topics that it has keys of, and opens what is read of them.
     """
 
     timeout: float = 10.0
@@ -43,3 +48,4 @@ class Options:
     at_once: int = 10_000
     chance: Callable[[], float] = random.random
     incident: Callable[[], str] = _incident
+    keyring: KeyRing | None = None

@@ -18,6 +18,7 @@ from hopsack.errors import BrokenResult, DeclaredError, UsageError
 from hopsack.history import AT_ONCE, READ, History, events_of, page_of, question
 from hopsack.iterating import WINDOW, FurtherInputs, Iteration
 from hopsack.iterating import Wanted as Calling
+from hopsack.privacy import KeyRing
 from hopsack.values import read
 
 __all__ = ["LONGEST_KEY", "REPEATABLE", "Make", "Requests", "concrete", "partly"]
@@ -50,6 +51,11 @@ class Requests(ABC):
         :param repeatable: seconds in which it may be sent again, where a lost link has left its outcome open.
         :param is_call: it may take no longer than what is left for the call that is being served (:mod:`hopsack.due`).
         """
+
+    @property
+    def keyring(self) -> KeyRing | None:
+        """Seals what is published to topics that it has keys of, and opens what is read of them."""
+        return None
 
     @abstractmethod
     def _tell(self, event: on.PublishRequested) -> None:
@@ -125,6 +131,8 @@ class Requests(ABC):
         self, uri: str, data: Any, key: str | None, acknowledge: bool, timeout: float | None, *, delete: bool
     ) -> on.Published | None:
         _check_key(uri, key)
+        if self.keyring is not None and not delete:
+            data = self.keyring.seal(uri, data)
         if not acknowledge:
             self._tell(on.PublishRequested(None, uri, data, key, delete))
             return None
@@ -167,7 +175,7 @@ class Requests(ABC):
             ask = partial(_asking, query | {"limit": min(left, AT_ONCE)})
             payload = await self._request(ask, READ, timeout, is_call=True)
             page = page_of(uri, payload)
-            events += events_of(page, type_)
+            events += events_of(page, type_, self.keyring)
             left -= len(page.events)
             position = str(page.position) if page.position is not None else position
             # Where there is nothing to go on from, there is nothing to recover: then it says no reason.

@@ -37,6 +37,7 @@ from hopsack.errors import HopsackError, RemoteError, UsageError
 from hopsack.iterating import Iteration
 from hopsack.iterating import Wanted as Calling
 from hopsack.keeper import Closed, Connected
+from hopsack.privacy import KeyRing
 from hopsack.requests import Make, Requests
 from hopsack.vitals import Draining, Vitals, version_of
 
@@ -164,6 +165,15 @@ class Service(Requests):
         if self._connection is None:
             raise UsageError(f"the service {self.name} does not run yet: use start() in place of __init__")
         return self._connection
+
+    @property
+    def keyring(self) -> KeyRing | None:
+        """Keys of encrypted topics (:mod:`hopsack.privacy`): set it in :meth:`start`, before anything is subscribed."""
+        return self.connection.keyring
+
+    @keyring.setter
+    def keyring(self, keyring: KeyRing | None) -> None:
+        self.connection.keyring = keyring
 
     @property
     def log(self) -> BoundLogger:

@@ -19,7 +19,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hopsack.binding import event_of
 from hopsack.errors import HopsackError
@@ -28,6 +28,9 @@ from hopsack.raw import matches
 from hopsack.resuming import Deliver, Dropped, Effect, Page, Read, Recovery, Resuming
 from hopsack.session import Event, Grant, Match, Payload, Publication
 from hopsack.values import read
+
+if TYPE_CHECKING:
+    from hopsack.privacy import KeyRing
 
 __all__ = ["QUEUE", "RECOVERIES", "Subscription"]
 
@@ -50,6 +53,7 @@ class Subscription(Generic[T]):
     :ivar topic: as it was asked for.
     :ivar dropped: events that were dropped because the reader, or this program, was too slow.
     :ivar max_rate: events a second that it asked for at most; ``None``: all of them.
+    :ivar keyring: opens what is sealed; ``None``: it is read as it comes.
     :ivar recoveries: how it went on after each interruption, the newest last.
     :ivar rounds: since the node was asked whether streams have begun (:mod:`hopsack.abreast`).
     """
@@ -76,6 +80,7 @@ class Subscription(Generic[T]):
         self.rounds = 0
         self.recoveries: deque[Recovery] = deque(maxlen=RECOVERIES)
         self.task: asyncio.Task[None] | None = None
+        self.keyring: KeyRing | None = None
         self._type = type_
         self._leave = leave
         self._limit = limit
@@ -98,7 +103,7 @@ class Subscription(Generic[T]):
         if publication.position is not None:
             self._obey(self._resuming.came(publication, payload, self._room))
         elif not publication.retained or self._resuming.takes_newest:
-            self._put(publication, payload)
+            self._put(publication, self._opened(publication, payload))
             self._rouse()
 
     def granted(self, grant: Grant | None, asked: Mapping[str, Position]) -> None:
@@ -197,7 +202,7 @@ class Subscription(Generic[T]):
     def _obey(self, effects: list[Effect]) -> None:
         for effect in effects:
             if type(effect) is Deliver:
-                self._put(effect.publication, effect.payload)
+                self._put(effect.publication, self._opened(effect.publication, effect.payload))
             elif type(effect) is Read:
                 if self._read_back is not None:
                     self._read_back(self, effect)
@@ -207,6 +212,9 @@ class Subscription(Generic[T]):
                 self._count_dropped(effect.count)
         if effects:
             self._rouse()
+
+    def _opened(self, publication: Publication, payload: Payload) -> Payload:
+        return payload if self.keyring is None else self.keyring.opened(publication.topic, payload)
 
     def _put(self, publication: Publication, payload: Payload) -> None:
         if len(self._queue) - self._recoveries_waiting >= self._limit:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from hopsack.contracts import payload_of
 from hopsack.errors import Invalid
+from hopsack_router.routing import sealing
 from hopsack_router.routing.fanout import Delivery
 
 
@@ -14,10 +14,11 @@ def value_of(delivery: Delivery) -> Any:
     """The payload of an event.
 
     Below a prefix that contracts leave open, stock WAMP publishers may send what is not one value: several arguments
-    arrive as ``{"args": […], "kwargs": {…}}``, opaque bytes as ``{"payload": base64, "enc_algo": …}``.
+    arrive as ``{"args": […], "kwargs": {…}}``. Opaque bytes arrive, here and of encrypted topics, as
+    ``{"enc_algo": …, "enc_serializer": …, "payload": base64}``.
     """
     if delivery.payload is not None:
-        return {"payload": base64.b64encode(delivery.payload).decode(), "enc_algo": delivery.enc_algo}
+        return sealing.value_of(delivery.payload, delivery.enc_algo, delivery.enc_serializer)
     args, kwargs = delivery.carried.values()
     try:
         return payload_of(args, kwargs, array=False)

@@ -17,6 +17,7 @@ from typing import Any
 
 from hopsack.contracts import Catalogue, TopicContract, Violation, payload_of
 from hopsack.contracts.permission import Match, Who
+from hopsack.contracts.sealed import is_sealed
 from hopsack.errors import ERRORS, BadRequest, BrokenResult, Internal, Invalid, RemoteError
 from hopsack_router.routing.asked import Terms
 from hopsack_router.routing.deciding import WAMP, Deciding, Guests
@@ -34,11 +35,13 @@ class Admission:
     """The gate of one realm.
 
     :param catalogue: the contracts. :param explains: as :class:`Deciding` has it. :param guests: the same.
+    :ivar seals: whether any topic is encrypted.
     """
 
     def __init__(self, catalogue: Catalogue, explains: bool = True, guests: Guests = "all") -> None:
         deciding = Deciding(catalogue, explains, guests)
         self.catalogue = deciding.catalogue
+        self.seals = any(one.encrypted is not None for one in self.catalogue.topics.values())
         self.decide = deciding.decide
 
     # ---- events -------------------------------------------------------------------------------------------------
@@ -66,12 +69,25 @@ class Admission:
         violation = contract.check_key(payload)
         return None if violation is None else _invalid(violation, topic)
 
-    def publish_opaque(self, who: Who, topic: str) -> RemoteError | None:
-        """A payload that the router cannot read (payload passthrough): only where no contract wants to read it."""
+    def publish_opaque(
+        self, who: Who, topic: str, algorithm: str | None = None, serializer: str | None = None
+    ) -> RemoteError | None:
+        """A payload that the router cannot read (payload passthrough): only where no contract wants to read it, and
+        where one wants nobody but its readers to."""
         contract = self.catalogue.topic(topic)
-        if contract is not None:
+        if contract is not None and contract.encrypted is None:
             return Invalid("this topic has a contract, so its payload cannot be opaque", where=topic, path="")
-        return self.decide(who, "publish", topic).refusal
+        refusal = self.decide(who, "publish", topic).refusal
+        if refusal is not None or contract is None:
+            return refusal
+        if (algorithm, serializer) == (contract.encrypted, "json"):
+            return None
+        return Invalid(f"this topic takes payloads sealed with {contract.encrypted}, of json", where=topic, path="")
+
+    def is_sealed(self, topic: str) -> bool:
+        """Whether what was let through for this topic is a sealed payload."""
+        contract = self.catalogue.topic(topic)
+        return contract is not None and contract.encrypted is not None
 
     def _payload(
         self, contract: TopicContract, topic: str, args: list[Any] | None, kwargs: Mapping[str, Any] | None
@@ -84,7 +100,12 @@ class Admission:
                 advice="publish the payload as the first and only argument",
             )
         violation = contract.check(args[0])
-        return None if violation is None else _invalid(violation, topic)
+        if violation is None:
+            return None
+        if contract.encrypted is not None and not is_sealed(args[0]):
+            message = f"this topic is encrypted: the node takes payloads sealed with {contract.encrypted} and no others"
+            return Invalid(message, where=topic, path="", advice="give the connection a key ring with the topic's key")
+        return _invalid(violation, topic)
 
     def subscribe(self, who: Who, topic: str, match: Match) -> RemoteError | None:
         """Asked for who reads back, too: nobody reads what it may not subscribe to."""

@@ -92,8 +92,12 @@ class Publish(message.Publish):  # type: ignore[misc]
         exclude_me: bool | None = None,
         key: str | None = None,
         delete: bool = False,
+        **more: Any,
     ) -> None:
-        super().__init__(request, topic, args=args, kwargs=kwargs, acknowledge=acknowledge, exclude_me=exclude_me)
+        """:param more: whatever else WAMP's has."""
+        super().__init__(
+            request, topic, args=args, kwargs=kwargs, acknowledge=acknowledge, exclude_me=exclude_me, **more
+        )
         self.key = key
         self.delete = delete
 

@@ -126,7 +126,7 @@ class Broker(Subscriptions):
         skip = publish.exclude_me is True if is_stream else publish.exclude_me is not False
 
         def announce(event: Stored) -> None:
-            self._announce_kept(session, publish, carried, event, skip)
+            self._announce_kept(session, publish, carried, event, skip, contract.encrypted is not None)
 
         def refuse(error: RemoteError) -> None:
             self._router.refuse(session, publish, error)
@@ -137,11 +137,17 @@ class Broker(Subscriptions):
             keeping.keep(topic, draft, durable, announce, refuse)
 
     def _announce_kept(
-        self, session: NodeSession, publish: message.Publish, carried: Carried, event: Stored, skip: bool
+        self,
+        session: NodeSession,
+        publish: message.Publish,
+        carried: Carried,
+        event: Stored,
+        skip: bool,
+        sealed: bool,
     ) -> None:
         """Acknowledge an event that is kept, and deliver it.
 
-        :param skip: not to its publisher.
+        :param skip: not to its publisher. :param sealed: its topic is encrypted.
         """
         position = None if event.position is None else str(event.position)
         if publish.acknowledge:
@@ -154,7 +160,8 @@ class Broker(Subscriptions):
         sent: Sent | None = {} if len(matching) > 1 else None
         audiences: list[Audience] = []
         for subscription in matching:
-            delivery = drafts.delivery_of(event, subscription.id, subscription.match, carried, position)
+            place = subscription.id, subscription.match
+            delivery = drafts.delivery_of(event, *place, carried, position, sealed=sealed)
             audiences.append(_readers_of(subscription))
             self._deliver(delivery, audiences[-1], session if skip else None, sent)
         self._written += event.size

@@ -13,6 +13,7 @@ from hopsack.contracts import TopicContract, payload_of
 from hopsack.errors import BadRequest, RemoteError
 from hopsack.wamp.codec import JSON
 from hopsack.wamp.messages import ABSENT
+from hopsack_router.routing import sealing
 from hopsack_router.routing.fanout import Delivery
 from hopsack_router.routing.retained import is_addressed
 from hopsack_router.routing.unread import Carried
@@ -50,7 +51,10 @@ def draft_of(
     publisher: NodeSession | None,
 ) -> Draft:
     """:param publisher: where it is disclosed."""
-    payload = payload_of(*carried.values(), array=False)
+    if publish.payload is not None:
+        payload: Any = sealing.value_of(publish.payload, publish.enc_algo, publish.enc_serializer)
+    else:
+        payload = payload_of(*carried.values(), array=False)
     deleted = bool(getattr(publish, "delete", False))
     if deleted:
         payload = key_fields(contract, payload)
@@ -78,19 +82,28 @@ def key_fields(contract: TopicContract, payload: Any) -> Any:
     return {field: payload[field] for field in contract.latest} if contract.latest else None
 
 
-def recalled(event: Stored, channel: Channel, newest: bool = False) -> Delivery:
+def recalled(event: Stored, channel: Channel, newest: bool = False, sealed: bool = False) -> Delivery:
     """An event of the journal under one subscription.
 
     :param newest: it is shown to a late subscriber as the newest of its key.
+    :param sealed: its topic is encrypted.
     """
     position = None if event.position is None else str(event.position)
-    return delivery_of(event, channel.subscription, channel.match, carried_in(event.data), position, newest)
+    carried = carried_in(event.data)
+    return delivery_of(event, channel.subscription, channel.match, carried, position, newest, sealed)
 
 
 def delivery_of(
-    event: Stored, subscription: int, match: str, carried: Carried, position: str | None, newest: bool = False
+    event: Stored,
+    subscription: int,
+    match: str,
+    carried: Carried,
+    position: str | None,
+    newest: bool = False,
+    sealed: bool = False,
 ) -> Delivery:
     """The same, where payload and position are at hand as events carry them."""
+    opaque = sealing.passthrough(msgspec.json.decode(event.data)) if sealed and not event.deleted else {}
     return Delivery(
         topic=event.topic,
         subscription=subscription,
@@ -104,6 +117,7 @@ def delivery_of(
         position=position,
         deleted=event.deleted,
         stored=event,
+        **opaque,
     )
 
 

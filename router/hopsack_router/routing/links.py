@@ -190,7 +190,8 @@ class Link:
 
         Where a frame names its subscription it is not kept: numbers of subscriptions come and go without a bound.
         """
-        delivery = recalled(event, channel, newest)
+        contract = None if self.keeping is None else self.keeping.contract(event.topic)
+        delivery = recalled(event, channel, newest, contract is not None and contract.encrypted is not None)
         if self.format.per_subscription:
             return frame_of(self.format, delivery), delivery
         key = (self.format, newest)

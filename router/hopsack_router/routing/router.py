@@ -36,7 +36,7 @@ from hopsack_router.fences import in_memory
 from hopsack_router.locking import Locking
 from hopsack_router.locks import Locks
 from hopsack_router.presence import Member, Presence
-from hopsack_router.routing import asked, joining, limiting, unread
+from hopsack_router.routing import asked, joining, limiting, sealing, unread
 from hopsack_router.routing.admission import Admission
 from hopsack_router.routing.attending import Attending
 from hopsack_router.routing.broker import Broker
@@ -340,8 +340,11 @@ class Router(CrossbarRouter):  # type: ignore[misc]
     def _admit_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:
         if msg.payload is None:
             args, kwargs = unread.carried_by(msg).values()
-            return self._judged(session, msg, self.admission.publish(session, msg.topic, args, kwargs))
-        return self._judged(session, msg, self.admission.publish_opaque(session, msg.topic))
+            admitted = self._judged(session, msg, self.admission.publish(session, msg.topic, args, kwargs))
+            is_clear = admitted is None or not self.admission.seals or not self.admission.is_sealed(msg.topic)
+            return admitted if is_clear else sealing.opaque(msg)
+        sealed = self.admission.publish_opaque(session, msg.topic, msg.enc_algo, msg.enc_serializer)
+        return self._judged(session, msg, sealed)
 
     def _admit_keyed_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:
         if not msg.delete:

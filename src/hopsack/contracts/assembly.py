@@ -35,6 +35,7 @@ from hopsack.contracts.schema import (
     self_contained,
     underlying,
 )
+from hopsack.contracts.sealed import schema_of
 from hopsack.contracts.verdict import Verdict
 
 RESERVED = ("hopsack", "presence", "wamp")
@@ -294,6 +295,8 @@ class _Assembly:
     def _topic(self, family: Family, declared: Declared) -> TopicContract:
         facts = declared.facts
         schema = self_contained(facts["payload"], self.types)
+        encrypted = facts["encrypted"]
+        judged = schema if encrypted is None else schema_of(encrypted)
         return TopicContract(
             uri=declared.name,
             params=uris.parameters(declared.name),
@@ -306,10 +309,11 @@ class _Assembly:
             keeps_latest=facts["latest"] is not None,
             latest=facts["latest"] or (),
             origin=declared.origin,
-            verdict=self._verdict(schema, declared.origin.at("payload")),
+            verdict=self._verdict(judged, declared.origin.at("payload")),
             key_verdict=self._key_verdict(declared) if facts["latest"] else None,
             presence=facts["presence"],
             members_of=facts.get("members_of"),
+            encrypted=encrypted,
         )
 
     def _key_verdict(self, declared: Declared) -> Verdict:

@@ -20,6 +20,7 @@ from hopsack.contracts.schema import (
     ONE_SCHEMA,
     Schema,
 )
+from hopsack.contracts.sealed import schema_of
 
 if TYPE_CHECKING:
     from hopsack.contracts.catalogue import Catalogue, ProcedureContract, TopicContract
@@ -83,10 +84,22 @@ def _topic_channel(topic: TopicContract) -> Json:
         "address": topic.uri,
         "title": topic.uri,
         "summary": topic.summary,
-        "messages": {"event": {"name": topic.uri, "payload": _payload(topic.payload_schema)}},
+        "messages": {"event": {"name": topic.uri, **_event(topic)}},
         **_parameters(topic.params),
         "tags": [{"name": topic.family}],
         **extra,
+    }
+
+
+def _event(topic: TopicContract) -> Json:
+    """What travels; of a sealed payload also what is in it."""
+    if topic.encrypted is None:
+        return {"payload": _payload(topic.payload_schema)}
+    inside = _payload(topic.payload_schema)
+    return {
+        "payload": _payload(schema_of(topic.encrypted)),
+        "x-hopsack-encrypted": topic.encrypted,
+        "x-hopsack-inside": inside,
     }
 
 

@@ -72,6 +72,8 @@ class TopicContract:
     :ivar keeps_latest: the newest event is kept for who comes later, one for each value of the fields in ``latest``;
         where ``latest`` is empty, one for each concrete URI.
     :ivar presence: what is told of who reads it, beside the name; ``None``: nothing is told at all.
+    :ivar encrypted: what its payloads are sealed with: the node takes no others, and ``payload_schema`` is what those
+        see who can open them. ``None``: they are clear.
     :ivar members_of: the topic whose readers this one tells; ``None``: it is one of its own.
     """
 
@@ -90,6 +92,7 @@ class TopicContract:
     key_verdict: Verdict | None = field(default=None, repr=False, compare=False)
     presence: tuple[str, ...] | None = None
     members_of: str | None = None
+    encrypted: str | None = None
 
     def check(self, payload: Any) -> Violation | None:
         """What the payload breaks; ``None`` if it keeps the contract."""

@@ -15,10 +15,11 @@ from hopsack.contracts.document import Document, Origin
 from hopsack.contracts.policy import POLICY_KEYS
 from hopsack.contracts.problems import Problem
 from hopsack.contracts.schema import TYPE_NAME, faults
+from hopsack.contracts.sealed import ALGORITHMS
 from hopsack.contracts.section import Section
 
 FILE_KEYS = ("summary", "undeclared", "topics", "procedures", "errors", "types")
-TOPIC_KEYS = ("summary", "description", "payload", "stream", "latest", "presence", "publish", "subscribe")
+TOPIC_KEYS = ("summary", "description", "payload", "encrypted", "stream", "latest", "presence", "publish", "subscribe")
 
 MEMBER_FACTS = ("role", "door", "agent")
 """What may be told of who reads a topic, beside its name."""
@@ -129,7 +130,8 @@ def _topic(family: Family, uri: str, value: Any, origin: Origin) -> None:
     section.text("description")
     facts = {
         "summary": section.text("summary", required=True),
-        "payload": section.schema("payload", required=True),
+        "payload": _payload(section),
+        "encrypted": _encrypted(section),
         "stream": _stream(section),
         "latest": _latest(section),
         "presence": _presence(section),
@@ -147,6 +149,7 @@ def _members(family: Family, uri: str, readers: tuple[str, ...], origin: Origin)
     facts = {
         "summary": f"Who reads {uri}.",
         "payload": {"$ref": f"{up}presence.yaml#/types/TopicMember"},
+        "encrypted": None,
         "stream": None,
         "latest": ("authid",),
         "presence": None,
@@ -155,6 +158,20 @@ def _members(family: Family, uri: str, readers: tuple[str, ...], origin: Origin)
         "members_of": uri,
     }
     return Declared(f"{uri}.members", facts, origin)
+
+
+def _payload(section: Section) -> Any:
+    """What is sealed may be left undescribed: the node never sees it."""
+    schema = section.schema("payload", required="encrypted" not in section.value)
+    return {} if schema is None else schema
+
+
+def _encrypted(section: Section) -> str | None:
+    value = section.value.get("encrypted")
+    if value is None or value in ALGORITHMS:
+        return None if value is None else str(value)
+    section.wrong(("encrypted",), "`encrypted` must be " + " or ".join(f"`{name}`" for name in ALGORITHMS))
+    return None
 
 
 def _stream(section: Section) -> Stream | None:
@@ -176,6 +193,9 @@ def _latest(section: Section) -> tuple[str, ...] | None:
     value = section.value.get("latest", False)
     if value is False or value is True:
         return () if value else None
+    if "encrypted" in section.value:
+        section.wrong(("latest",), "the node cannot read the fields of a sealed payload", "write `latest: true`")
+        return None
     fields = [value] if isinstance(value, str) else value
     if not isinstance(fields, list) or not fields or not all(isinstance(name, str) for name in fields):
         section.wrong(("latest",), "`latest` must be a field of the payload, a list of them, or `true`")

@@ -37,6 +37,7 @@ their inputs had ended.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -104,6 +105,9 @@ _SHUTDOWN = "wamp.close.system_shutdown"
 _DROPPED = "x_hopsack_dropped"
 """In the details of an EVENT without payload: why a node of Hopsack could not send it (docs/decisions/0007)."""
 
+_SEALED = "enc_algo"
+"""In the details of an EVENT: its payload is opaque bytes."""
+
 _SLOW = "slow"
 """The reason that stands for several events, dropped because this session reads too slowly."""
 
@@ -169,6 +173,28 @@ class _Arguments(msgspec.Struct, frozen=True):
         if len(self.kwargs):
             raise msgspec.ValidationError("stands in the keyword arguments")
         return self.codec.unpack_as(self.args, type_)
+
+
+class _Opaque(msgspec.Struct, frozen=True):
+    """A payload that the node has not read (payload passthrough mode): as the one JSON value that other doors bring."""
+
+    codec: Codec
+    data: Raw
+    algorithm: str
+    serializer: Any
+
+    def read(self, array: bool = False) -> Any:
+        data = self.codec.unpack(self.data)
+        if isinstance(data, bytes):
+            text = base64.b64encode(data).decode()
+        elif isinstance(data, str) and data.startswith("\0"):  # how WAMP writes bytes in JSON
+            text = data[1:]
+        else:
+            raise Invalid("an opaque payload is bytes", path="")
+        return {"enc_algo": self.algorithm, "enc_serializer": self.serializer, "payload": text}
+
+    def read_as(self, type_: Any) -> Any:
+        return msgspec.convert(self.read(), type_)
 
 
 class _Pending(msgspec.Struct, frozen=True):
@@ -643,7 +669,10 @@ class WampSession:
             where = details.get("topic") or topic
             return [on.Withheld(where, str(details[_DROPPED]), told, message.subscription)]
         publication = _publication(topic, message.publication, details)
-        event = on.Deliver(message.subscription, publication, _Arguments(self._codec, message.args, message.kwargs))
+        payload: on.Payload = _Arguments(self._codec, message.args, message.kwargs)
+        if _SEALED in details:
+            payload = _Opaque(self._codec, message.args, str(details[_SEALED]), details.get("enc_serializer"))
+        event = on.Deliver(message.subscription, publication, payload)
         if self._gathering and (gathering := self._gathering.get(message.subscription)) is not None:
             gathering.add(event)
             return []
