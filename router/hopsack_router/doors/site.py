@@ -1,9 +1,10 @@
 """The one HTTP port: Crossbar's web transport with our requests on it, and bounds on requests that do not get complete.
 
 Bounds, each with its answer: a request's head (its first line and its header fields) takes at most :data:`ARRIVAL`
-seconds from its first byte, or 408; it holds at most :data:`MAX_HEAD` bytes, or 431; its body never stops for
-:data:`ARRIVAL` seconds, and nobody keeps a connection for :data:`IDLE` seconds without asking for something, or the
-connection is closed. HTTP/1.1 only: HTTP/2 would need bounds of its own.
+seconds from its first byte, or 408; it holds at most :data:`MAX_HEAD` bytes, or 431; its body brings
+:data:`LEAST_BODY` bytes in every :data:`ARRIVAL` seconds, or is complete, or 408; and nobody keeps a connection for
+:data:`IDLE` seconds without asking for something, nor a new one for :data:`ARRIVAL`, or the connection is closed. So who
+sends a byte now and then is no better off than who sends none. HTTP/1.1 only: HTTP/2 would need bounds of its own.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ from hopsack_router.doors.requests import DoorRequest, answer_early
 IDLE = 60.0
 """Seconds in which a client sends another request; Crossbar's default is to wait for ever."""
 
-ARRIVAL = 10.0
-"""Seconds in which a request that has begun goes on."""
+ARRIVAL = 8.0
+"""Seconds in which a head is complete, and in which a client that has connected has said what it must. With what follows
+a refusal it is over after ten."""
+
+LEAST_BODY = 256 << 10
+"""Bytes of a body that come in as many seconds: 32 KiB/s, a tenth of what a weak mobile connection does."""
 
 MAX_HEAD = 64 << 10
 """Bytes of a head: room for a token that is too long to be told so."""
 
-LINGER = 2.0
+LINGER = 1.0
 """Seconds in which a client that was refused may read why: what it still sends is thrown away until then, because to
 close with bytes unread makes the client's system forget the answer (RFC 9112, section 9.6)."""
 
@@ -49,10 +54,13 @@ class DoorChannel(_Channel):  # type: ignore[misc]
     _idle: float | None = None
     _late: IDelayedCall | None = None
     _refused = False
+    _came = 0
+    purse: dict[str, Any] | None = None
 
     def connectionMade(self) -> None:
         self._idle = self.timeOut
         super().connectionMade()
+        self.setTimeout(min(ARRIVAL, self.timeOut))
 
     def dataReceived(self, data: bytes) -> None:
         if self._refused:
@@ -60,6 +68,7 @@ class DoorChannel(_Channel):  # type: ignore[misc]
         super().dataReceived(data)
         begun = self.line_mode and (self._buffer or self._receivedHeaderSize)
         if begun and self._late is None and not self._refused:
+            self.setTimeout(None)
             self._late = self.callLater(ARRIVAL, self._stopped)
 
     def lineReceived(self, line: bytes) -> Any:
@@ -74,10 +83,24 @@ class DoorChannel(_Channel):  # type: ignore[misc]
 
     def allHeadersReceived(self) -> None:
         self._on_time()
-        self.setTimeout(ARRIVAL)
+        self.setTimeout(None)
+        self._late = self.callLater(ARRIVAL, self._look_at_body, 0)
         super().allHeadersReceived()
 
+    def rawDataReceived(self, data: bytes) -> None:
+        self._came += len(data)
+        super().rawDataReceived(data)
+
+    def _look_at_body(self, came: int) -> None:
+        self._late = None
+        if self._came - came >= LEAST_BODY:
+            self._late = self.callLater(ARRIVAL, self._look_at_body, self._came)
+        else:
+            self._refuse(RemoteError("the body comes too slowly", code="hopsack.bad_request"), 408)
+
     def allContentReceived(self) -> None:
+        self._on_time()
+        self._came = 0
         self.setTimeout(self._idle)  # kept by Twisted for the time after the response
         super().allContentReceived()
 

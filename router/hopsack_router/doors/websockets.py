@@ -73,7 +73,7 @@ class WebSocketOptions:
     ping_interval: float = 5.0
     ping_timeout: float = 5.0
     close_timeout: float = 2.0
-    hello_timeout: float = 10.0
+    hello_timeout: float = 8.0
     compression: bool = True
 
     @classmethod

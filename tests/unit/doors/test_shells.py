@@ -22,7 +22,7 @@ from hopsack_router.doors import reading
 from hopsack_router.doors.host import Host
 from hopsack_router.doors.patterns import pattern_of
 from hopsack_router.doors.raw import RawFactory
-from hopsack_router.doors.site import ARRIVAL, LINGER, MAX_HEAD, bound
+from hopsack_router.doors.site import ARRIVAL, LEAST_BODY, LINGER, MAX_HEAD, bound
 from hopsack_router.doors.sse import HEARTBEAT, EventsResource, EventStream
 from hopsack_router.doors.websockets import DoorFactory, DoorResource, WebSocketOptions
 from hopsack_router.routing.asked import Granted, Subscribed
@@ -281,10 +281,10 @@ def open_http(world: World, sent: bytes) -> Any:
 def test_a_head_that_does_not_get_complete(world: World, drip: bytes) -> None:
     channel = open_http(world, b"GET /events HTTP/1.1\r\nHost:")
 
-    for _ in range(9):
-        assert world.turn(ARRIVAL / 10) == b""
+    for _ in range(7):
+        assert world.turn(ARRIVAL / 8) == b""
         channel.dataReceived(drip)
-    answer = world.turn(ARRIVAL / 10)
+    answer = world.turn(ARRIVAL / 8)
     channel.dataReceived(b"\r\n\r\n")
     rest = world.turn(LINGER)
 
@@ -293,17 +293,43 @@ def test_a_head_that_does_not_get_complete(world: World, drip: bytes) -> None:
     assert world.transport.disconnecting
 
 
-def test_a_body_that_stops(world: World) -> None:
+@pytest.mark.parametrize("drip", [b"", b"x"])
+def test_a_body_that_does_not_get_complete(world: World, drip: bytes) -> None:
     head = b"POST /events HTTP/1.1\r\nHost: test\r\nContent-Length: 20\r\n\r\n"
     channel = open_http(world, head + b"12345")
 
-    world.turn(ARRIVAL - 1)
-    channel.dataReceived(b"12345")
-    world.turn(ARRIVAL - 1)
-    goes_on = not world.transport.disconnecting
-    world.turn(1)
+    for _ in range(7):
+        assert world.turn(ARRIVAL / 8) == b""
+        channel.dataReceived(drip)
+    answer = world.turn(ARRIVAL / 8)
+    channel.dataReceived(b"1234567890")
+    rest = world.turn(LINGER)
 
-    assert goes_on
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert rest == b""
+    assert world.transport.disconnecting
+
+
+def test_a_large_body_may_take_its_time(world: World) -> None:
+    head = b"POST /events HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n" % (3 * LEAST_BODY)
+    channel = open_http(world, head)
+
+    for _ in range(2):
+        channel.dataReceived(b"x" * LEAST_BODY)
+        assert world.turn(ARRIVAL) == b""
+    channel.dataReceived(b"x" * LEAST_BODY)
+
+    assert world.turn().startswith(b"HTTP/1.1 405")
+
+
+def test_a_client_that_connects_and_asks_for_nothing(world: World) -> None:
+    open_http(world, b"")
+
+    world.turn(ARRIVAL - 0.1)
+    waits = not world.transport.disconnecting
+    world.turn(0.2)
+
+    assert waits
     assert world.transport.disconnecting
 
 
