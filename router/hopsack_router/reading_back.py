@@ -136,6 +136,7 @@ class ReadingBack:
     def _admit(self, caller: Any, topic: str, match: Any) -> None:
         refusal = self._router.admission.subscribe(caller, topic, match) if self._router.admits else None
         if refusal is not None:
+            self._router.note_denial(caller, "read", refusal)
             raise refusal
 
     def _checked(self, request: Request, details: CallDetails) -> Journal:

@@ -59,10 +59,12 @@ from hopsack.keys import KeyFile, PrivateKey
 from hopsack.latest import LatestMap, Sink
 from hopsack.link import Carrier, dial
 from hopsack.locks import Held, Lock, lead
+from hopsack.login import Login, Token
 from hopsack.options import Options
 from hopsack.position import places_of
 from hopsack.privacy import KeyRing
 from hopsack.raw import RawSession
+from hopsack.refreshing import Refreshing
 from hopsack.requests import Make, Requests, concrete, partly
 from hopsack.resuming import Page, Read, Recovery
 from hopsack.serving import Serving
@@ -91,11 +93,19 @@ except PackageNotFoundError:  # run from a source tree that was never installed
 class Connection(Requests):
     """Everything a program does on the fabric. Made by :func:`connect` and by services, not by hand."""
 
-    def __init__(self, dial: Dial, options: Options | None = None, threads: ThreadsLike | None = None) -> None:
+    def __init__(
+        self,
+        dial: Dial,
+        options: Options | None = None,
+        threads: ThreadsLike | None = None,
+        login: Login | None = None,
+    ) -> None:
         self.options = options or Options()
         self.threads = threads or Threads()
         self._loop = asyncio.get_running_loop()
-        self._keeper = Keeper(dial, self.options, self)
+        login = login or Login(None)
+        self._keeper = Keeper(dial, self.options, self, login)
+        self._refreshing = Refreshing(login, self.call, self.options.chance)
         self._standing = Standing(self.options.chance, self._give_back_now)
         self._abreast = Abreast(self._standing, self.options.check_interval, self.options.chance)
         self._serving = Serving(self.options, self.threads)
@@ -115,9 +125,8 @@ class Connection(Requests):
 
     @property
     def identity(self) -> on.Identity | None:
-        """Who this connection is at the moment, if it is connected."""
-        state = self._keeper.state
-        return state.identity if isinstance(state, Connected) else None
+        """Who this connection is at the moment, if it is connected: by the token that it has now."""
+        return self._refreshing.identity if isinstance(self._keeper.state, Connected) else None
 
     @property
     def is_restored(self) -> bool:
@@ -597,8 +606,13 @@ class Connection(Requests):
         self._standing.ask_all(carrier)
         self._abreast.begin(carrier)
 
+    def known(self, identity: on.Identity) -> None:
+        """(called by the keeper)"""
+        self._refreshing.joined(identity)
+
     def lost(self) -> None:
         """(called by the keeper)"""
+        self._refreshing.lost()
         self._standing.lost()
         self._abreast.end()
         self._serving.lost()
@@ -715,7 +729,7 @@ async def _finish(tasks: Callable[[], set[asyncio.Task[Any]]], ends: float) -> i
 def dialer(
     address: Address,
     *,
-    token: str | Callable[[], str | None] | None,
+    token: Token | Login,
     key: PrivateKey | KeyFile | None = None,
     realm: str = REALM,
     service: str | None = None,
@@ -724,15 +738,17 @@ def dialer(
 ) -> Dial:
     """How to reach a node over a socket: a new session and a new link for every attempt.
 
-    :param token: or how to get it, asked at every attempt. :param key: what to log in with where there is no token.
+    :param token: or how to get it, asked at every attempt; the login of a connection that is to refresh it.
+    :param key: what to log in with where there is no token.
     """
 
+    login = token if isinstance(token, Login) else Login(token)
     if address.dialect == "raw" and key is not None and token is None:
         raise UsageError("keys log in over WAMP, not at /raw: write tcp://host:8081 or wss://host/ws, or give a token")
 
     async def dial_once(obey: Callable[[on.Effect], None], lost: Callable[[str], None]) -> Carrier:
         session: on.Session
-        ticket = token() if callable(token) else token
+        ticket = await login.next()
         signer = key() if callable(key) else key
         if address.dialect == "raw":
             session = RawSession(token=ticket)
@@ -747,7 +763,7 @@ def dialer(
 @asynccontextmanager
 async def connect(
     url: str,
-    token: str | None = None,
+    token: Token = None,
     *,
     key: PrivateKey | Path | str | None = None,
     realm: str = REALM,
@@ -759,7 +775,8 @@ async def connect(
     """A connection for the time of an ``async with`` block, on the asyncio loop that runs.
 
     :param url: see :mod:`hopsack.address`.
-    :param token: who this is; with neither it nor a key, a guest.
+    :param token: who this is; with neither it nor a key, a guest. A function, or a coroutine function, is asked for one
+        before every connection, and for a newer one before it expires, which the connection that stands goes on with.
     :param key: a private key, or the file that it is in, where there is no token; ``tcp``, ``unix`` and ``/ws`` only.
     :param patience: seconds to keep trying the first connection. Once there was one, it is kept until the block ends.
     :param tls: for ``tls`` and ``wss``, if not Python's default context.
@@ -773,8 +790,9 @@ async def connect(
     signer = PrivateKey.read(Path(key)) if token is None and isinstance(key, str | os.PathLike) else None
     if isinstance(key, PrivateKey):
         signer = key
-    dial = dialer(Address.parse(url), token=token, key=signer, realm=realm, options=options, tls=tls)
-    connection = Connection(dial, options)
+    login = None if token is None else Login(token)
+    dial = dialer(Address.parse(url), token=login, key=signer, realm=realm, options=options, tls=tls)
+    connection = Connection(dial, options, login=login)
     connection.start()
     try:
         await _first(connection, url, patience)

@@ -22,6 +22,7 @@ from hopsack import backoff
 from hopsack import session as on
 from hopsack.errors import Disconnected, HopsackError, LocalError, RemoteError
 from hopsack.link import Carrier
+from hopsack.login import Login
 from hopsack.options import Options
 
 __all__ = [
@@ -83,6 +84,9 @@ class Kept(Protocol):
     def joined(self, carrier: Carrier) -> None:
         """A new link: ask for everything again, before anybody else may send."""
 
+    def known(self, identity: on.Identity) -> None:
+        """Who we are on it."""
+
     def lost(self) -> None: ...
 
     def ended(self, error: HopsackError | None) -> None: ...
@@ -106,12 +110,13 @@ class Keeper:
         being closed, and the next attempt begins after it is gone.
     """
 
-    def __init__(self, dial: Dial, options: Options, kept: Kept) -> None:
+    def __init__(self, dial: Dial, options: Options, kept: Kept, login: Login | None = None) -> None:
         self.state: State = Connecting(0)
         self.carrier: Carrier | None = None
         self._dial = dial
         self._options = options
         self._kept = kept
+        self._login = login or Login(None)
         self._loop = asyncio.get_running_loop()
         self._turned: asyncio.Future[None] = self._loop.create_future()
         self._task: asyncio.Task[None] | None = None
@@ -222,6 +227,8 @@ class Keeper:
             return _Life(f"the node did not let us in within {self._options.open_timeout:g} s")
         except OSError as error:
             return _Life(in_words(error))
+        except RemoteError as error:  # there is no other token than the one that was refused
+            return _Life(error.message, final=error)
         except LocalError as error:  # such as a key file that is being replaced
             return _Life(str(error))
         except Exception as error:
@@ -237,8 +244,10 @@ class Keeper:
     ) -> _Life:
         if verdict.done() and isinstance(refuse := verdict.result(), on.Refuse):
             carrier.close("refused")
-            return _Life(refuse.error.message, carrier.retry_after, final=refuse.error if refuse.final else None)
+            final = refuse.error if refuse.final and not self._login.tries_another(refuse.error) else None
+            return _Life(refuse.error.message, carrier.retry_after, final=final)
         if lost.done():
+            self._weigh(carrier)
             return _Life(lost.result(), carrier.retry_after, final=carrier.refusal)
         self.carrier, self._life, self._since = carrier, lost, self._loop.time()
         carrier.obeyed_by(self._kept.obey)
@@ -247,6 +256,7 @@ class Keeper:
             join = verdict.result()
             assert isinstance(join, on.Join)
             self._has_met = True
+            self._kept.known(join.identity)
             self._turn(Connected(join.identity))
             return _Life(await lost, final=carrier.refusal)
         except BaseException as error:
@@ -264,12 +274,18 @@ class Keeper:
             return
         self.carrier = None
         self._kept.lost()
+        self._weigh(carrier)
         if self._is_stopping:
             self._end(None)
         elif carrier.refusal is not None:
             self._end(carrier.refusal)
         else:
             self._pause(_Life(reason, carrier.retry_after, self._loop.time() - self._since))
+
+    def _weigh(self, carrier: Carrier) -> None:
+        """A refusal is none for good where another token may be let in."""
+        if carrier.refusal is not None and self._login.tries_another(carrier.refusal):
+            carrier.refusal = None
 
     def _obey(self, verdict: asyncio.Future[on.Join | on.Refuse], effect: on.Effect) -> None:
         if type(effect) is on.Join or type(effect) is on.Refuse:

@@ -36,6 +36,7 @@ from hopsack.errors import UsageError
 from hopsack.keeper import Waiting
 from hopsack.keys import KeyFile, PrivateKey
 from hopsack.link import trusting
+from hopsack.login import Login
 from hopsack.options import Options
 from hopsack.pools import pool_of
 from hopsack.ready import changes, vouch
@@ -207,9 +208,9 @@ class _Process:
         key = key_of(self._settings)
         tls = trusting(self._settings.tls_ca) if address.is_tls else None
         for cls in load(self._folder):
-            token = token_of(self._settings, cls.name)
-            dial = dialer(address, token=token, key=key, service=cls.name, options=options, tls=tls)
-            connection = Connection(dial, options)
+            login = Login(token_of(self._settings, cls.name))
+            dial = dialer(address, token=login, key=key, service=cls.name, options=options, tls=tls)
+            connection = Connection(dial, options, login=login)
             self._engagements.append(Engagement(cls(), connection, finish=self._settings.finish))
         waiter = asyncio.create_task(_tell_missing(self._engagements[0].connection, self._settings))
         try:
@@ -269,13 +270,14 @@ def token_of(settings: Settings, name: str) -> Callable[[], str | None]:
     """How a service logs in: with the given token; in development, on this machine, with one made for it; with neither
     where it has a key.
 
-    Asked at every attempt, since the node makes its secret when it first starts.
+    Asked at every attempt, since the node makes its secret when it first starts, and before a token expires: one that
+    came in a file (``HOPSACK_TOKEN_FILE``) is read again.
     """
 
     def token() -> str | None:
         known = settings.given_secret is not None or settings.secret_path.exists()
         if settings.token is not None or settings.key is not None:
-            return settings.token
+            return settings.newest_token()
         if settings.env == "prod" or not settings.is_local or not known:
             return None
         from hopsack import tokens

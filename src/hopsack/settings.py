@@ -181,6 +181,7 @@ class Settings:
     :ivar journal: bytes of all kept events together.
     :ivar log: log level.
     :ivar token: the token that was given, if any. :meth:`operator_token` is what the command line logs in with.
+    :ivar token_file: where the token came from, if it came in a file.
     :ivar url_is_given: whether ``url`` was said, or follows from the other values.
     :ivar given_secret: the signing key that was given, if any. :meth:`secret` is what to sign and verify with.
     """
@@ -224,6 +225,7 @@ class Settings:
     proxy: str = ""
     limits: str = ""
     url_is_given: bool = False
+    token_file: Path | None = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], **overrides: Any) -> Settings:
@@ -301,6 +303,15 @@ class Settings:
             )
         return _make_secret(self.secret_path)
 
+    def newest_token(self) -> str | None:
+        """The given token; one that came in a file, as it stands there now.
+
+        :raises ConfigError: it cannot be read now.
+        """
+        if self.token_file is None:
+            return self.token
+        return _token("HOPSACK_TOKEN_FILE", _text_of("HOPSACK_TOKEN_FILE", self.token_file))
+
     def operator_token(self) -> str | None:
         """What the command line logs in with: the given token, else, in development and on this machine, a fresh one.
 
@@ -323,7 +334,7 @@ class Settings:
             value = getattr(self, name)
             if name in ("token", "given_secret"):
                 facts[name.removeprefix("given_")] = "(set)" if value else "(not set)"
-            elif name != "url_is_given":
+            elif name not in ("url_is_given", "token_file"):
                 facts[name.removeprefix("given_")] = str(value) if isinstance(value, Path) else value
         return facts
 
@@ -355,6 +366,8 @@ def _read(environ: Mapping[str, str]) -> dict[str, Any]:
             raise ConfigError(f"{name} and its twin are both set", "set one of them")
         text = _text_of(name, Path(raw.strip())) if name.endswith("_FILE") else raw.strip()
         given[row.field] = _PARSERS[row.field](name, text)
+        if name == "HOPSACK_TOKEN_FILE":
+            given["token_file"] = Path(raw.strip())
     return given
 
 

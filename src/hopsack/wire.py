@@ -9,6 +9,7 @@ only place that names it). Bounds: a message longer than :data:`LARGEST` is neve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -16,7 +17,7 @@ import msgspec
 
 from hopsack import backoff
 from hopsack.address import Address
-from hopsack.errors import Denied, LoginRequired, RemoteError
+from hopsack.errors import ERRORS, Denied, LoginRequired, RemoteError, class_of
 from hopsack.session import Opened, Received
 from hopsack.wamp import rawsocket
 from hopsack.wamp.codec import CODECS
@@ -29,6 +30,14 @@ LARGEST = rawsocket.LARGEST
 
 _FINAL: Mapping[int, type[RemoteError]] = {4401: LoginRequired, 4403: Denied}
 """Close codes of the node (docs/protocol.md) after which coming back is no use."""
+
+
+def _refusal(code: int, reason: str) -> RemoteError:
+    """A reason begins with the code of an error, where the node knows one."""
+    found = re.match(r"(hopsack\.\w+): (.*)", reason, re.S)
+    if found is None or found[1] not in ERRORS:
+        return _FINAL[code](reason)
+    return class_of(found[1])(found[2], code=found[1])
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -183,7 +192,7 @@ class WebSocketWire:
         if opcode == self._opcode.CLOSE:
             closed = self._protocol.close_rcvd
             reason = f"closed with {closed.code} {closed.reason}".rstrip() if closed else "closed"
-            refusal = _FINAL[closed.code](closed.reason) if closed and closed.code in _FINAL else None
+            refusal = _refusal(closed.code, closed.reason) if closed and closed.code in _FINAL else None
             signals.append(Ended(reason, refusal, backoff.hint_in(closed.reason) if closed else None))
         elif opcode in (self._opcode.TEXT, self._opcode.BINARY, self._opcode.CONT):
             self._parts.append(data)

@@ -26,7 +26,7 @@ from hopsack.contracts import PERMISSIVE, Catalogue, Violation
 from hopsack.errors import BadRequest, BrokenResult, Denied, Overloaded, RemoteError, to_wamp
 from hopsack.wamp.codec import Malformed
 from hopsack_router import metrics
-from hopsack_router.access.audit import UNWRITTEN, Notes
+from hopsack_router.access.audit import UNWRITTEN, Notes, facts_of
 from hopsack_router.access.identity import Identity
 from hopsack_router.access.logins import Logins
 from hopsack_router.access.meters import Limits
@@ -362,7 +362,10 @@ class Router(CrossbarRouter):  # type: ignore[misc]
                 return self._judged(session, msg, refusal)
         if msg.payload is None:
             args, kwargs = unread.carried_by(msg).values()
-            return self._judged(session, msg, self.admission.call(session, msg.procedure, args, kwargs))
+            refusal = self.admission.call(session, msg.procedure, args, kwargs)
+            if refusal is None and session._authrole == "operator":
+                self._note_operation(session, msg.procedure)
+            return self._judged(session, msg, refusal)
         return self._judged(session, msg, self.admission.call_opaque(session, msg.procedure))
 
     def _admit_input(self, session: NodeSession, msg: message.Call, in_flight: Any) -> message.Message | None:
@@ -425,6 +428,8 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         """Answer a request with an error, where WAMP has a place for one."""
         metrics.refusals.labels(refusal.code).inc()
         kind: Any = self._routes[type(msg)].kind
+        if refusal.code == Denied.CODE:
+            self.note_denial(session, kind.__name__.lower(), refusal)
         if kind not in _ANSWERABLE or (kind is message.Publish and not msg.acknowledge):
             LOG.info("refused from {authid}: {refusal}", authid=session._authid, refusal=refusal)
             return
@@ -434,6 +439,18 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         if kind in _ABOUT_TOPICS and uri == ApplicationError.NO_SUCH_PROCEDURE:
             uri = refusal.code  # WAMP has no URI of its own for a topic that does not exist
         self.send(session, message.Error(kind.MESSAGE_TYPE, msg.request, uri, args=args, kwargs=kwargs))
+
+    def note_denial(self, session: NodeSession, action: str, refusal: RemoteError) -> None:
+        """What somebody wanted and may not, in the audit log."""
+        facts = facts_of(session) | {"action": action, "uri": refusal.where, "rule": refusal.data.get("rule")}
+        self.audit.note("denied", **facts)
+
+    def _note_operation(self, session: NodeSession, procedure: str) -> None:
+        """What only operators may call, in the audit log: that they did, not with what."""
+        contract = self.admission.catalogue.procedure(procedure)
+        entries = ("operator",) if contract is None else contract.call.entries
+        if set(entries) <= _OPERATORS and (contract is not None or procedure.startswith("wamp.")):
+            self.audit.note("admin", **facts_of(session), procedure=procedure)
 
     # ---- answers of callees ---------------------------------------------------------------------------------------
 
@@ -584,6 +601,8 @@ _ANSWERABLE = frozenset(
         asked.Rate,
     )
 )
+
+_OPERATORS = frozenset(("operator",))
 
 _ABOUT_TOPICS = frozenset((message.Publish, message.Subscribe, message.Unsubscribe))
 

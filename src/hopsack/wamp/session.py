@@ -53,11 +53,14 @@ from hopsack.due import milliseconds, seconds_of
 from hopsack.errors import (
     BadRequest,
     Denied,
+    Expired,
     HopsackError,
     Invalid,
     LoginRequired,
     Overloaded,
+    RateLimited,
     RemoteError,
+    Revoked,
     Unavailable,
     UsageError,
     from_wamp,
@@ -129,8 +132,12 @@ _REFUSED_FOR_GOOD: Mapping[str, type[RemoteError]] = {
     "wamp.error.authentication_denied": LoginRequired,
     "wamp.error.authentication_required": LoginRequired,
     "wamp.error.authorization_failed": LoginRequired,
+    Revoked.CODE: Revoked,
+    Expired.CODE: Expired,
 }
 """Reasons of ABORT that trying again with the same token cannot change."""
+
+_BUSY: Mapping[str, type[RemoteError]] = {_SHUTDOWN: Unavailable, RateLimited.CODE: RateLimited}
 
 
 _CALL, _PUBLISH, _YIELD, _INVOCATION = (
@@ -332,6 +339,7 @@ class WampSession:
             role=str(details.get("authrole") or ""),
             realm=str(details.get("realm") or self._realm),
             server=str(details.get("agent") or ""),
+            **on.personal(details.get("authextra")),
         )
         return [on.Join(identity)]
 
@@ -339,7 +347,7 @@ class WampSession:
         self.state = State.ENDED
         text = str(message.details.get("message") or "") or message.reason
         final = _REFUSED_FOR_GOOD.get(message.reason)
-        busy = Unavailable if message.reason == _SHUTDOWN else Overloaded
+        busy = _BUSY.get(message.reason, Overloaded)
         error = busy(text, data={"reason": message.reason}) if final is None else final(text)
         return [on.Refuse(error, final=final is not None), on.Close(text, backoff.hint_of(message.details))]
 

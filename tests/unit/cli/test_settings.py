@@ -210,4 +210,6 @@ def test_reading_the_settings_loads_nothing_heavy() -> None:
 
 
 def test_every_field_has_a_row_in_the_reference() -> None:
-    assert {row.field for row in VARIABLES.values() if row.field} | {"url_is_given"} == set(Settings.__slots__)
+    assert {row.field for row in VARIABLES.values() if row.field} | {"url_is_given", "token_file"} == set(
+        Settings.__slots__
+    )
