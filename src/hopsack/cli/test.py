@@ -40,12 +40,14 @@ class Layer:
     """One layer.
 
     :ivar paths: given to pytest, if it is a layer of pytest's.
+    :ivar is_parallel: its tests share nothing with each other and wait for nothing: one process a core runs them.
     :ivar commands: run one after the other, all of them, if it is not; ``web:`` before a word is its folder.
     :ivar needs: what the machine must have.
     """
 
     what: str
     paths: tuple[str, ...] = ()
+    is_parallel: bool = False
     commands: tuple[tuple[str, ...], ...] = ()
     needs: tuple[Need, ...] = ()
 
@@ -107,6 +109,7 @@ LAYERS: Mapping[str, Layer] = {
     "unit": Layer(
         "cores, recorded conversations and services, in memory",
         paths=("tests/unit", "tests/conversations", "services", "tests/docs/text"),
+        is_parallel=True,
     ),
     "web": Layer(
         "the web client: tsc, Biome, Vitest",
@@ -175,7 +178,9 @@ def _run_layer(layer: Layer, settings: Settings, as_json: bool) -> tuple[bool, M
     paths = [path for path in layer.paths if (settings.project / path).is_dir()]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        status = _call(("python", "-m", "pytest", "-q", f"--junitxml={report}", *paths), settings, as_json)
+        spread = ("-n", "auto", "--dist", "loadfile") if layer.is_parallel else ()
+        words = ("python", "-m", "pytest", "-q", *spread, f"--junitxml={report}", *paths)
+        status = _call(words, settings, as_json)
         return status == 0, skipped_in(report)
 
 
