@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from hopsack.settings import Settings
+
 from .conftest import ROOT, Node, NodeProcess
 
 WEB_CLIENT = ROOT / "web_client"
@@ -55,6 +57,11 @@ def flowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 def test_the_browser_client_over_both_doors(node: Node) -> None:
     _run("tests/node.test.ts", HOPSACK_TEST_URL=node.http, HOPSACK_TEST_TOKEN=node.token("user", "ann"))
+
+
+def test_pages_log_in_again_and_are_sent_away(node: Node) -> None:
+    secret = Settings.from_environ({}, data=node.data).secret()
+    _run("tests/token.node.test.ts", HOPSACK_TEST_TOKENS_URL=node.http, HOPSACK_TEST_SECRET=secret)
 
 
 def test_pages_give_and_take_piece_by_piece(flowing: Node) -> None:
