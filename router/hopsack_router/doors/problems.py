@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from twisted.web.server import Request
 
+from hopsack.backoff import hint_of
 from hopsack.errors import RemoteError
 from hopsack_router.doors import envelopes
 
@@ -36,8 +37,7 @@ def headers_of(error: RemoteError, status: int) -> dict[str, str]:
     if status == HTTPStatus.UNAUTHORIZED:
         fields["WWW-Authenticate"] = 'Bearer realm="hopsack", error="invalid_token"'
     if error.retry == "later":
-        wait = error.data.get("retry_after", 1)
-        fields["Retry-After"] = str(max(1, math.ceil(wait))) if isinstance(wait, int | float) else "1"
+        fields["Retry-After"] = str(max(1, math.ceil(hint_of(error.data) or 1)))
     return fields
 
 

@@ -29,12 +29,14 @@ sends a message of more than :data:`LARGEST_HELLO` bytes before, or of more than
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Any
 
+import msgspec
 from autobahn import util
 from autobahn.exception import PayloadExceededError
 from autobahn.wamp import message
@@ -236,6 +238,7 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
     """
     try:
         decoded = serializer._serializer.unserialize(payload)
+        _check_surrogates(serializer, payload)
     except Exception as error:
         raise ProtocolError(f"not {serializer.SERIALIZER_ID}: {type(error).__name__}") from error
     for raw in decoded:
@@ -259,6 +262,20 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
                 answer(message.Error(kind.MESSAGE_TYPE, raw[1], uri, args=args, kwargs=kwargs))
         else:
             yield msg
+
+
+def _check_surrogates(serializer: Any, payload: bytes) -> None:
+    """Half of a surrogate pair is no text (RFC 8259, section 8.2). Python's reader takes it, and no writer does.
+
+    :raises ValueError: there is one.
+    """
+    if not serializer._serializer.BINARY and _SURROGATE.search(payload):
+        for part in payload.split(b"\x18"):  # of a batch
+            if part:
+                msgspec.json.decode(part)
+
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def _parsed(kind: Any, raw: list[Any]) -> message.Message:

@@ -18,6 +18,8 @@ from typing import Any, Literal
 from hopsack.contracts import Catalogue, ProcedureContract, TopicContract
 from hopsack.contracts.permission import Action, Match, Permission, Who
 from hopsack.errors import Denied, RemoteError, Undeclared
+from hopsack_router.routing import uris
+from hopsack_router.routing import uris
 
 Contract = TopicContract | ProcedureContract
 Guests = Literal["all", "read", "none"]
@@ -66,6 +68,9 @@ class Deciding:
     def decide(self, who: Who, action: Action, uri: str, match: Match = "exact") -> Decision:
         """:param match: of a subscription or registration; what is published or called is exact."""
         is_event = action in ("publish", "subscribe")
+        if len(uri) > uris.LONGEST:  # before it is told back
+            invalid = uris.invalid(uri, "topic" if is_event else "procedure")
+            return Decision(invalid, invalid.message)
         if uri.startswith(WAMP) and action in ("call", "subscribe"):
             return self._meta(who, action, uri)
         if match != "exact":
@@ -73,7 +78,7 @@ class Deciding:
             return self._pattern(who, action, uri, match, find(uri, match))
         contract = self.catalogue.topic(uri) if is_event else self.catalogue.procedure(uri)
         if contract is None:
-            return self._without_contract(who, action, uri)
+            return self._without_contract(who, action, uri, match)
         permission: Permission = getattr(contract, action)
         rule = permission.rule_for(who, uri)
         if rule is None:
@@ -89,7 +94,7 @@ class Deciding:
         contracts: Sequence[Contract],
     ) -> Decision:
         if not contracts:
-            return self._without_contract(who, action, pattern)
+            return self._without_contract(who, action, pattern, match)
         rules: dict[str, Contract] = {}
         for contract in contracts:
             permission: Permission = getattr(contract, action)
@@ -111,9 +116,12 @@ class Deciding:
             return Decision(None, f"WAMP's meta API is for {' and '.join(allowed)}", role)
         return self._refused(who, action, uri, f"WAMP's meta API is for {' and '.join(allowed)}", allowed)
 
-    def _without_contract(self, who: Who, action: Action, uri: str) -> Decision:
+    def _without_contract(self, who: Who, action: Action, uri: str, match: Match) -> Decision:
         if who._authrole == "trusted":
             return Decision(None, "the node may do all it needs", "trusted")
+        malformed = uris.check_pattern(uri, match, where="topic" if action in ("publish", "subscribe") else "procedure")
+        if malformed is not None:  # some doors see that before they ask: all say the same
+            return Decision(malformed, malformed.message)
         if not self.catalogue.is_open(uri) or uri.startswith(WAMP):
             kind: Literal["topic", "procedure"] = "topic" if action in ("publish", "subscribe") else "procedure"
             why = f"no contract declares the {kind} {uri}"

@@ -19,6 +19,8 @@ def payload_of(args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, arr
         which is a list is the payload itself, as our own doors send it; and no arguments are no items.
     :raise Invalid: the message could mean several things.
     """
+    if not isinstance(args, Sequence | None) or isinstance(args, str | bytes) or not isinstance(kwargs, Mapping | None):
+        raise Invalid("has arguments that are no array, or keywords that are no object", path="", advice=_ADVICE)
     if kwargs:
         if args:
             raise Invalid("has both positional and keyword arguments", path="", advice=_ADVICE)

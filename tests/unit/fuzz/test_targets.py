@@ -62,6 +62,12 @@ FOUND = {
         b"\xffGET /events HTTP/1.1\r\nHost: localhost\r\nOrigin: \xff\r\n\r\n",
     ),
     "arguments that are no array": ("wamp_values", b'[48, 1, {}, "demo.add", 5]'),
+    "half of a pair in a topic": ("wamp_json", b'[32, 1, {"match": "prefix"}, "demo.\\ud800"]'),
+    "half of a pair in a realm": ("wamp_batched", b'[1, "\\uDC00", {"roles": {}}]\x18'),
+    "an event without a list": (
+        "wamp_client",
+        b'[33, 2, 7]\n[36, 7, 1, {}, 5]\n[36, 7, 1, {}, [], 5]\n[36, 7, 1, {}, "x"]',
+    ),
 }
 """What the fuzzers have found; it is mended."""
 

@@ -114,3 +114,17 @@ def test_no_line_break_reaches_the_door_whose_fields_end_with_one(open_realm: Re
 
     assert details(error)["code"] == "hopsack.invalid_uri"
     assert reader.frames == []
+
+
+@pytest.mark.parametrize("kind", [PUBLISH, SUBSCRIBE, CALL, REGISTER])
+@pytest.mark.parametrize("match", ["exact", "prefix", "wildcard"])
+@pytest.mark.parametrize("start", ["", "lab.", "wamp.", "lab.room."])
+def test_a_long_name_is_not_told_back(realm: Realm, kind: int, match: str, start: str) -> None:
+    options = {SUBSCRIBE: {"match": match}, REGISTER: {"match": match}, PUBLISH: {"acknowledge": True}}
+
+    said = (["said"],) if kind in (PUBLISH, CALL) else ()
+
+    (error,) = realm.join().send(kind, 7, options.get(kind, {}), start + "x" * 1_000_000, *said)
+
+    assert details(error)["code"] == "hopsack.invalid_uri"
+    assert len(str(error)) < 1000

@@ -1,0 +1,104 @@
+"""One node for all abuse, a hundred healthy sessions on it, and what must be true behind every test.
+
+Behind each: the healthy sessions got all their events in order, the node has no more memory than before plus a bound,
+it answers, and its log has no traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from ..conftest import ROOT, Node, NodeProcess
+from .attacker import Attacker
+from .bystanders import Bystanders, memory_of
+
+CONTRACTS = ROOT / "tests" / "conversations" / "schemas"
+
+GROWTH = 64.0
+"""MiB that abuse may make the node larger by, at any moment."""
+
+
+class Log:
+    """The node's log, from a place on."""
+
+    def __init__(self, process: NodeProcess) -> None:
+        self._process = process
+        self._from = 0
+        self.begin()
+
+    def begin(self) -> None:
+        self._from = len(self._process.logged())
+
+    def text(self) -> str:
+        return self._process.logged()[self._from :]
+
+    def lines(self, *words: str) -> list[str]:
+        """Those with all of these words in them."""
+        return [line for line in self.text().splitlines() if all(word in line for word in words)]
+
+
+@pytest.fixture(scope="package")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
+    web = tmp_path_factory.mktemp("web")
+    (web / "assets").mkdir()
+    (web / "index.html").write_text("<!doctype html><title>console</title>")
+    (web / "assets" / "app.js").write_text("1")
+    (web.parent / "outside.txt").write_text("not for the web")
+    (web / "link.txt").symlink_to(web.parent / "outside.txt")
+    arguments = ("--schemas", str(CONTRACTS), "--web", str(web))
+    process = NodeProcess(tmp_path_factory.mktemp("abuse"), *arguments, HOPSACK_LOG="info")
+    try:
+        yield process
+    finally:
+        assert process.stop() == 0, process.logged()
+
+
+@pytest.fixture(scope="package")
+def node(process: NodeProcess) -> Node:
+    return process.ready()
+
+
+@pytest.fixture(scope="package")
+def bystanders(node: Node) -> Iterator[Bystanders]:
+    bystanders = Bystanders(node)
+    yield bystanders
+    bystanders.end()
+
+
+@pytest.fixture
+def log(process: NodeProcess) -> Log:
+    return Log(process)
+
+
+@pytest.fixture
+def growth() -> float:
+    """MiB; a file whose abuse costs more says so by a fixture of its own."""
+    return GROWTH
+
+
+@pytest.fixture(autouse=True)
+def _nobody_else_notices(node: Node, bystanders: Bystanders, log: Log, growth: float) -> Iterator[None]:
+    before = bystanders.measure()
+    yield
+    bystanders.unharmed()
+    assert max(bystanders.most, memory_of(node.pid)) - before < growth
+    with Attacker(node.http) as client:
+        assert client.ask("GET", "/healthz").status == 200
+    assert "Traceback" not in log.text(), log.text()
+
+
+@pytest.fixture
+def attacker(node: Node) -> Iterator[Callable[[], Attacker]]:
+    """Connects to the HTTP port; call it once for each connection."""
+    with ExitStack() as opened:
+        yield lambda: opened.enter_context(Attacker(node.http))
+
+
+@pytest.fixture
+def raw_attacker(node: Node) -> Iterator[Callable[[], Attacker]]:
+    """The same at RawSocket's port."""
+    with ExitStack() as opened:
+        yield lambda: opened.enter_context(Attacker(node.rawsocket))
