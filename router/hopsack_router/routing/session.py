@@ -206,8 +206,9 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             case Challenge(method=method, extra=extra):
                 self._transport.send(message.Challenge(method, extra))
             case Deny(reason=reason, message=why):
-                code = answer.error.code if isinstance(answer, joining.Refusal) else reason
-                self._router_factory.audit.note("login_refused", address=self.peer, door=self.door, code=code)
+                error = answer.error if isinstance(answer, joining.Refusal) else None
+                facts = {"code": reason if error is None else error.code, "why": getattr(error, "why", None)}
+                self._router_factory.audit.note("login_refused", address=self.peer, door=self.door, **facts)
                 self._pending_session_id = self._pending_auth = None
                 refused = isinstance(answer, joining.Refusal)
                 self._transport.send(joining.TurnedAway(answer) if refused else message.Abort(reason, why))
