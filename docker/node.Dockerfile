@@ -51,7 +51,7 @@ FROM ${PYTHON_IMAGE}
 # tini is PID 1: it forwards signals and reaps orphans, under every engine and without anyone passing --init.
 RUN apt-get update -q && apt-get install -qq --no-install-recommends tini && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
  && groupadd --gid 10001 hopsack && useradd --uid 10001 --gid hopsack --no-create-home --home-dir /data hopsack \
- && install -d -o hopsack -g hopsack /data /tokens
+ && install -d -m 0700 -o hopsack -g hopsack /data /tokens
 COPY --from=build /opt/hopsack /opt/hopsack
 COPY --from=web /web/dist /app/web
 COPY schemas /app/schemas

@@ -298,3 +298,14 @@ def test_a_certificate_of_a_client_is_asked_for_and_may_be_missing(tmp_path: Pat
             asyncio.run(join(strange))
     finally:
         assert process.stop() == 0, process.logged()
+
+
+def test_the_health_check_of_the_container(node: Node, place: Place) -> None:
+    environ = {**os.environ, "HOPSACK_PORT": str(port_of(node.http)[1])}
+    command = [sys.executable, "-IS", str(ROOT / "docker" / "node_ready.py")]
+
+    told = subprocess.run(command, env=environ | place.variables(), capture_output=True, text=True, check=False)
+    untold = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+    assert told.returncode == 0, told.stderr
+    assert untold.returncode == 1
