@@ -103,10 +103,15 @@ def test_changes_are_pushed_to_a_page(reader: Reader) -> None:
 
 def test_a_page_is_whoever_its_token_says(reader: Reader) -> None:
     reader.checkout.write("pages/me.html", page_of("docs/how-to/page-without-a-build.md", "pages/me.html"))
+
+    see("me", reader.checkout, environ={"TOKEN": token(reader)})
+
+
+def token(reader: Reader) -> str:
     terminal = reader.checkout.start("./hopsack token --role user --sub ann --for 1h")
     try:
         assert terminal.end(SECONDS) == 0
-        see("me", reader.checkout, environ={"TOKEN": terminal.said.split()[0]})
+        return str(terminal.said.split()[0])
     finally:
         terminal.close()
 
@@ -131,3 +136,4 @@ def test_the_node_serves_a_page(tmp_path: Path) -> None:
     with reading(tmp_path) as reader:
         reader.follow(ROOT / "docs/how-to/page-without-a-build.md")
         see("served", reader.checkout)
+        see("login", reader.checkout, environ={"TOKEN": token(reader)})
