@@ -13,6 +13,7 @@ from hopsack.cli.control import duration
 from hopsack.cli.lag import behind, unsent
 from hopsack.cli.main import json_option, remote_options
 from hopsack.cli.output import Column, emit_rows, for_people
+from hopsack.cli.revoke import kick
 from hopsack.cli.talk import ask
 
 Row = Mapping[str, Any]
@@ -146,3 +147,4 @@ sessions = _listing(
     _session,
     _session_columns,
 )
+sessions.add_command(kick)

@@ -59,6 +59,7 @@ SECTIONS: Mapping[str, Mapping[str, Verb]] = {
         "test": Verb("test:test", "Run the tests that this machine can run."),
         "token": Verb("token:token", "Make a token for somebody."),
         "keys": Verb("keys:keys", "The public keys that the node accepts."),
+        "revoke": Verb("revoke:revoke", "Refuse whatever somebody has logged in with."),
         "keygen": Verb("keys:keygen", "Make a key for a service or a person."),
         "invite": Verb("enrol:invite", "Let another machine in, by a code."),
         "join": Verb("enrol:join", "Get a key accepted, by a code that somebody told you."),
