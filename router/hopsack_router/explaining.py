@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hopsack.contracts.permission import Action, Somebody
-from hopsack.errors import RemoteError
-from hopsack_router.routing import uris
 from hopsack_router.routing.deciding import Decision
 
 if TYPE_CHECKING:
@@ -37,14 +35,14 @@ class Explaining:
             match = "exact"
         who = self._who(request)
         decision = self._router.admission.decide(who, action, uri, match)
-        refusal = decision.refusal or _malformed(who, action, uri, match)
+        refusal = decision.refusal
         return {
             "allowed": refusal is None,
             "who": _facts(who),
-            "rule": decision.rule if refusal is None else None,
+            "rule": decision.rule,
             "contract": None if decision.contract is None else decision.contract.uri,
             "place": _place(decision, action),
-            "why": decision.why if refusal is decision.refusal else refusal.message,  # type: ignore[union-attr]
+            "why": decision.why,
         } | ({} if refusal is None else {"code": refusal.code})
 
     def _who(self, request: Request) -> Somebody:
@@ -57,14 +55,6 @@ class Explaining:
                 return Somebody(subject, session._authrole, session.groups, session.tenant)
         groups = frozenset(request.get("groups", ()))
         return Somebody(subject, request.get("role", "user"), groups, request.get("tenant"))
-
-
-def _malformed(who: Somebody, action: Action, uri: str, match: str) -> RemoteError | None:
-    """What broker and dealer refuse behind the gate, of a URI that no contract has."""
-    where = "topic" if action in ("publish", "subscribe") else "procedure"
-    if match != "exact" or action == "subscribe":
-        return uris.check_pattern(uri, match, where=where)
-    return uris.check(uri, restricted=action != "call" and who._authrole != "trusted", where=where)
 
 
 def _facts(who: Somebody) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from hopsack.contracts import Catalogue, ProcedureContract, TopicContract
 from hopsack.contracts.permission import Action, Match, Permission, Who
 from hopsack.errors import Denied, RemoteError, Undeclared
 from hopsack_router.routing import uris
-from hopsack_router.routing import uris
 
 Contract = TopicContract | ProcedureContract
 Guests = Literal["all", "read", "none"]
