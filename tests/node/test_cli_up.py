@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +41,13 @@ class Site:
 
     data: Path
     services: Path
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def environ(self) -> dict[str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("HOPSACK_")}
-        return clean | {"HOPSACK_DATA": str(self.data), "HOPSACK_PROJECT": str(ROOT)}
+        ours = {"HOPSACK_DATA": str(self.data), "HOPSACK_PROJECT": str(ROOT), "HOPSACK_MAILBOX_PORT": "0"}
+        return clean | ours | self.variables
 
     def add(self, name: str, code: str) -> None:
         (self.services / name).mkdir(parents=True)
@@ -261,3 +265,45 @@ def test_a_folder_of_services_that_is_not_there_is_exit_code_3(site: Site) -> No
 
     assert code == 3
     assert "did you mean services?" in err
+
+
+# ----- the mailbox
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.mark.skipif(find_spec("wormhole_mailbox_server") is None, reason="needs pip install 'hopsack-router[enrol]'")
+def test_a_mailbox_runs_beside_and_nobody_waits_for_it(site: Site) -> None:
+    site.variables["HOPSACK_MAILBOX_PORT"] = str(free_port())
+
+    facts = site.detach("--no-services")
+    run = state.running(site.data)
+    while run is not None and [program.state for program in run.programs] != ["ready", "ready"]:
+        run = state.read(site.data)
+    process = site.start("invite", "--for", "1m")
+    code = ready(process)["code"]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+
+    assert facts["programs"] == ["node"]
+    assert run is not None
+    assert [program.name for program in run.programs] == ["node", "mailbox"]
+    assert re.fullmatch(r"\d+-[a-z]+-[a-z]+", code)
+    assert process.returncode == 130
+
+
+def test_a_mailbox_whose_port_is_taken_keeps_nobody(site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        site.variables["HOPSACK_MAILBOX_PORT"] = str(taken.getsockname()[1])
+        process = site.start("up", "--no-services", *ANY_PORTS)
+        ready(process)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+
+    assert process.returncode == 0
+    assert f"no mailbox for invitations: port {site.variables['HOPSACK_MAILBOX_PORT']} is taken" in said

@@ -253,5 +253,6 @@ def _why_not_ready(given: dict[str, Any]) -> Iterator[str]:
         elif run.state == "ready":
             return
         else:
-            late = [f"{program.name} is {program.state}" for program in run.programs if program.state != "ready"]
+            awaited = [program for program in run.programs if program.kind != "aside"]
+            late = [f"{program.name} is {program.state}" for program in awaited if program.state != "ready"]
             yield ", ".join(late) or run.state

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hopsack import logs
 from hopsack.cli.exits import Exit
 from hopsack.cli.wormholes import NotInstalled
 from hopsack.errors import LocalError
@@ -24,6 +23,7 @@ from hopsack.supervise.state import make_folder
 __all__ = ["is_installed", "serve"]
 
 FILE = "mailbox.sqlite"
+PACKAGE = "hopsack-router[enrol]"
 MOST_CONNECTIONS = 200
 MOST_BYTES = 64 << 10
 MOST_PAGES = 16_384
@@ -58,15 +58,14 @@ def serve(settings: Settings, ready: Callable[[int], None]) -> int:
     :raises NotInstalled: the server is missing. :raises LocalError: the port or the data folder cannot be had.
     """
     if not is_installed():
-        raise NotInstalled("the mailbox server of Magic Wormhole", "hopsack-router[enrol]")
+        raise NotInstalled("the mailbox server of Magic Wormhole", PACKAGE)
     make_folder(settings.data)
     check_free(settings.host, settings.mailbox_port, "HOPSACK_MAILBOX_PORT")
-    logs.set_up(settings.log)
     from twisted.internet import reactor
     from twisted.internet.error import CannotListenError
     from twisted.internet.task import LoopingCall
 
-    _log_to_ours()
+    _log_to_ours(settings.log)
     server = _server(settings.data / FILE)
     server.startService()
     core: Any = reactor
@@ -103,10 +102,13 @@ def _site(server: Any) -> Any:
     return ThrottlingFactory(site, maxConnectionCount=MOST_CONNECTIONS)
 
 
-def _log_to_ours() -> None:
+def _log_to_ours(level: str) -> None:
     """The server tells which mailboxes it throws away; only what goes wrong is of interest."""
     import logging
 
+    from hopsack import logs
+
+    logs.set_up(level)
     from twisted.logger import STDLibLogObserver, globalLogBeginner
 
     logging.getLogger("twisted").setLevel(logging.WARNING)

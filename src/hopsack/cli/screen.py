@@ -64,6 +64,11 @@ class Screen:
             node, *services = names
             say(f"hopsack: starting the {node}" + (f", then {', '.join(services)}" if services else ""))
 
+    def remark(self, text: str) -> None:
+        """Say something that is about no program."""
+        if self._echo:
+            say(f"hopsack: {text}")
+
     def end(self) -> None:
         for log in self._logs.values():
             log.close()
@@ -112,7 +117,7 @@ class Screen:
     def _state_of(self, programs: Mapping[str, Program], stopping: bool) -> str:
         if stopping:
             return "stopping"
-        if all(program.state == "ready" for program in programs.values()):
+        if all(program.state == "ready" for program in programs.values() if program.kind != "aside"):
             return "ready"
         return "failing" if self._is_settled else "starting"
 

@@ -13,6 +13,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,20 @@ from hopsack.cli.lines import readable
 from hopsack.cli.main import json_option, local_options, own_name, settings_from
 from hopsack.cli.output import for_people, say, to_json
 from hopsack.cli.screen import BY_US, STARTED, Screen, banner
+from hopsack.errors import LocalError
 from hopsack.settings import Settings
 from hopsack.supervise import logs, state
 from hopsack.supervise.machine import Finish, Supervisor
 from hopsack.supervise.ports import check_free
-from hopsack.supervise.programs import NODE, Launch, find_services, launch_node, launch_service
+from hopsack.supervise.programs import (
+    MAILBOX,
+    NODE,
+    Launch,
+    find_services,
+    launch_mailbox,
+    launch_node,
+    launch_service,
+)
 from hopsack.supervise.shell import Supervision
 
 REPORT_WITHIN = 90.0
@@ -88,13 +98,13 @@ def _supervise(settings: Settings, folder: Path | None, screen: Screen) -> Finis
     hold = state.hold(settings.data)
     try:
         _check_fitness(settings)
-        launches = _launches(settings, folder)
+        launches = _launches(settings, folder, screen.remark)
         check_free(settings.host, settings.port, "HOPSACK_PORT")
         if settings.rawsocket_path is None:
             check_free(settings.host, settings.rawsocket_port, "HOPSACK_RAWSOCKET_PORT")
-        services = [launch.name for launch in launches if launch.kind == "service"]
+        names = {kind: [one.name for one in launches if one.kind == kind] for kind in ("service", "aside")}
         screen.begin([launch.name for launch in launches])
-        machine = Supervisor(NODE, services, random.random)  # jitter, not secrecy
+        machine = Supervisor(NODE, names["service"], random.random, names["aside"])  # jitter, not secrecy
         return asyncio.run(Supervision(launches, machine, screen).run())
     finally:
         screen.end()
@@ -114,7 +124,7 @@ def _check_fitness(settings: Settings) -> None:
         production.check(settings, load(settings.schemas))
 
 
-def _launches(settings: Settings, folder: Path | None) -> list[Launch]:
+def _launches(settings: Settings, folder: Path | None, remark: Callable[[str], None]) -> list[Launch]:
     from hopsack import tokens
 
     secret = settings.secret()
@@ -126,7 +136,26 @@ def _launches(settings: Settings, folder: Path | None) -> list[Launch]:
     return [
         launch_node(settings, os.environ),
         *(launch_service(path, settings, os.environ, token) for path in found),
+        *_mailbox(settings, [path.name for path in found], remark),
     ]
+
+
+def _mailbox(settings: Settings, services: Sequence[str], remark: Callable[[str], None]) -> list[Launch]:
+    """The mailbox that invitations go through, where one is wanted and can be had. All else goes on without it."""
+    if settings.mailbox_port == 0 or settings.given_mailbox is not None or MAILBOX in services:
+        return []
+    from hopsack.cli.mailbox import PACKAGE, is_installed
+
+    if not is_installed():
+        also = "HOPSACK_MAILBOX_PORT=0 says that none is wanted"
+        remark(f"no mailbox for invitations: it needs `pip install '{PACKAGE}'`; {also}")
+        return []
+    try:
+        check_free(settings.host, settings.mailbox_port, "HOPSACK_MAILBOX_PORT")
+    except LocalError as error:
+        remark(f"no mailbox for invitations: {error}")
+        return []
+    return [launch_mailbox(settings, os.environ)]
 
 
 def _ready_facts(run: state.RunState, failing: tuple[str, ...]) -> dict[str, Any]:
@@ -135,7 +164,7 @@ def _ready_facts(run: state.RunState, failing: tuple[str, ...]) -> dict[str, Any
         "http": run.http,
         "rawsocket": run.rawsocket,
         "pid": run.pid,
-        "programs": [program.name for program in run.programs],
+        "programs": [program.name for program in run.programs if program.kind != "aside"],
         "failing": list(failing),
     }
 

@@ -8,7 +8,8 @@ since a service finds its way back to a node that restarts; until it has, it is 
 started again after a delay with full jitter, at most :data:`LONGEST_DELAY`; :data:`STABLE_AFTER` seconds of being up
 make its next failure a first one again. A program that was never ready after :data:`TRIES` starts or :data:`SLOW_AFTER`
 seconds is *failing*: it is still retried, but nobody waits for it. A node that ends before it was ever ready is not
-retried: its port or its contracts are wrong, and it has said so.
+retried: its port or its contracts are wrong, and it has said so. What stands aside is started when all others are
+settled, nobody waits for it or fails with it, and after :data:`TRIES` starts that came to nothing it is left alone.
 
 Ending has a budget of five seconds from the request: services are asked at 0, killed at 2.5 s; the node is asked when
 the last service is gone, at the latest then, and killed at 4 s. A second request kills everything at once.
@@ -32,7 +33,7 @@ SERVICES_KILLED_AFTER = 2.5
 NODE_KILLED_AFTER = 4.0
 
 State = Literal["waiting", "starting", "ready", "reconnecting", "restarting", "failing", "stopping", "ended"]
-Kind = Literal["node", "service"]
+Kind = Literal["node", "service", "aside"]
 
 
 # ----- events
@@ -170,12 +171,17 @@ class Supervisor:
     :param node: name of the node.
     :param services: names, in the order they are started.
     :param random: a number in [0, 1), for the jitter.
+    :param asides: names of what nobody waits for.
     """
 
-    def __init__(self, node: str, services: Sequence[str], random: Callable[[], float]) -> None:
+    def __init__(
+        self, node: str, services: Sequence[str], random: Callable[[], float], asides: Sequence[str] = ()
+    ) -> None:
         self._node = Program(node, "node")
-        self._services = [Program(name, "service") for name in services]
-        self.programs: Mapping[str, Program] = {program.name: program for program in (self._node, *self._services)}
+        self._awaited = [self._node, *(Program(name, "service") for name in services)]
+        self._asides = [Program(name, "aside") for name in asides]
+        self._services = [*self._awaited[1:], *self._asides]
+        self.programs: Mapping[str, Program] = {one.name: one for one in (*self._awaited, *self._asides)}
         self._random = random
         self._settled = False
         self._stopping_since: float | None = None
@@ -222,7 +228,8 @@ class Supervisor:
     def _start_what_may(self) -> list[Effect]:
         if not self._node.ever_ready:
             return [self._spawn(self._node)] if self._node.state == "waiting" else []
-        return [self._spawn(program) for program in self._services if program.state == "waiting"]
+        may = self._services if self._settled else self._awaited
+        return [self._spawn(program) for program in may if program.state == "waiting"]
 
     def _spawn(self, program: Program) -> Effect:
         if program.state != "failing":
@@ -284,6 +291,8 @@ class Supervisor:
         program.restarts += 1
         never_came = not program.ever_ready and (program.failures >= TRIES or program.state == "failing")
         program.state = "failing" if never_came else "restarting"
+        if never_came and program.kind == "aside":
+            return [Tell(program.name, f"{what}; it is left alone")]
         delay = self._delay(program.failures)
         program.due = now + delay
         return [Tell(program.name, f"{what}; starting it again in {delay:.1f} s")]
@@ -350,10 +359,11 @@ class Supervisor:
                 return []
             self._finished = True
             return [self._outcome]
-        if self._settled or any(program.state not in ("ready", "failing") for program in programs):
+        if self._settled or any(program.state not in ("ready", "failing") for program in self._awaited):
             return []
         self._settled = True
-        return [Settled(tuple(program.name for program in programs if program.state == "failing"))]
+        failing = tuple(program.name for program in self._awaited if program.state == "failing")
+        return [Settled(failing), *self._start_what_may()]
 
 
 def describe_exit(status: int) -> str:

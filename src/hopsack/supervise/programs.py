@@ -19,6 +19,7 @@ from hopsack.settings import ConfigError, Settings
 from hopsack.supervise.machine import Kind
 
 NODE = "node"
+MAILBOX = "mailbox"
 
 DRAIN = 0.5
 """Seconds that the node gives calls in flight, at most. The services have finished theirs and are gone when it is asked
@@ -64,6 +65,12 @@ def launch_node(settings: Settings, environ: Mapping[str, str], python: str = sy
     if settings.given_secret is not None:
         env["HOPSACK_SECRET"] = settings.given_secret
     return Launch(NODE, "node", (*_command(python), "node", "--json", "--with-parent"), env, settings.project)
+
+
+def launch_mailbox(settings: Settings, environ: Mapping[str, str], python: str = sys.executable) -> Launch:
+    """The mailbox that invitations go through; it needs no token, and gets none."""
+    env = _inherited(environ) | settings.environ()
+    return Launch(MAILBOX, "aside", (*_command(python), "mailbox", "--json", "--with-parent"), env, settings.project)
 
 
 def launch_service(

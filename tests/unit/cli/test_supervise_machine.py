@@ -32,9 +32,9 @@ from hopsack.supervise.machine import (
 class Desk:
     """A supervisor, its clock and what it said last."""
 
-    def __init__(self, *services: str, random: float = 0.5) -> None:
+    def __init__(self, *services: str, random: float = 0.5, asides: tuple[str, ...] = ()) -> None:
         self.now = 1000.0
-        self.machine = Supervisor("node", services, lambda: random)
+        self.machine = Supervisor("node", services, lambda: random, asides)
         self._pids = 100
 
     def do(self, *happenings: Happening) -> list[Effect]:
@@ -352,3 +352,66 @@ def test_whatever_happens_it_ends_within_five_seconds_and_never_starts_a_running
         take(desk.do(Exited(name, -9)))
     assert len(finished) == 1
     assert not spawning
+
+
+# ----- what stands aside
+
+
+def test_nobody_waits_for_what_stands_aside() -> None:
+    desk = Desk("host", asides=("mailbox",))
+    desk.do(Began())
+
+    begun = desk.up("node")
+    settled = desk.up("host")
+
+    assert begun == [Spawn("host")]
+    assert settled == [Settled(()), Spawn("mailbox")]
+    assert desk.states() == {"node": "ready", "host": "ready", "mailbox": "starting"}
+
+
+def test_it_begins_though_a_service_fails() -> None:
+    desk = Desk("host", asides=("mailbox",))
+    desk.do(Began())
+    desk.up("node")
+    desk.do(Spawned("host", 7))
+
+    assert desk.sleep() == [Tell("host", "is not ready after 30 s"), Settled(("host",)), Spawn("mailbox")]
+
+
+def test_it_is_started_again_and_left_alone_when_it_never_comes() -> None:
+    desk = Desk(asides=("mailbox",))
+    desk.do(Began())
+    desk.up("node")
+
+    told: list[Effect] = []
+    for pid in (7, 8, 9):
+        told += desk.do(Spawned("mailbox", pid), Exited("mailbox", 1))
+        if desk.machine.wake_at is not None:
+            desk.sleep()
+
+    assert [one.text for one in told if isinstance(one, Tell)] == [
+        "ended (exit 1); starting it again in 0.2 s",
+        "ended (exit 1); starting it again in 0.5 s",
+        "ended (exit 1); it is left alone",
+    ]
+    assert desk.machine.wake_at is None
+    assert desk.states() == {"node": "ready", "mailbox": "failing"}
+
+
+def test_it_ends_with_the_services_before_the_node() -> None:
+    desk = Desk(asides=("mailbox",))
+    desk.do(Began())
+    desk.up("node", "mailbox")
+
+    assert desk.do(StopAsked()) == [Send("mailbox", "TERM")]
+    assert desk.do(Exited("mailbox", 0)) == [Send("node", "TERM")]
+    assert desk.do(Exited("node", 0)) == [Finish(0)]
+
+
+def test_an_end_before_it_began_does_not_start_it() -> None:
+    desk = Desk("host", asides=("mailbox",))
+    desk.do(Began())
+    desk.up("node")
+    desk.do(Spawned("host", 7), StopAsked())
+
+    assert desk.do(Exited("host", 0), Exited("node", 0)) == [Send("node", "TERM"), Finish(0)]
