@@ -57,6 +57,13 @@ describe("a person", () => {
     expect(await cookies()).toMatchObject([{ name: "hopsack", value: token, httpOnly: true, sameSite: "Strict" }]);
     expect(await readable(page)).not.toContain(token);
 
+    // On the other door, too.
+    const other = await page.evaluate(`import("/sdk.js").then(({ connect }) => {
+      const fabric = connect({ url: "/ws" });
+      return fabric.ready().then(({ authid, role }) => (fabric.close(), authid + " " + role));
+    })`);
+    expect(other).toBe("amira user");
+
     const second = await page.context().newPage();
     await second.goto(stack.url);
     await second.getByTestId("authid").getByText("amira", { exact: true }).waitFor();

@@ -40,20 +40,40 @@ export function wordsFor(connection: Connection, now: number): ConnectionWords {
 }
 
 /** What a person is told when a session has ended for good, and what to do. */
-export function endingOf(code: string): { readonly title: string; readonly advice: string } {
-  switch (code) {
-    case "hopsack.expired":
-      return { title: "Your sign-in has expired", advice: "Sign in with a new token to go on." };
-    case "hopsack.revoked":
-      return { title: "Your sign-in was revoked", advice: "An operator can tell why, and give you a new token." };
-    case "hopsack.login_required":
-      return { title: "The node asks you to sign in", advice: "Sign in with a token that this node accepts." };
-    case "hopsack.denied":
-      return { title: "An operator ended this session", advice: "You may try again, or sign in as somebody else." };
-    default:
-      return { title: "The node refused this session", advice: "Try again, or sign in with another token." };
-  }
+export function endingOf(code: string): Ending {
+  return (
+    ENDINGS[code] ?? { title: "The node refused this session", advice: "Try again, or sign in with another token." }
+  );
 }
+
+export interface Ending {
+  readonly title: string;
+  readonly advice: string;
+  /** Another token mends it. */
+  readonly isLogin?: true;
+}
+
+const ENDINGS: Readonly<Record<string, Ending>> = {
+  "hopsack.expired": {
+    title: "Your sign-in has expired",
+    advice: "Sign in with a new token to go on.",
+    isLogin: true,
+  },
+  "hopsack.revoked": {
+    title: "Your sign-in was revoked",
+    advice: "An operator can tell why, and give you a new token.",
+    isLogin: true,
+  },
+  "hopsack.login_required": {
+    title: "The node asks you to sign in",
+    advice: "Sign in with a token that this node accepts.",
+    isLogin: true,
+  },
+  "hopsack.denied": {
+    title: "An operator ended this session",
+    advice: "You may try again, or sign in as somebody else.",
+  },
+};
 
 /** Seconds before its end in which a sign-in is pointed at. */
 const SOON = 300;

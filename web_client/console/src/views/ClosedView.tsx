@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { asRefusal, type Link, type Refusal } from "../link";
 import { endingOf } from "../state/connection";
-import { PlugIcon } from "./icons";
+import { LockIcon, PlugIcon } from "./icons";
 import { RefusalNote } from "./Panel";
 import { SignInForm, sentence } from "./SignIn";
 
@@ -13,14 +13,12 @@ interface Props {
 }
 
 export function ClosedView({ link, reason, code }: Props) {
-  const { title, advice } = endingOf(code);
+  const { title, advice, isLogin } = endingOf(code);
   const [why, setWhy] = useState<Refusal>();
   return (
     <main class="closed">
       <section class="panel closed-card" data-testid="closed">
-        <span class="notice-icon">
-          <PlugIcon />
-        </span>
+        <span class="notice-icon">{isLogin ? <LockIcon /> : <PlugIcon />}</span>
         <div role="alert">
           <h1>{title}</h1>
           <p>{sentence(reason)}</p>
