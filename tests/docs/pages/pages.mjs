@@ -19,7 +19,9 @@ const PLACES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-
 // No sandbox: CI is root. The rest keeps Chromium from looking for its maker's servers.
 const ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"].concat(
   ["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  ["--host-resolver-rules=MAP evil.example 127.0.0.1"],
 );
+const FOREIGN = "evil.example";
 const SECONDS = 20_000;
 
 const answers = createInterface(process.stdin)[Symbol.asyncIterator]();
@@ -147,7 +149,26 @@ const scenarios = {
     await reads(page, "#cpu", /^\d+ %$/);
     const call = (url) => fetch(url, { method: "POST" }).then(({ status }) => status, String);
     const answer = await page.evaluate(call, `${http}/call/watch.roots`);
-    if (answer !== 200) throw new Error(`in development a page of this machine may not call: ${answer}`);
+    if (answer !== 200) throw new Error(`a page of this machine may not call: ${answer}`);
+
+    // The same, of a site whose name has come to mean this machine; and the node, called by that name.
+    const foreign = await open(`${process.env.ELSEWHERE.replace("127.0.0.1", FOREIGN)}/page.html`);
+    const refused = await foreign.evaluate(call, `${http}/call/watch.roots`);
+    if (refused !== "TypeError: Failed to fetch") throw new Error(`a page of another site may call: ${refused}`);
+    const dial = (url) =>
+      new Promise((resolve) => {
+        const socket = new WebSocket(url);
+        socket.onopen = () => resolve("open");
+        socket.onerror = () => resolve("refused");
+      });
+    for (const door of ["raw", "echo"]) {
+      const heard = await foreign.evaluate(dial, `${http.replace("http", "ws")}/${door}`);
+      if (heard !== "refused") throw new Error(`a page of another site may connect to /${door}`);
+    }
+    const rebound = await foreign.context().newPage();
+    const loaded = await rebound.goto(`${http.replace("127.0.0.1", FOREIGN)}/healthz`);
+    if (loaded.status() !== 421) throw new Error(`the node answers to another's name: ${loaded.status()}`);
+    complaints.length = 0; // the refusals
   },
 
   async me() {
