@@ -27,6 +27,17 @@ pytestmark = pytest.mark.node
 Headers = dict[str, str]
 
 
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """One where failed logins are not counted: there are many here."""
+    often = "auth_failures.subject=1000/s, auth_failures.address=1000/s"
+    process = NodeProcess(tmp_path_factory.mktemp("login"), "--schemas", str(CONTRACTS), HOPSACK_LIMITS=often)
+    try:
+        yield process.ready()
+    finally:
+        assert process.stop() == 0, process.logged()
+
+
 @pytest.fixture
 def own(node: Node) -> Headers:
     """What a browser says of a request that a page of the node makes."""
