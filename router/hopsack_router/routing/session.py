@@ -114,6 +114,8 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             router: Any = self._router
             if not router.after_held(self, lambda: self._say_goodbye(msg)):
                 self._say_goodbye(msg)
+        elif kind is not message.Abort:
+            raise ProtocolError(f"{kind.__name__} where a session has been joined")
 
     # ---- joining ----------------------------------------------------------------------------------------------------
 
@@ -131,6 +133,8 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             self._answer_with(self._proved, msg.signature)
         elif kind is message.Abort:
             self._pending_session_id = self._pending_auth = None
+        elif kind is not message.Goodbye:
+            raise ProtocolError(f"{kind.__name__} where no session has been joined")
 
     def _greeted(self, hello: message.Hello) -> Any:
         """What a HELLO is answered: an answer, or a Deferred of one."""
