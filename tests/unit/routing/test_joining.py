@@ -251,11 +251,22 @@ def test_a_client_that_gives_up_may_begin_anew(open_realm: Realm) -> None:
 
 
 def test_nothing_else_is_heard_before_it_has_joined(open_realm: Realm) -> None:
-    stranger = Stranger(open_realm)
+    stranger, loud = Stranger(open_realm), Stranger(open_realm)
 
-    assert stranger.says(SUBSCRIBE, 1, {}, "lab.note") == []
+    with pytest.raises(ProtocolError):
+        loud.says(SUBSCRIBE, 1, {}, "lab.note")
+
     assert stranger.says(GOODBYE, {}, "wamp.close.normal") == []
     assert stranger.hello()[0][0] == WELCOME
+
+
+@pytest.mark.parametrize("again", [(1, "hopsack", {"roles": {"caller": {}}}), (AUTHENTICATE, "x", {})])
+def test_nobody_joins_twice(open_realm: Realm, again: tuple[Any, ...]) -> None:
+    stranger = Stranger(open_realm)
+    stranger.hello()
+
+    with pytest.raises(ProtocolError):
+        stranger.says(*again)
 
 
 def test_who_has_left_may_come_back_over_the_same_connection(open_realm: Realm) -> None:
