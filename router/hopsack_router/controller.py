@@ -26,6 +26,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from hopsack import production
 from hopsack.contracts import Catalogue, load
 from hopsack.contracts.policy import ONCE
 from hopsack.settings import Settings
@@ -129,6 +130,7 @@ class NodeController(RouterController):  # type: ignore[misc]
     @inlineCallbacks
     def start_router_realm(self, realm_id: str, realm_config: dict[str, Any], details: Any = None) -> Any:
         catalogue = self._router_factory.catalogue = load(self.settings.schemas)
+        production.check(self.settings, catalogue)
         self._open_revocations()
         self._router_factory.fences = self._fences_of(realm_config["name"])
         self._router_factory.journal = yield self._journal_of(realm_config["name"], catalogue)
