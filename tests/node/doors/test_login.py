@@ -54,8 +54,8 @@ def cookie(http: httpx.Client, node: Node, own: Headers) -> str:
 
 
 def token(node: Node, **changes: Any) -> str:
-    secret = Settings.from_environ({}, data=node.data).secret()
-    return mint(secret, **({"sub": "ann", "role": "user", "ttl": 600} | changes))
+    claims: dict[str, Any] = {"sub": "ann", "role": "user", "ttl": 600}
+    return mint(Settings.from_environ({}, data=node.data).secret(), **claims | changes)
 
 
 def called(http: httpx.Client, headers: Headers) -> tuple[str, str]:
