@@ -27,6 +27,7 @@ from hopsack.contracts import ContractsInvalid, load
 from hopsack.settings import Settings, authority
 from hopsack.supervise.ports import cannot_listen, check_free
 from hopsack.supervise.state import make_folder
+from hopsack_router.access import limits
 
 OK, FAILURE, CONFIGURATION = 0, 1, 3
 
@@ -46,6 +47,7 @@ def run(settings: Settings, *, controller: bool = False, as_json: bool = False) 
     except ContractsInvalid as invalid:
         print(invalid, file=sys.stderr)
         return CONFIGURATION
+    limits.read(settings.limits)
     make_folder(settings.data)
     production.check(settings, catalogue)
     settings.secret()

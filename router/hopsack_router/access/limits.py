@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from hopsack import rates
 from hopsack.errors import BadRequest
 from hopsack.settings import ConfigError
 
@@ -40,6 +40,7 @@ KINDS: Mapping[str, str] = {
     "payload": "bytes of one message",
 }
 LEVELS = frozenset(("connections", "subscribed", "registered", "unanswered", "payload"))
+IN_BYTES = frozenset(("bytes", "payload"))
 ROLES = ("guest", "user", "service", "operator")
 HOUSE = frozenset(("service", "operator"))
 """Roles that have no rate but one of their own."""
@@ -125,12 +126,6 @@ DEFAULTS: tuple[Limit, ...] = (
 
 # ---- reading -----------------------------------------------------------------------------------------------------
 
-_SECONDS = {"s": 1, "min": 60, "h": 3600}
-_UNITS = {None: 0, "KiB": 10, "MiB": 20, "GiB": 30}
-_VALUE = re.compile(
-    r"(?P<many>[0-9]{1,12}(\.[0-9]{1,3})?) ?(?P<unit>[KMG]iB)?"
-    r"(/(?P<per>s|min|h)( burst (?P<burst>[0-9]{1,12}) ?(?P<burst_unit>[KMG]iB)?)?)?"
-)
 BURST = 2.0
 """Seconds of a rate that may come at once where nothing is said of a burst; one at least."""
 
@@ -186,18 +181,17 @@ def valued(name: str, role: str | None, value: str, given: Given) -> Limit:
 
     :raises BadRequest: it is none.
     """
-    if value == "none":
-        return Limit(name, role, given=given)
     is_level = Limit(name).is_level
-    found = _VALUE.fullmatch(value)
-    if found is None or is_level != (found["per"] is None):
+    try:
+        rate, burst = rates.read(value)
+    except ValueError as error:
+        raise BadRequest(str(error), where=name) from None
+    if rate is None and burst is None:
+        return Limit(name, role, given=given)
+    if is_level != (rate is None):
         advice = "such as 500, or 4 MiB, or none" if is_level else "such as 500/s, 10/min burst 20, or none"
-        raise BadRequest(f"{name}={value[:100]} is not a value", advice=advice)
-    many = float(found["many"]) * (1 << _UNITS[found["unit"]])
-    if is_level:
-        return with_numbers(name, role, None, many, given)
-    burst = None if found["burst"] is None else float(found["burst"]) * (1 << _UNITS[found["burst_unit"]])
-    return with_numbers(name, role, many / _SECONDS[found["per"]], burst, given)
+        raise BadRequest(f"{name}={value[:100]} is not a value", where=name, advice=advice)
+    return with_numbers(name, role, rate, burst, given)
 
 
 def with_numbers(name: str, role: str | None, rate: float | None, burst: float | None, given: Given) -> Limit:
@@ -221,25 +215,7 @@ def with_numbers(name: str, role: str | None, rate: float | None, burst: float |
 
 def written(limit: Limit) -> str:
     """A value as people write it; :func:`valued` reads it."""
-    if not limit.holds:
-        return "none"
-    assert limit.burst is not None
-    if limit.is_level or limit.rate is None:
-        return _size(limit.burst) if limit.kind == "payload" else f"{limit.burst:.0f}"
-    per, seconds = next(
-        ((per, many) for per, many in _SECONDS.items() if limit.rate * many >= 1 or not limit.rate), ("h", 3600)
-    )
-    rate = limit.rate * seconds
-    if limit.kind == "bytes":
-        return f"{_size(rate)}/{per} burst {_size(limit.burst)}"
-    return f"{round(rate, 3):.12g}/{per} burst {limit.burst:.0f}"
-
-
-def _size(number: float) -> str:
-    for unit, bits in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
-        if number >= 1 << bits and number % (1 << bits) == 0:
-            return f"{int(number) >> bits} {unit}"
-    return f"{number:.0f}"
+    return rates.write(limit.rate, limit.burst, in_bytes=limit.kind in IN_BYTES) if limit.holds else "none"
 
 
 # ---- what is in force --------------------------------------------------------------------------------------------

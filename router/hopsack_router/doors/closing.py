@@ -38,6 +38,12 @@ def reason_of(error: RemoteError) -> str:
     return reason_with(f"{error.code}: {error.message}{advice}", hint_of(error.data))
 
 
+def dismissal_of(error: RemoteError) -> tuple[int, str]:
+    """Code and reason for somebody who goes on where it was told to wait. They do not say when to come back: clients
+    that are told so take what they have under way for never begun."""
+    return refused_by(error).number, clip(f"{error.code}: {error.message}")
+
+
 def reason_with(sentence: str, retry_after: float | None) -> str:
     """A reason that ends with when to come back, where that is known.
 

@@ -25,7 +25,7 @@ from twisted.web.server import Request
 from hopsack.errors import RemoteError
 from hopsack_router.doors import envelopes, jsonrpc, places, reading
 from hopsack_router.doors.bearer import credential_of
-from hopsack_router.doors.closing import LIMITS, NO_PROGRESS, NORMAL, reason_of, refused_by, slow_reader
+from hopsack_router.doors.closing import LIMITS, NO_PROGRESS, NORMAL, dismissal_of, reason_of, slow_reader
 from hopsack_router.doors.effects import REALM, Join, Route
 from hopsack_router.doors.handshake import Opening
 from hopsack_router.doors.host import Host
@@ -195,7 +195,7 @@ class RawLink(DoorLink):
             self.outlet.socket = write_straight(self._protocol.transport, data)
 
     def dismiss(self, error: RemoteError) -> None:
-        self._close(refused_by(error).number, reason_of(error))
+        self._close(*dismissal_of(error))
 
     def takes(self, size: int) -> None:
         self._protocol.takes(size)

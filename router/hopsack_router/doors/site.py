@@ -3,8 +3,8 @@
 Bounds, each with its answer: a request's head (its first line and its header fields) takes at most :data:`ARRIVAL`
 seconds from its first byte, or 408; it holds at most :data:`MAX_HEAD` bytes, or 431; its body brings
 :data:`LEAST_BODY` bytes in every :data:`ARRIVAL` seconds, or is complete, or 408; and nobody keeps a connection for
-:data:`IDLE` seconds without asking for something, nor a new one for :data:`ARRIVAL`, or the connection is closed. So who
-sends a byte now and then is no better off than who sends none. HTTP/1.1 only: HTTP/2 would need bounds of its own.
+:data:`IDLE` seconds without asking for something, nor a new one for :data:`ARRIVAL`, or the connection is closed. So
+who sends a byte now and then is no better off than who sends none. HTTP/1.1 only: HTTP/2 would need bounds of its own.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ IDLE = 60.0
 """Seconds in which a client sends another request; Crossbar's default is to wait for ever."""
 
 ARRIVAL = 8.0
-"""Seconds in which a head is complete, and in which a client that has connected has said what it must. With what follows
-a refusal it is over after ten."""
+"""Seconds in which a head is complete, and in which a client that has connected has said what it must. With what
+follows a refusal it is over after ten."""
 
 LEAST_BODY = 256 << 10
 """Bytes of a body that come in as many seconds: 32 KiB/s, a tenth of what a weak mobile connection does."""

@@ -52,7 +52,7 @@ from twisted.logger import Logger
 from twisted.web.server import Request
 
 from hopsack.deadlines import Lane
-from hopsack.errors import BadRequest, RemoteError, to_wamp, wamp_uri
+from hopsack.errors import BadRequest, RemoteError, to_wamp
 from hopsack.wamp import messages as lean
 from hopsack.wamp.codec import CODECS, Malformed
 from hopsack.wamp.messages import ABSENT
@@ -60,7 +60,7 @@ from hopsack.wamp.rawsocket import LARGEST
 from hopsack_router.access.tls import PLAIN
 from hopsack_router.doors import places
 from hopsack_router.doors.bearer import credential_of
-from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, reason_of, refused_by, slow_reader
+from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, dismissal_of, slow_reader
 from hopsack_router.doors.frames import HEAD, PING, REGULAR, Frames, Unacceptable, pong
 from hopsack_router.doors.handshake import Opening
 from hopsack_router.doors.rfc6455 import PROTOCOL_ERROR, websocket_frame
@@ -75,6 +75,7 @@ from hopsack_router.routing.broker import to_message
 from hopsack_router.routing.choosing import POLICIES
 from hopsack_router.routing.deadlines import deadlines
 from hopsack_router.routing.fanout import Delivery, Format, Outbox, Outlet
+from hopsack_router.routing.farewell import Dismissal
 from hopsack_router.routing.joining import Welcome, with_flow
 from hopsack_router.routing.limiting import heard
 from hopsack_router.routing.links import Link
@@ -438,7 +439,7 @@ class WebSocketLink(Link, DoorProtocol):
 
     def dismiss(self, error: RemoteError) -> None:
         say_goodbye(self, error)
-        self.end(refused_by(error).number, reason_of(error))
+        self.end(*dismissal_of(error))
 
     def overflow(self, why: Why, retry_after: float) -> None:
         super().end(NO_PROGRESS.number, slow_reader(why, retry_after))
@@ -714,7 +715,7 @@ def say_goodbye(link: Any, error: RemoteError) -> None:
         return
     session._goodbye_sent = True
     with suppress(TransportLost):
-        link.send(message.Goodbye(wamp_uri(error), error.message))
+        link.send(Dismissal(error))
 
 
 def with_links(factory: Any, outbox: Outbox, clock: IReactorTime) -> None:

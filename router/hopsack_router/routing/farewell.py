@@ -10,6 +10,9 @@ from typing import Any
 
 from autobahn.wamp import message
 
+from hopsack.backoff import hint_of
+from hopsack.errors import RemoteError, wamp_uri
+
 SHUTDOWN = "wamp.close.system_shutdown"
 STOPPING = "the node is stopping"
 
@@ -26,6 +29,21 @@ class Farewell(message.Goodbye):  # type: ignore[misc]
 
     def marshal(self) -> list[Any]:
         return _with_hint(super().marshal(), self.retry_after)
+
+
+class Dismissal(message.Goodbye):  # type: ignore[misc]
+    """GOODBYE to a client that goes on where it was told to wait.
+
+    :param error: says when it may come back, if it may.
+    """
+
+    def __init__(self, error: RemoteError) -> None:
+        super().__init__(wamp_uri(error), error.message)
+        self.error = error
+
+    def marshal(self) -> list[Any]:
+        wait = hint_of(self.error.data)
+        return super().marshal() if wait is None else _with_hint(super().marshal(), wait)
 
 
 class NotNow(message.Abort):  # type: ignore[misc]

@@ -74,7 +74,8 @@ def after_proof(session: NodeSession, limits: Limits, claimed: str, answer: Any)
     """
     host = host_of(session.peer)
     if isinstance(answer, Accept):
-        limits.succeeded(claimed, host)
+        if claimed:
+            limits.succeeded(claimed, host)
         return answer
     if not _is_failure(answer):
         return answer

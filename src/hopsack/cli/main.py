@@ -51,6 +51,7 @@ SECTIONS: Mapping[str, Mapping[str, Verb]] = {
         "procedures": Verb("lists:procedures", "The procedures, who serves them, and how busy they are."),
         "services": Verb("services:services", "The services that are connected, and how they are."),
         "sessions": Verb("lists:sessions", "Everybody who is connected, and who reads too slowly."),
+        "limits": Verb("limits:limits", "How much clients may do."),
         "why": Verb("why:why", "Whether somebody may do something, and why."),
     },
     "Work on it": {

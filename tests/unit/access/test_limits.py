@@ -81,7 +81,7 @@ def test_a_value_as_written_is_read_back(limit: Limit) -> None:
         ("mesages.connection=5/s", "did you mean messages.connection?"),
         ("messages.connection", "has no value"),
         ("messages.connection=5", "is not a value"),
-        ("messages.connection=5/day", "is not a value"),
+        ("messages.connection=5/day", "neither a rate"),
         ("connections.address=5/s", "is not a value"),
         ("messages.connection.ops=5/s", "is not a role"),
         ("connects.address.user=5/s", "whatever the role is"),
