@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hopsack.settings import Settings
+from hopsack_router.access.principals import authentication
 from hopsack_router.doors import PATHS
 from hopsack_router.doors.wamp import LIVENESS, SERIALIZERS
 from hopsack_router.routing.links import AUTHENTICATION
@@ -38,7 +39,8 @@ def node(settings: Settings) -> dict[str, Any]:
 
 
 def _web(settings: Settings) -> dict[str, Any]:
-    websocket = {"type": "websocket", "serializers": SERIALIZERS, "auth": AUTHENTICATION, "options": dict(LIVENESS)}
+    auth = authentication(AUTHENTICATION, settings.principals)
+    websocket = {"type": "websocket", "serializers": SERIALIZERS, "auth": auth, "options": dict(LIVENESS)}
     return {
         "id": "web",
         "type": "web",
@@ -57,5 +59,5 @@ def _rawsocket(settings: Settings) -> dict[str, Any]:
         "type": "rawsocket",
         "endpoint": endpoint,
         "serializers": SERIALIZERS,
-        "auth": AUTHENTICATION,
+        "auth": authentication(AUTHENTICATION, settings.principals),
     }

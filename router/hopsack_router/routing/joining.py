@@ -20,6 +20,7 @@ that programs of one kind announce (:func:`read_hello`), and the roles that the 
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
@@ -96,7 +97,7 @@ def choose(offered: Collection[str] | None, configured: Mapping[str, Any], extra
 def own_proof(method: str, config: Mapping[str, Any], realms: Realms) -> Proof | None:
     """The proof of a guest, of a token's bearer or of a key's holder; ``None``: it is not ours to judge."""
     if method == "ticket" and config.get("create") == tickets.CREATE:
-        return Bearer(realms)
+        return Bearer(realms, config["config"].get("principals"))
     if method == "cryptosign" and config.get("create") == cryptosign.CREATE:
         return Signer(realms)
     if method == "anonymous" and config["type"] == "static" and "authid" not in config:
@@ -123,19 +124,28 @@ class Guest:
 
 
 class Bearer:
-    """Somebody with a token, which WAMP calls a ticket."""
+    """Somebody with a token, which WAMP calls a ticket; or with a ticket that is no token, of the principals.
 
-    __slots__ = ("_realm", "_realms")
+    :param principals: name → ticket and role.
+    """
 
-    def __init__(self, realms: Realms) -> None:
+    __slots__ = ("_name", "_principals", "_realm", "_realms")
+
+    def __init__(self, realms: Realms, principals: Mapping[str, Mapping[str, str]] | None = None) -> None:
         self._realms = realms
+        self._principals = principals
         self._realm: str | None = None
+        self._name: str | None = None
 
     def hello(self, realm: str | None, details: Any = None) -> Challenge | Deny:
         self._realm = realm
+        self._name = details.authid if self._principals else None
         return ASK_FOR_TICKET if realm is not None and self._realms.get(realm) is not None else _no_realm(realm)
 
     def authenticate(self, signature: str) -> Any:
+        found = None if self._name is None or self._principals is None else self._principals.get(self._name)
+        if found is not None and hmac.compare_digest(found["ticket"].encode(), signature.encode()):
+            return admit(self._realms, self._realm, Identity(self._name or "", found["role"], proof="ticket"))
         return let_in(self._realms, self._realm, signature)
 
 

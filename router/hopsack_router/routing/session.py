@@ -31,7 +31,7 @@ from hopsack_router import metrics
 from hopsack_router.access.audit import facts_of
 from hopsack_router.access.identity import Identity
 from hopsack_router.presence import Member
-from hopsack_router.routing import joining, limiting, links
+from hopsack_router.routing import joining, limiting, links, vouching
 from hopsack_router.routing.kills import KILL, Kills
 
 if TYPE_CHECKING:
@@ -167,10 +167,15 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         too_often = None if limits is None else limiting.before_proof(limits, self._claims, self.peer)
         if too_often is not None:
             return too_often
-        make: Any = AUTHMETHOD_MAP.get(method) or extra[method]
-        proof = make(self._pending_session_id, transport.transport_details, worker, configured[method])
-        self._pending_auth = proof
+        self._pending_auth = proof = self._crossbars(method, configured[method], hello)
         return proof.hello(hello.realm, self._details_of(hello))
+
+    def _crossbars(self, method: str, config: dict[str, Any], hello: message.Hello) -> Proof:
+        worker = self._router_factory._worker
+        make: Any = AUTHMETHOD_MAP.get(method) or worker.personality.EXTRA_AUTH_METHODS[method]
+        there = vouching.details_for(method, self._transport)
+        made = make(self._pending_session_id, there, worker, vouching.config_for(method, config, hello.authid))
+        return vouching.Vouched(made, method, self._router_factory)
 
     def _proved(self, signature: str) -> Any:
         proof, self._pending_auth = self._pending_auth, None
