@@ -205,3 +205,40 @@ async def check_resuming(here: Here, http: httpx.AsyncClient, heard: list[tuple[
         stream = source.aiter_sse()
         rest = [await anext(stream) for _ in heard[EACH // 2 + 1 :]]
     assert [(event.json(), event.id) for event in rest] == heard[EACH // 2 + 1 :]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["an hour ahead", "an hour back"])
+def test_sessions_whose_tokens_expire_live_on_and_refresh(tmp_path: Path, jump: int) -> None:
+    clock = Clock(tmp_path)
+    process = NodeProcess(tmp_path, "--schemas", str(CONTRACTS), **clock.environ)
+    try:
+        here = Here(process.ready(), clock)
+        asyncio.run(asyncio.wait_for(they_refresh(here, jump), PATIENCE))
+    finally:
+        code = process.stop()
+    assert code == 0, Path(process.log.name).read_text()
+
+
+async def they_refresh(here: Here, jump: int) -> None:
+    """Half an hour's tokens: by the calendar they are over when it jumps ahead, and made in the future when back."""
+    node, clock = here.node, here.clock
+    first = here.token("user", ttl=HOUR / 2)
+    async with (
+        hopsack.connect(node.rawsocket, first) as wamp,
+        hopsack.connect(node.ws("/raw"), first) as raw,
+    ):
+        sessions = [wamp.identity, raw.identity]
+        clock.jump(jump)
+        for fabric in (wamp, raw):
+            assert (await fabric.call("hopsack.session.whoami"))["subject"] == "user-here"
+            with pytest.raises(hopsack.RemoteError):
+                await fabric.call("hopsack.session.refresh", {"token": first})
+            if jump > 0:
+                newer = here.token("user", ttl=HOUR)
+                told = await fabric.call("hopsack.session.refresh", {"token": newer})
+                assert abs(told["expires"] - clock() - HOUR) < 60
+        clock.jump(0)
+        for fabric in (wamp, raw):
+            assert (await fabric.call("hopsack.session.whoami"))["subject"] == "user-here"
+        assert [wamp.identity, raw.identity] == sessions
