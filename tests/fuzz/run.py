@@ -71,7 +71,7 @@ def main() -> None:
     for number, seed in enumerate(hunt.target.seeds):
         (corpus / f"seed-{number}").write_bytes(seed)
     words = folder / f"{name}.dict"
-    quoted = ("".join(f"\\x{byte:02x}" for byte in word) for word in hunt.target.words)
+    quoted = ["".join(f"\\x{byte:02x}" for byte in word) for word in hunt.target.words]
     words.write_text("".join(f'"{one}"\n' for one in quoted))
     options = [
         f"-max_total_time={seconds}",
@@ -80,7 +80,9 @@ def main() -> None:
         "-max_len=8192",
         "-print_final_stats=0",
     ]
-    atheris.Setup([sys.argv[0], *options, f"-dict={words}", str(corpus)], hunt.one)
+    if quoted:  # libFuzzer takes no empty one
+        options.append(f"-dict={words}")
+    atheris.Setup([sys.argv[0], *options, str(corpus)], hunt.one)
     atheris.Fuzz()
 
 
