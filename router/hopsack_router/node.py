@@ -27,7 +27,7 @@ from hopsack.contracts import ContractsInvalid, load
 from hopsack.settings import Settings, authority
 from hopsack.supervise.ports import cannot_listen, check_free
 from hopsack.supervise.state import make_folder
-from hopsack_router.access import limits
+from hopsack_router.access import limits, principals
 
 OK, FAILURE, CONFIGURATION = 0, 1, 3
 
@@ -48,6 +48,8 @@ def run(settings: Settings, *, controller: bool = False, as_json: bool = False) 
         print(invalid, file=sys.stderr)
         return CONFIGURATION
     limits.read(settings.limits)
+    if settings.principals is not None:
+        principals.load(settings.principals)
     make_folder(settings.data)
     production.check(settings, catalogue)
     settings.secret()
@@ -182,7 +184,10 @@ def _run_crossbar(settings: Settings, as_json: bool) -> int:
     settings = _with_real_ports(settings)
     folder = settings.data / "crossbar"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(configuration.node(settings), indent=2))
+    config = folder / "config.json"
+    config.touch(mode=0o600)
+    config.chmod(0o600)  # the principals are in it
+    config.write_text(json.dumps(configuration.node(settings), indent=2))
     os.environ.update(settings.environ())
     out = _keep_stdout()
     told = {"to_stop": False}
