@@ -38,14 +38,15 @@ class PrivateKey:
     """A key that signs.
 
     :ivar public: the other half, 32 bytes.
+    :ivar seed: all that the private half is, 32 bytes; whoever has them is whoever the key is.
     """
 
-    __slots__ = ("_seed", "_signing", "public")
+    __slots__ = ("_signing", "public", "seed")
 
     def __init__(self, seed: bytes) -> None:
         from nacl.signing import SigningKey
 
-        self._seed = seed
+        self.seed = seed
         self._signing = SigningKey(seed)
         self.public = bytes(self._signing.verify_key)
 
@@ -90,7 +91,7 @@ class PrivateKey:
 
     def text(self) -> str:
         """The PEM form. Whoever has it is whoever the key is."""
-        coded = base64.b64encode(_PKCS8 + self._seed).decode("ascii")
+        coded = base64.b64encode(_PKCS8 + self.seed).decode("ascii")
         return f"-----BEGIN PRIVATE KEY-----\n{coded}\n-----END PRIVATE KEY-----\n"
 
     def write(self, path: Path) -> None:

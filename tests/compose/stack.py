@@ -49,6 +49,7 @@ def _environment(project: str, watched: Path) -> dict[str, str]:
         "IMAGE_PREFIX": IMAGES,
         "HOPSACK_HOST": "127.0.0.1",
         "HOPSACK_PORT": "0",
+        "HOPSACK_MAILBOX_PORT": "0",
         "WATCHED": str(watched),
     }
 

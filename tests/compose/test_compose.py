@@ -14,7 +14,7 @@ import pytest
 from websockets.sync.client import connect
 
 from .page import Page
-from .stack import CONTAINERS, SERVICES, Stack, what_is_missing
+from .stack import CONTAINERS, SERVICES, Stack, StackFailed, what_is_missing
 
 # The first test builds the images, which takes minutes on a machine that never did.
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1200)]
@@ -230,3 +230,8 @@ def test_sigterm_ends_every_container_in_time_with_exit_code_0(stack: Stack) -> 
     # A service has 10 s for what it has in hand (HOPSACK_FINISH), and some on top.
     assert grace == dict.fromkeys(CONTAINERS, 15) | {"node": 10}
     assert ends == dict.fromkeys(CONTAINERS, ("exited", 0))
+
+
+def test_the_node_meets_others_in_the_mailbox(stack: Stack) -> None:
+    with pytest.raises(StackFailed, match=r"exited 6:\n.*the invitation has expired"):
+        stack.execute("node", "hopsack", "invite", "--for", "1s")

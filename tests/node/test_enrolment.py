@@ -168,7 +168,7 @@ def test_nothing_of_it_crosses_the_mailbox_in_clear(place: Place) -> None:
     key = PrivateKey.read(place.key)
     crossed = recorder.crossed()
     phases = set(re.findall(rb'"phase": ?"(\w+)"', bytes(recorder.bytes)))
-    secrets = [key.public, key.public.hex(), added["public"], added["fingerprint"], key._seed, key._seed.hex()]
+    secrets = [key.public, key.public.hex(), added["public"], added["fingerprint"], key.seed, key.seed.hex()]
     secrets += [verifier, verifier.replace(" ", ""), "secret-subject", "secret-host", "accepted", "asking"]
     assert {b"pake", b"version", b"0"} <= phases
     for secret in secrets:

@@ -64,7 +64,7 @@ def test_a_stock_autobahn_client_logs_in_with_a_key(node: Node, door: str, seria
     asyncio.run(joined(node, key))
     url = node.rawsocket.replace("tcp", "rs", 1) if door == "rawsocket" else node.ws("/ws")
 
-    said = saw(sys.executable, str(CLIENTS / "autobahn_signer.py"), url, serializer, key._seed.hex(), name)
+    said = saw(sys.executable, str(CLIENTS / "autobahn_signer.py"), url, serializer, key.seed.hex(), name)
 
     assert said[0] == ["joined", ["cryptosign", "service", name]]
 
