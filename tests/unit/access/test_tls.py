@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 from OpenSSL import SSL
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
+from twisted.internet.tcp import Server
+from twisted.internet.testing import MemoryReactor, StringTransport
 
 from hopsack.settings import Settings
 from hopsack_router.access.tls import (
@@ -225,3 +227,28 @@ def test_nothing_is_written_past_the_encryption(certificates: Certificates, cloc
     assert b"in clear" not in transport.value()
     assert beneath(connection) is transport
     assert unwritten(connection) is None  # this transport has no socket
+
+
+def test_what_a_reader_has_not_taken_is_counted_beneath_the_encryption(certificates: Certificates, clock: Any) -> None:
+    """So a reader over TLS that takes nothing is told from one that takes little."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        reactor: Any = MemoryReactor()
+        server: Any = Server(ours, None, ("127.0.0.1", 0), None, 1, reactor)  # type: ignore[arg-type]
+        server.connected = 1
+        connection, transport = begin(certificates, clock)
+        client = shake(connection, transport)
+        connection.transport = server
+
+        before = unwritten(connection)
+        connection.write(b"x" * 10_000)
+        server.doWrite()
+        waiting = unwritten(connection)
+        client.bio_write(theirs.recv(1 << 16))
+        taken = unwritten(connection)
+
+    assert before == taken == 0
+    assert waiting is not None
+    assert waiting > 10_000
+    assert client.recv(1 << 16) == b"x" * 10_000

@@ -71,7 +71,7 @@ def told(catalogue: Catalogue, tmp_path: Path, /, surroundings: Surroundings = G
         {"HOPSACK_PROXY": "10.0.0.0/8, 2001:db8::/32"},
     ],
 )
-def test_a_configuration_that_is_right(catalogue: Catalogue, tmp_path: Path, changes: dict[str, str]) -> None:
+def test_a_configuration_that_is_right(catalogue: Catalogue, tmp_path: Path, changes: dict[str, Any]) -> None:
     assert told(catalogue, tmp_path, **changes) == []
 
 
