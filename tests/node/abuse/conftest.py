@@ -10,12 +10,28 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ..conftest import ROOT, Node, NodeProcess
 from .attacker import Attacker
 from .bystanders import Bystanders, memory_of
 
 CONTRACTS = ROOT / "tests" / "conversations" / "schemas"
+
+ED, RSA = Ed25519PrivateKey.generate(), generate_private_key(65537, 2048)
+PEM = [key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for key in (ED, RSA)]
+PUBLIC_KEYS = b"".join(PEM)
+ISSUER = "https://login.example"
+"""A login service, whose keys the node knows."""
+
+LIMITS = (
+    "publishes.connection=200/s burst 1000, calls.connection=200/s burst 1000, subscribed.connection=500, "
+    "subscriptions.connection=200/s burst 2000, unanswered.connection=200, "
+    "auth_failures.subject=none, auth_failures.address=none"
+)
+"""Most hold for no client of this machine while a node is in development, unless somebody has set them."""
 
 GROWTH = 64.0
 """MiB that abuse may make the node larger by, at any moment."""
@@ -49,7 +65,11 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
     (web.parent / "outside.txt").write_text("not for the web")
     (web / "link.txt").symlink_to(web.parent / "outside.txt")
     arguments = ("--schemas", str(CONTRACTS), "--web", str(web))
-    process = NodeProcess(tmp_path_factory.mktemp("abuse"), *arguments, HOPSACK_LOG="info")
+    data = tmp_path_factory.mktemp("abuse")
+    (data / "login.pem").write_bytes(PUBLIC_KEYS)
+    variables = {"TOKEN_KEYS": str(data / "login.pem"), "ISSUER": ISSUER, "AUDIENCE": "fabric", "LIMITS": LIMITS}
+    given = {f"HOPSACK_{name}": value for name, value in variables.items()}
+    process = NodeProcess(data, *arguments, HOPSACK_LOG="info", **given)
     try:
         yield process
     finally:

@@ -174,7 +174,8 @@ def test_numbers_of_the_raw_door(attacker: Connect) -> None:
         client.request(number, "hopsack.ping", {})
         answer = client.hear()
         assert (answer["id"], type(answer["id"])) == (number, type(number))
-    for wrong in (True, [], {}):
+    wrongs: list[Any] = [True, [], {}]
+    for wrong in wrongs:
         client.request(wrong, "hopsack.ping", {})
         assert client.hear()["error"]["code"] == -32600
 

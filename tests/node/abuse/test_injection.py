@@ -89,12 +89,15 @@ def test_fields_of_all_kinds(attacker: Connect, method: str, path: str, bytes_: 
         client.socket.close()
 
 
+WAITS: list[Any] = [1, 1.5, -1, 0, True, None, "1", f"1\r\n{LINE}", [], {}, 1e308, 1e-308, 10**15, "∞"]
+
+
 def test_what_a_callee_answers(attacker: Connect) -> None:
     """A callee is a stranger, too: what it says in its error goes into the caller's headers, as far as it may."""
     callee = attacker().page()
     callee.result(1, "hopsack.register", {"procedure": "demo.eve.ask"})
     for code in ("hopsack.overloaded", "hopsack.unavailable", "demo.declined", f"demo.x\r\n{LINE}", "hopsack.expired"):
-        for wait in (1, 1.5, -1, 0, True, None, "1", f"1\r\n{LINE}", [], {}, 1e308, 1e-308, 10**15, "∞"):
+        for wait in WAITS:
             caller = attacker()
             body = b'{"text":"x"}'
             caller.send(caller.head("POST", "/call/demo.eve.ask", f"Content-Length: {len(body)}") + body)
@@ -111,6 +114,15 @@ def test_what_a_callee_answers(attacker: Connect) -> None:
             assert answer.status == answer.problem["status"]
 
 
+def answers_with(number: float, request: int) -> list[list[Any]]:
+    data = {"code": "hopsack.overloaded", "message": "x", "data": {"retry_after": number}}
+    return [
+        [70, request, {}, [number]],
+        [8, 68, request, {}, "hopsack.error.overloaded", [], data],
+        [8, 68, request, {}, "demo.declined", [number]],
+    ]
+
+
 def test_numbers_that_are_none(raw_attacker: Connect, attacker: Connect) -> None:
     """msgpack has infinity, which JSON has not: as a result, in an error, and as how long to wait."""
     callee = raw_attacker()
@@ -120,19 +132,14 @@ def test_numbers_that_are_none(raw_attacker: Connect, attacker: Connect) -> None
     callee.put(msgspec.msgpack.encode([64, 1, {}, "demo.inf.ask"]))
     _frame(callee)
     for number in (float("inf"), float("-inf"), float("nan")):
-        for answer in (
-            lambda request, number=number: [70, request, {}, [number]],
-            lambda request, number=number: [8, 68, request, {}, "hopsack.error.overloaded", [], {
-                "code": "hopsack.overloaded", "message": "x", "data": {"retry_after": number}}],
-            lambda request, number=number: [8, 68, request, {}, "demo.declined", [number]],
-        ):  # fmt: skip
+        for kind in range(3):
             caller = attacker()
             body = b'{"text":"x"}'
             caller.send(caller.head("POST", "/call/demo.inf.ask", f"Content-Length: {len(body)}") + body)
             while (asked := msgspec.msgpack.decode(_frame(callee)))[0] != 68:
                 pass
             request = asked[1]
-            callee.put(msgspec.msgpack.encode(answer(request)))
+            callee.put(msgspec.msgpack.encode(answers_with(number, request)[kind]))
 
             answered = caller.response()
             caller.socket.close()
