@@ -207,7 +207,7 @@ class SessionLife:
             raise refused(error) from error
         self._router.audit.note("revoked", **_by(caller), subject=subject, reason=reason)
         keys = self._factory.revoke_keys(subject)
-        ended = self._end_all(lambda identity: identity.subject == subject, caller)
+        ended = self._end_all(subject, caller)
         if unkept is not None:
             raise refused(unkept)
         return {"ended": ended, "keys": keys, "since": since}
@@ -237,22 +237,17 @@ class SessionLife:
         """Serve one call."""
         return [one.facts() for one in self._factory.revocations]
 
-    def end_revoked(self, of: Callable[[Identity], bool]) -> list[int]:
-        """End the sessions of these identities, in every realm: what they logged in with counts no more.
-
-        :returns: their numbers.
+    def _end_all(self, subject: str, caller: NodeSession) -> list[int]:
         """
-        return self._end_all(of, None)
-
-    def _end_all(self, of: Callable[[Identity], bool], caller: NodeSession | None) -> list[int]:
+        :returns: the numbers of its sessions, in every realm.
+        """
         ended: list[int] = []
         for router in self._factory.realms:
-            clients = _clients(router._session_id_to_session.values())
-            sessions = [one for one in clients if one.identity is not None and of(one.identity)]
+            sessions = list(_clients(router._authid_to_sessions.get(subject, ())))
             others = [one for one in sessions if one is not caller]
             ended += self._dismiss(others, REVOKED, GONE, by=caller)
             if len(others) < len(sessions):
-                ended.append(caller._session_id)  # type: ignore[union-attr, arg-type]
+                ended.append(caller._session_id)  # type: ignore[arg-type]
                 self._clock.callLater(0, self._dismiss, [caller], REVOKED, GONE, caller)
         return ended
 

@@ -408,6 +408,8 @@ class Backlog:
         ends = self._ends
         while ends and ends[0] <= place:
             ends.popleft()
+        if not event.frame:
+            return  # it was withheld, and is told to nobody
         hole = self._hole(event.channel, place, self._era - len(ends))
         if hole is not None:
             self._gaps.append(hole)

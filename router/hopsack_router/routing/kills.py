@@ -18,12 +18,15 @@ from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import CallDetails, ComponentConfig, RegisterOptions
 from twisted.internet.defer import Deferred, gatherResults
 
+from hopsack_router.access.audit import facts_of
 from hopsack_router.routing import uris
 
 if TYPE_CHECKING:
     from hopsack_router.routing.router import Router
 
 KILL = "wamp.session.kill"
+KILLED = "wamp.close.normal"
+"""The reason of a GOODBYE where the caller gives none; stock Crossbar's."""
 
 
 class Kills(ApplicationSession):  # type: ignore[misc]
@@ -63,6 +66,8 @@ class Kills(ApplicationSession):  # type: ignore[misc]
         for session in list(sessions):
             session_id = session._session_id
             if session._authrole not in (None, "trusted") and session_id != details.caller:
+                facts = facts_of(session) | {"reason": reason or KILLED, "message": message}
                 session.leave(reason, message)
                 ended.append(session_id)
+                self._router.audit.note("ended", **facts, by=details.caller_authid)
         return ended

@@ -446,10 +446,14 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self.audit.note("denied", **facts)
 
     def _note_operation(self, session: NodeSession, procedure: str) -> None:
-        """What only operators may call, in the audit log: that they did, not with what."""
+        """What only operators may call, in the audit log: that they did, not with what. Dashboards look all day long,
+        and what takes no input is only looked at."""
         contract = self.admission.catalogue.procedure(procedure)
-        entries = ("operator",) if contract is None else contract.call.entries
-        if set(entries) <= _OPERATORS and (contract is not None or procedure.startswith("wamp.")):
+        if contract is not None:
+            acts = contract.takes_input and set(contract.call.entries) <= _OPERATORS
+        else:
+            acts = procedure.startswith("wamp.") and not procedure.rpartition(".")[2].startswith(_LOOKS)
+        if acts:
             self.audit.note("admin", **facts_of(session), procedure=procedure)
 
     # ---- answers of callees ---------------------------------------------------------------------------------------
@@ -603,6 +607,8 @@ _ANSWERABLE = frozenset(
 )
 
 _OPERATORS = frozenset(("operator",))
+_LOOKS = ("list", "count", "get", "lookup", "match")
+"""What names of the meta procedures begin with that change nothing (WAMP advanced profile)."""
 
 _ABOUT_TOPICS = frozenset((message.Publish, message.Subscribe, message.Unsubscribe))
 

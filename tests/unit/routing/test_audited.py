@@ -86,9 +86,27 @@ def test_what_only_operators_may_call_is_noted_without_its_input(realm: Realm, n
     op.send(CALL, 2, {}, "wamp.session.kill_by_authid", ["nobody"])
     op.send(CALL, 3, {}, "lab.double", [1])
     op.send(CALL, 4, {}, "hopsack.topics.list")
+    op.send(CALL, 5, {}, "hopsack.sessions.list")
+    op.send(CALL, 6, {}, "wamp.session.count")
 
     assert [(event, facts["procedure"]) for event, facts in noted.noted] == [
         ("admin", "hopsack.access.restore"),
         ("admin", "wamp.session.kill_by_authid"),
     ]
     assert "ann" not in str(noted.noted)
+
+
+def test_whose_session_is_killed_is_noted_with_who_did_it(realm: Realm, noted: Noted) -> None:
+    ann, op = realm.join("guest", "ann"), realm.join("operator", "op")
+    noted.noted.clear()
+
+    op.send(CALL, 1, {}, "wamp.session.kill", [ann.session], {"reason": "com.example.go"})
+
+    assert [event for event, _ in noted.noted] == ["admin", "ended"]
+    facts = noted.noted[-1][1]
+    assert (facts["subject"], facts["session"], facts["by"], facts["reason"]) == (
+        "ann",
+        ann.session,
+        "op",
+        "com.example.go",
+    )

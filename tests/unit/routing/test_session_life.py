@@ -14,6 +14,8 @@ from twisted.internet.defer import Deferred
 from hopsack.contracts import load
 from hopsack.errors import LoginRequired
 from hopsack_router.access.identity import Identity
+from hopsack_router.doors.wamp import WampFormat
+from hopsack_router.routing import joining
 
 from .conftest import Client, Realm
 from .test_calls import CALL, ERROR, INVOCATION, REGISTER, REGISTERED, RESULT, YIELD
@@ -371,16 +373,20 @@ def test_what_waits_for_a_slow_reader_does_not_leave_any_more(world: World, topi
     assert read_on(world, ann) == [100, 101, 102, 103, 104]
 
 
-def test_what_another_subscription_still_covers_comes(world: World) -> None:
-    """On a connection that gets each event once, as the raw door's: here two subscriptions of a WAMP client."""
-    world.tokens.issue("old", groups=["ops", "red"])
-    world.tokens.issue("new", groups=["red"])
+@pytest.mark.parametrize("each", [True, False], ids=["each subscription its events", "each event once"])
+def test_what_another_subscription_still_covers_comes(
+    world: World, monkeypatch: pytest.MonkeyPatch, each: bool
+) -> None:
+    """WAMP clients get an event for each subscription that covers it, those of the raw door one."""
+    monkeypatch.setattr(WampFormat, "per_subscription", each)
+    world.tokens.issue("old", groups=["ops"])
+    world.tokens.issue("new")
     ann, service = world.join("old"), world.realm.join("service", "s")
-    ann.send(SUBSCRIBE, 1, {}, "lab.ops")
-    ann.send(SUBSCRIBE, 2, {}, "lab.team.red")
+    ann.send(SUBSCRIBE, 1, {"match": "prefix"}, "lab.op")
+    ann.send(SUBSCRIBE, 2, {}, "lab.open")
     stop_reading(world, ann)
     service.send(PUBLISH, 1, {}, "lab.ops", [1])
-    service.send(PUBLISH, 2, {}, "lab.team.red", [2])
+    service.send(PUBLISH, 2, {}, "lab.open", [2])
 
     refresh(ann, "new")
 
@@ -590,6 +596,21 @@ def test_revoking_ends_all_sessions_at_once_and_refuses_what_was_issued_before(w
         "ended",
         "restored",
     ]
+
+
+def test_who_is_revoked_while_it_joins_does_not_get_in(world: World) -> None:
+    """Its key is being fetched when an operator revokes it."""
+    found = world.tokens.later("t")
+    joining_one = joining.let_in(world.factory, "hopsack", "t")
+    answers: list[Any] = []
+    joining_one.addCallback(answers.append)
+
+    answer(world.operator(), "hopsack.access.revoke", {"subject": "ann"})
+    found.callback(Identity("ann", "user", proof="token", issued=world.clock.seconds() - 5))
+
+    (refused,) = answers
+    assert isinstance(refused, joining.Refusal)
+    assert refused.error.code == "hopsack.revoked"
 
 
 def test_revoking_oneself_is_answered_first(world: World) -> None:
