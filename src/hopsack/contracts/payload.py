@@ -10,6 +10,15 @@ from hopsack.errors import Invalid
 _ADVICE = "send one JSON value as the first positional argument, or its fields as keyword arguments"
 
 
+# What payloads are, in nearly every message: abstract classes take a microsecond to ask.
+_ARRAYS = frozenset((list, tuple, type(None)))
+_OBJECTS = frozenset((dict, type(None)))
+
+
+def _is_array(args: Any) -> bool:
+    return isinstance(args, Sequence) and not isinstance(args, str | bytes)
+
+
 def payload_of(args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, array: bool) -> Any:
     """Read the payload of a WAMP EVENT, CALL, YIELD or their like.
 
@@ -19,7 +28,7 @@ def payload_of(args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, arr
         which is a list is the payload itself, as our own doors send it; and no arguments are no items.
     :raise Invalid: the message could mean several things.
     """
-    if not isinstance(args, Sequence | None) or isinstance(args, str | bytes) or not isinstance(kwargs, Mapping | None):
+    if not ((type(args) in _ARRAYS or _is_array(args)) and (type(kwargs) in _OBJECTS or isinstance(kwargs, Mapping))):
         raise Invalid("has arguments that are no array, or keywords that are no object", path="", advice=_ADVICE)
     if kwargs:
         if args:
