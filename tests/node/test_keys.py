@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from websockets import Subprotocol
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect as websocket
 
 from hopsack import connect
 from hopsack.errors import LoginRequired
@@ -169,3 +174,40 @@ def test_a_file_of_principals_that_cannot_be_stops_the_start(tmp_path: Path) -> 
     finally:
         process.stop()
     assert "needs a role" in (tmp_path / "node.log").read_text()
+
+
+def test_a_client_certificate_says_who_somebody_is(tmp_path: Path) -> None:
+    authority, other = trustme.CA(), trustme.CA()
+    served, known, unknown = authority.issue_cert("localhost"), authority.issue_cert("gate"), authority.issue_cert("x")
+    foreign = other.issue_cert("gate")
+    served.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    served.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    known.cert_chain_pems[0].write_to_path(str(tmp_path / "gate.pem"))
+    (tmp_path / "people.yaml").write_text("tls: {gate: {role: service, certificate: gate.pem}}\n")
+    named = {"TLS_CERT": "cert.pem", "TLS_KEY": "key.pem", "TLS_CLIENT_CA": "ca.pem", "PRINCIPALS": "people.yaml"}
+    process = NodeProcess(tmp_path, **{f"HOPSACK_{name}": str(tmp_path / file) for name, file in named.items()})
+    try:
+        url = process.ready().ws("/ws")
+        told = [_with_certificate(url, authority, one) for one in (known, unknown, None)]
+        with pytest.raises((ssl.SSLError, OSError, WebSocketException)):
+            _with_certificate(url, authority, foreign)
+    finally:
+        process.stop()
+
+    refusal = [3, {"message": "this node does not accept this name, or its proof"}, "wamp.error.authentication_failed"]
+    assert told[0][0] == 2
+    assert (told[0][2]["authid"], told[0][2]["authrole"]) == ("gate", "service")
+    assert told[1:] == [refusal, refusal]
+
+
+def _with_certificate(url: str, authority: trustme.CA, certificate: trustme.LeafCert | None) -> list[Any]:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    if certificate is not None:
+        certificate.configure_cert(context)
+    url = url.replace("127.0.0.1", "localhost")
+    with websocket(url, ssl=context, subprotocols=[Subprotocol("wamp.2.json")]) as link:
+        link.send(json.dumps([1, "hopsack", {"roles": {"caller": {}}, "authmethods": ["tls"]}]))
+        answer: list[Any] = json.loads(link.recv(10))
+        return answer

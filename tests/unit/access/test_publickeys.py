@@ -248,6 +248,21 @@ def test_all_keys_of_a_subject_are_revoked_at_once(folder: Folder) -> None:
     assert folder.keys.all() == []
 
 
+def test_a_folder_that_is_read_only_stops_no_revocation(
+    folder: Folder, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.put("host")
+    folder.keys.look()
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+
+    assert folder.keys.revoke_subject("host") == 0
+    assert said == ["cannot remove host.pub: Read-only file system"]
+
+
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
