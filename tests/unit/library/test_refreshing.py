@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from hopsack.login import REFUSALS, Login, Token, early, later
 from hopsack.options import Options
 from hopsack.raw import RawSession
 from hopsack.refreshing import REFRESH, WHOAMI
+from hopsack.run import token_of
+from hopsack.settings import ConfigError, Settings
 from hopsack.testing.loop import HandTurnedLoop
 from hopsack.wire import _refusal
 
@@ -295,3 +298,21 @@ def test_what_a_newer_token_does_not_allow_ends_for_its_reader(
     assert node.asked() == []
     assert connection.identity is not None
     assert connection.identity.role == "user"
+
+
+# ---- a service -------------------------------------------------------------------------------------------------------
+
+
+def test_a_service_reads_its_token_file_again(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    settings = Settings.from_environ({"HOPSACK_TOKEN_FILE": str(file)}, data=tmp_path)
+    token = token_of(settings, "clock")
+
+    first = token()
+    file.write_text("second\n")
+
+    assert (first, token(), settings.token) == ("first", "second", "first")
+    file.unlink()
+    with pytest.raises(ConfigError):
+        token()

@@ -21,7 +21,7 @@ class Noted:
 
 @pytest.fixture
 def noted(realm: Realm) -> Noted:
-    log, router = Noted(), realm.node.router  # type: ignore[union-attr]
+    log, router = Noted(), realm.node.router
     router.audit = router._factory.audit = log
     return log
 

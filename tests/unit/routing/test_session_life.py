@@ -96,7 +96,7 @@ class World:
         self.clock.advance(1_700_000_000)
         self.tokens = Tokens(self.clock.seconds)
         self.noted: list[tuple[str, dict[str, Any]]] = []
-        self.factory: Any = self.realm.node.router._factory  # type: ignore[union-attr]
+        self.factory: Any = self.realm.node.router._factory
         self.factory.logins = self.tokens
         self.router.audit = self.factory.audit = self
 
@@ -105,7 +105,7 @@ class World:
 
     @property
     def router(self) -> Any:
-        return self.realm.node.router  # type: ignore[union-attr]
+        return self.realm.node.router
 
     def events(self) -> list[str]:
         return [event for event, _ in self.noted]
@@ -517,7 +517,7 @@ def test_many_of_them_need_one_timer(world: World) -> None:
         world.tokens.issue(f"t{number}", expires=world.clock.seconds() + 1000 - number)
         world.join(f"t{number}")
 
-    timers = [one for one in world.clock.getDelayedCalls() if one.func.__name__ == "_end_due"]
+    timers = [one for one in world.clock.getDelayedCalls() if "_end_due" in str(one)]
     assert len(timers) == 1
     world.advance(1011)
     assert world.events().count("ended") == 100
