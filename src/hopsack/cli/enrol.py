@@ -7,18 +7,21 @@ import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 
-from hopsack.cli.exits import DeadlinePassed, Ended, Exit
+from hopsack.cli.exits import DeadlinePassed, Ended, Exit, Unreachable
 from hopsack.cli.main import json_option, local_options, own_name, remote_options, settings_from
 from hopsack.cli.output import for_people, plain, say, to_json
 from hopsack.cli.parent import end_with_parent
 from hopsack.cli.token import Duration
 from hopsack.errors import UsageError
 from hopsack.settings import Settings, authority
+
+if TYPE_CHECKING:
+    from hopsack.cli.wormholes import Wormhole
 
 mailbox_option = click.option("--mailbox", metavar="URL", help="Where both sides meet. [HOPSACK_MAILBOX]")
 
@@ -80,7 +83,6 @@ class _Inviter:
     async def work(self) -> None:
         from hopsack import enrolment
         from hopsack.cli.client import joined
-        from hopsack.cli.wormholes import Wormhole
 
         async with joined(self._settings) as fabric:
             await fabric.call("hopsack.keys.list")  # who may not accept keys need not invite anybody
@@ -90,7 +92,7 @@ class _Inviter:
                 asked = {"subject": request.subject, "role": self._terms.role, "public": request.public, "note": note}
                 return await fabric.call("hopsack.keys.add", asked)  # type: ignore[no-any-return]
 
-            channel = Wormhole(self._settings.mailbox)
+            channel = await _opened(self._settings.mailbox)
             added = await enrolment.invite(channel, self._terms, self._tell, self._confirm, accept)
         self._show_added(added)
 
@@ -129,6 +131,26 @@ class _Inviter:
             click.echo(to_json({"accepted": True} | dict(added)))
 
 
+async def _opened(mailbox: str) -> Wormhole:
+    """A new wormhole. Behind `hopsack up` the mailbox of this machine is there a moment later than the node."""
+    from hopsack.cli.wormholes import Wormhole
+
+    for tries in range(TRIES if urlsplit(mailbox).hostname in _LOOPBACK else 1, 0, -1):
+        channel = Wormhole(mailbox)
+        try:
+            await channel.code()
+            return channel
+        except Unreachable:
+            if tries == 1:
+                raise
+            await asyncio.sleep(AGAIN)
+    raise AssertionError
+
+
+TRIES, AGAIN = 8, 0.5
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
 def _answer(question: str) -> bool:
     click.echo(question, nl=False, err=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -136,8 +158,10 @@ def _answer(question: str) -> bool:
 
 def _where(settings: Settings) -> str:
     """A word of warning where the other machine cannot reach the mailbox."""
-    if urlsplit(settings.mailbox).hostname not in ("127.0.0.1", "localhost", "::1"):
+    if urlsplit(settings.mailbox).hostname not in _LOOPBACK:
         return ""
+    if settings.given_mailbox is None and settings.host in ("", "0.0.0.0", "::"):
+        return "There, write an address of this machine in place of 127.0.0.1.\n\n"
     return (
         "This mailbox is reached from this machine only: from elsewhere, start Hopsack with HOPSACK_HOST set to an\n"
         "address of this machine, or set HOPSACK_MAILBOX to a mailbox that both reach.\n\n"
