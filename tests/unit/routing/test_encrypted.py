@@ -35,7 +35,7 @@ topics:
     subscribe: [user]
 """
 RING = KeyRing({"safe": KeyPair.generate().private})
-PASSTHROUGH = {"enc_algo": "cryptobox", "enc_serializer": "json"}
+PASSTHROUGH: dict[str, Any] = {"enc_algo": "cryptobox", "enc_serializer": "json"}
 ACKNOWLEDGED = {"acknowledge": True}
 
 
