@@ -124,7 +124,6 @@ class NodeController(RouterController):  # type: ignore[misc]
         self._router_factory.limits = self.limits
         self.outbox.stalls.patience = settings.patience
         self.logins = self._router_factory.logins = Logins.of(settings, self._reactor, self.random)
-        self._router_factory.guests = settings.guests
 
     @wamp.register(None)  # type: ignore[untyped-decorator]
     @inlineCallbacks
