@@ -210,6 +210,5 @@ def test_reading_the_settings_loads_nothing_heavy() -> None:
 
 
 def test_every_field_has_a_row_in_the_reference() -> None:
-    assert {row.field for row in VARIABLES.values() if row.field} | {"url_is_given", "token_file"} == set(
-        Settings.__slots__
-    )
+    fields = {row.field for row in VARIABLES.values() if row.field}
+    assert fields | {"url_is_given", "token_file"} == set(Settings.__slots__)
