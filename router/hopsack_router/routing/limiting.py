@@ -125,7 +125,10 @@ def begin(session: NodeSession, limits: Limits, role: str) -> None:
 
 def gone(session: NodeSession, limits: Limits) -> None:
     """Its last messages are its testaments, which nothing holds back."""
-    session.meter = None
+    meter, session.meter = session.meter, None
+    link: Any = session._transport
+    if meter is not None and link is not None and getattr(link, "purse", None) is None:
+        link.purse = meter.purse()
     if session._counted_as is not None:
         limits.parts(session._counted_as)
         session._counted_as = None

@@ -181,6 +181,17 @@ def test_connections_of_an_address_share_its_limit() -> None:
     assert meter_of(given, host="10.0.0.9").asks(CALLS) == 0.0
 
 
+def test_who_leaves_and_joins_again_over_one_connection_goes_on_with_what_it_had() -> None:
+    given, _ = limits("calls.connection=1/s burst 2")
+    first, second, elsewhere = meter_of(given), meter_of(given), meter_of(given)
+    first.asks(CALLS)
+
+    second.share(first.purse())
+
+    assert [bool(second.asks(CALLS)) for _ in range(2)] == [False, True]
+    assert elsewhere.asks(CALLS) == 0.0
+
+
 def test_households_count_as_one() -> None:
     assert network_of("2001:db8:1:2:3::1") == network_of("2001:db8:1:2:ffff::9") == "2001:db8:1:2::/64"
     assert network_of("2001:db8:1:3::1") != network_of("2001:db8:1:2::1")
