@@ -30,7 +30,11 @@ LONGEST_NONCE = 200
 """Characters."""
 
 _DECOYS = secrets.token_bytes(32)
-_SHOWN: Mapping[str, Shown] = {"scram": "scram", "tls": "tls"}
+_OURS_TO_REFUSE = frozenset(("scram", "tls"))
+"""Ways of which each refusal reads the same; a personality's own say what they like."""
+
+_SHOWN: Mapping[str, Shown] = {"scram": "scram", "tls": "tls", "cryptosign": "key"}
+"""What has been shown, by WAMP's name of the way; of others: something like a ticket."""
 
 
 def config_for(method: str, config: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
@@ -73,7 +77,7 @@ class Vouched:
         try:
             answer = step(*said)
         except Exception as error:  # Crossbar takes apart what a stranger says without a look
-            if self._method not in _SHOWN:
+            if self._method not in _OURS_TO_REFUSE:
                 raise
             LOG.debug("a login by {method} came to nothing: {error!r}", method=self._method, error=error)
             return refusal()
@@ -83,7 +87,7 @@ class Vouched:
         if isinstance(answer, Challenge):
             return answer
         if not isinstance(answer, Accept):
-            return refusal() if self._method in _SHOWN else answer
+            return refusal() if self._method in _OURS_TO_REFUSE else answer
         if answer.authrole == "trusted":
             return joining.TRUSTED
         who = Identity(answer.authid, answer.authrole, proof=_SHOWN.get(self._method, "ticket"))
