@@ -32,7 +32,13 @@ META_ROLES = ("operator", "service")
 META_TESTAMENTS = frozenset(("wamp.session.add_testament", "wamp.session.flush_testaments"))
 """The part of the meta API that concerns only its caller."""
 
-_OPERATORS_ONLY = ("wamp.session.kill", "wamp.session.modify")
+_OPERATORS_ONLY = (
+    "wamp.session.kill",
+    "wamp.session.modify",
+    "wamp.registration.remove_callee",
+    "wamp.subscription.remove_subscriber",
+)
+"""What changes others' sessions; the rest of the meta API only looks."""
 _VERBS = {"publish": "publish to", "subscribe": "subscribe to", "register": "register", "call": "call"}
 
 
@@ -151,9 +157,11 @@ class Deciding:
         message = f"role {who._authrole} may not {_VERBS[action]} {uri}"
         advice = "; ".join(filter(None, (note, f"allowed: {', '.join(sorted(allowed)) or 'nobody'}")))
         why = f"{note}, and {rule} does not allow it" if note else f"{rule} does not allow it"
-        if not self._tells(who):
-            return Decision(Denied(message, where=uri), why)
-        return Decision(Denied(message, where=uri, advice=advice, data={"rule": rule}), why)
+        denied = Denied(message, where=uri)
+        denied.rule = rule
+        if self._tells(who):
+            denied.advice, denied.data = advice, {"rule": rule}
+        return Decision(denied, why)
 
     def _tells(self, who: Who) -> bool:
         return self._explains or who._authrole in ("operator", "trusted")

@@ -154,6 +154,8 @@ def test_a_callee_that_vanishes_ends_its_calls(realm: Realm) -> None:
         ("guest", "wamp.session.kill", False),
         ("service", "wamp.session.count", True),
         ("service", "wamp.session.kill", False),
+        ("service", "wamp.registration.remove_callee", False),
+        ("service", "wamp.subscription.remove_subscriber", False),
         ("operator", "wamp.session.count", True),
     ],
 )
