@@ -4,7 +4,8 @@
 
 ``added`` (seconds since the epoch; else the file's date) and ``note`` may be left out. A file that is put there counts
 from the next look on; one that is changed or removed ends the sessions that logged in with what it said. What a file
-lacks or has too much of is told in the log once, and nobody logs in with it: not even as who it said before.
+lacks or has too much of is told in the log once, and nobody logs in with it: not even as who it said before. A folder
+that cannot be looked at, and files that the machine has no descriptor left for, are looked at again the next time.
 
 :meth:`PublicKeys.look` is a look at the folder and at the dates of its files; it reads those that have another date.
 Bounds: :data:`MOST` files, :data:`MOST_BYTES` each.
@@ -12,6 +13,7 @@ Bounds: :data:`MOST` files, :data:`MOST_BYTES` each.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -40,6 +42,9 @@ ROLES = frozenset(("user", "service", "operator"))
 """What a key may be: nobody needs one to be a guest, and ``trusted`` is the node's own."""
 
 Mark = tuple[int, int, int, int]
+_NONE: Mark = (0, 0, 0, 0)
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+"""Of descriptors or memory: it says nothing of the file. Else who fills the node with connections ends its services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,26 +149,30 @@ class PublicKeys:
         :returns: whether a key is accepted no longer, or is somebody else's.
         """
         seen = self._seen()
-        if seen == self._marks:
+        if seen is None or seen == self._marks:
             return False
         before, now = self._by_public, self._now()
         for name in self._marks.keys() - seen.keys():
             self._by_name.pop(name, None)
             self._troubles.pop(name, None)
-        for name, mark in seen.items():
-            if self._marks.get(name) != mark:
-                self._read(name)
-        self._marks = {name: (0, 0, 0, 0) if mark[1] / 1e9 > now - YOUNG else mark for name, mark in seen.items()}
+        unread = {name for name, mark in seen.items() if self._marks.get(name) != mark and not self._read(name)}
+        self._marks = {
+            name: _NONE if name in unread or mark[1] / 1e9 > now - YOUNG else mark for name, mark in seen.items()
+        }
         self._by_public = self._told_apart()
         self._by_fingerprint = {one.fingerprint: one for one in self._by_public.values()}
         return any(self._by_public.get(public) != key for public, key in before.items())
 
-    def _seen(self) -> dict[str, Mark]:
+    def _seen(self) -> dict[str, Mark] | None:
+        """The marks of the files; ``None``: the machine does not say, and nothing is known to be gone."""
         seen: dict[str, Mark] = {}
         try:
             entries = os.scandir(self._folder)
-        except OSError:  # there is none yet
+        except (FileNotFoundError, NotADirectoryError):  # there is none yet
             return seen
+        except OSError as error:
+            self._trouble("", f"{self._folder} cannot be looked at: {error.strerror}; the keys of before go on")
+            return None
         with entries:
             for entry in entries:
                 if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
@@ -184,8 +193,11 @@ class PublicKeys:
             self._troubles[name] = what
             LOG.error("{what}", what=what)
 
-    def _read(self, name: str) -> None:
-        self._by_name.pop(name, None)
+    def _read(self, name: str) -> bool:
+        """
+        :returns: whether that is known now; else the machine has nothing left to read it with, and all is as before.
+        """
+        known = self._by_name.pop(name, None)
         try:
             # Without waiting: a pipe of that name must not stop the node.
             with open(os.open(self._path(name), os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
@@ -197,7 +209,11 @@ class PublicKeys:
                 self._by_name[name] = parse(name, file.read(MOST_BYTES), facts.st_mtime)
                 self._troubles.pop(name, None)
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+                self._by_name |= {} if known is None else {name: known}
+                return False
             self._trouble(name, f"the key {self._path(name)} does not count: {error}")
+        return True
 
     def _told_apart(self) -> dict[bytes, PublicKey]:
         """Which key is whose. Of two files with the same key the first by name counts."""

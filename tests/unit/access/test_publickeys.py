@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -261,6 +262,47 @@ def test_a_folder_that_is_read_only_stops_no_revocation(
 
     assert folder.keys.revoke_subject("host") == 0
     assert said == ["cannot remove host.pub: Read-only file system"]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.EIO])
+def test_who_takes_the_last_descriptor_ends_no_service(
+    folder: Folder, said: list[str], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    folder.put("host")
+    folder.keys.look()
+
+    def scandir(path: Path) -> Any:
+        raise OSError(number, "no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", scandir)
+        is_gone = [folder.keys.look(), folder.keys.look()]
+    (folder.path / "host.pub").unlink()
+
+    assert is_gone == [False, False]
+    assert said == [f"{folder.path} cannot be looked at: no; the keys of before go on"]
+    assert folder.keys.look()
+
+
+def test_a_file_that_no_descriptor_is_left_for_is_read_when_there_is_one(
+    folder: Folder, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.put("host")
+    folder.keys.look()
+    folder.put("host", age=40.0)
+    folder.put("watch", WATCH)
+
+    def full(*_: Any) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", full)
+        is_gone = folder.keys.look()
+        during = folder.subjects()
+    folder.keys.look()
+
+    assert not is_gone
+    assert (during, folder.subjects(), said) == (["host"], ["host", "watch"], [])
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
