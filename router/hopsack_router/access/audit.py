@@ -50,6 +50,8 @@ NEVER_SUMMED = frozenset(("admin", "ended", "key_added", "key_revoked", "limits_
 
 _TOKEN = re.compile(r"e[wy][\w-]{8,}\.[\w-]{4,}\.[\w-]*")
 """A JSON Web Token in its compact form, or the beginning of one (RFC 7519, section 3)."""
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+"""What terminals and editors obey or hide, and JSON may hold unescaped: strangers choose some of what is written."""
 
 
 class Notes(Protocol):
@@ -162,7 +164,8 @@ def line(time: float, event: str, facts: dict[str, Any]) -> bytes:
     :param time: Unix time, in seconds.
     """
     told = {name: _safe(value) for name, value in facts.items() if value is not None}
-    return msgspec.json.encode({"time": moment(time), "event": event} | told) + b"\n"
+    written = msgspec.json.encode({"time": moment(time), "event": event} | told).decode()
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", written).encode() + b"\n"
 
 
 def moment(time: float) -> str:

@@ -147,6 +147,17 @@ def test_a_name_cannot_forge_a_line() -> None:
     assert len(log.text.splitlines()) == 1
 
 
+def test_a_terminal_that_shows_it_obeys_nobody() -> None:
+    log = Written()
+    uri = "lab.\x1b[2J\x9b2J\x7f\u202e\u2066\ufeffé"
+
+    log.note("denied", subject="ann", role="user", uri=uri)
+
+    assert log.text.decode().rstrip("\n").isprintable()
+    assert "é".encode() in log.text
+    assert log.lines[0]["uri"] == uri
+
+
 def test_a_line_is_short() -> None:
     log = Written()
 
