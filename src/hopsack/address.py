@@ -18,7 +18,9 @@ from hopsack.errors import UsageError
 
 __all__ = ["Address"]
 
-_EXAMPLES = "such as tcp://127.0.0.1:8081, tls://host:8081, unix:///run/hopsack.sock, ws://host:8080/ws or ws://host:8080/raw"
+_EXAMPLES = (
+    "such as tcp://127.0.0.1:8081, tls://host:8081, unix:///run/hopsack.sock, ws://host:8080/ws or ws://host:8080/raw"
+)
 _WEB = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 
 

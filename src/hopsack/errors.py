@@ -324,7 +324,12 @@ class LoginRequired(RemoteError):
 
 
 class Denied(RemoteError):
+    """
+    :ivar rule: the rule that decided, for the node's own log; ``None``: it is not known here. Never sent.
+    """
+
     CODE = "hopsack.denied"
+    rule: str | None = None
 
 
 class NoCallee(RemoteError):

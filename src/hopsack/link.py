@@ -43,6 +43,7 @@ class Carrier(ABC):
     :param lost: told once, with the reason, when nothing can be sent any more: it is being closed, from either end. By
         then the session knows, too, and requests in flight have their outcome.
     :ivar retry_after: seconds that the node asked to stay away, if it did.
+    :ivar is_going: the node stops, and has answered all that it has begun.
     :ivar refusal: what the transport itself was refused with, if trying again cannot help.
     """
 
@@ -51,6 +52,7 @@ class Carrier(ABC):
         self._obey = obey
         self._lost = lost
         self.retry_after: float | None = None
+        self.is_going = False
         self.refusal: RemoteError | None = None
 
     def take(self, event: on.Input) -> None:
@@ -136,7 +138,7 @@ class Link(Carrier, asyncio.Protocol):
             elif type(signal) is Write:
                 self._write(signal.data)
             elif type(signal) is Ended:
-                self.refusal, self.retry_after = signal.refusal, signal.retry_after
+                self.refusal, self.retry_after, self.is_going = signal.refusal, signal.retry_after, signal.is_going
                 self.close(signal.reason)
 
     def pause_writing(self) -> None:
@@ -210,7 +212,7 @@ class Link(Carrier, asyncio.Protocol):
     def _end(self, reason: str) -> None:
         if self._reason is None:
             self._reason = reason
-            self.take(on.Lost(reason, self.retry_after))
+            self.take(on.Lost(reason, self.retry_after if self.is_going else None))
             self._lost(reason)
 
     # ---- liveness ----------------------------------------------------------------------------------------------------

@@ -147,7 +147,7 @@ class Received(msgspec.Struct, frozen=True):
 class Lost(msgspec.Struct, frozen=True):
     """The transport is gone, or is being closed.
 
-    :ivar retry_after: seconds that the node asked to stay away when it closed the transport, if it asked.
+    :ivar retry_after: seconds that a node that stops asked to stay away; it has answered all that it has begun.
     """
 
     reason: str

@@ -315,8 +315,8 @@ class Settings:
     def operator_token(self) -> str | None:
         """What the command line logs in with: the given token, else, in development and on this machine, a fresh one.
 
-        ``None`` means *with the key*, if there is one, else *as a guest*: somebody else's node cannot know the secret of
-        this folder, and a client verb does not make a secret that no node has read.
+        ``None`` means *with the key*, if there is one, else *as a guest*: somebody else's node cannot know the secret
+        of this folder, and a client verb does not make a secret that no node has read.
         """
         if self.token is not None or self.key is not None:
             return self.token

@@ -51,11 +51,13 @@ class Ended(msgspec.Struct, frozen=True):
 
     :ivar refusal: the node refuses us, and trying again cannot change that.
     :ivar retry_after: seconds that the node asks to stay away, if it asked.
+    :ivar is_going: the node stops (RFC 6455, section 7.4.1: 1001), so it has answered all that it has begun.
     """
 
     reason: str
     refusal: RemoteError | None = None
     retry_after: float | None = None
+    is_going: bool = False
 
 
 Signal = Opened | Received | Write | Ended
@@ -193,7 +195,8 @@ class WebSocketWire:
             closed = self._protocol.close_rcvd
             reason = f"closed with {closed.code} {closed.reason}".rstrip() if closed else "closed"
             refusal = _refusal(closed.code, closed.reason) if closed and closed.code in _FINAL else None
-            signals.append(Ended(reason, refusal, backoff.hint_in(closed.reason) if closed else None))
+            hint = backoff.hint_in(closed.reason) if closed else None
+            signals.append(Ended(reason, refusal, hint, closed is not None and closed.code == 1001))
         elif opcode in (self._opcode.TEXT, self._opcode.BINARY, self._opcode.CONT):
             self._parts.append(data)
             if is_last:

@@ -61,6 +61,8 @@ def test_behind_a_proxy(tmp_path: Path) -> None:
         user = http.post("/call/presence.list", headers=asked | bearer("user"))
         listed = http.post("/call/hopsack.sessions.list", headers=asked | bearer("operator")).json()
         own = http.post("/call/presence.list", headers=asked | bearer("user") | {"Origin": "https://fabric.example"})
+        contracts = http.get("/asyncapi.json", headers=asked).json()
+        version = http.get("/version", headers=asked).json()
         plain = http.post("/call/presence.list", headers=asked | bearer("user") | {"Origin": "http://fabric.example"})
         local = http.post("/call/presence.list", headers=asked | bearer("user") | {"Origin": "http://localhost:5173"})
         with pytest.raises(InvalidStatus) as nameless:
@@ -71,6 +73,9 @@ def test_behind_a_proxy(tmp_path: Path) -> None:
     assert user.headers["strict-transport-security"] == "max-age=31536000"
     assert [one["peer"] for one in listed] == ["tcp4:198.51.100.7:0"]
     assert own.status_code == 200
+    assert version.keys() == {"hopsack", "protocol"}
+    assert contracts["operations"]
+    assert "roles" not in str(contracts["operations"])
     assert (plain.status_code, local.status_code) == (403, 403)
     assert nameless.value.response.status_code == 403
 

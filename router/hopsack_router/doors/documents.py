@@ -62,14 +62,14 @@ def documents(host: Host) -> dict[bytes, Resource]:
         return _json(request, {"ready": is_ready})
 
     def asyncapi(request: Request) -> bytes:
-        body = envelopes.encode(host.catalogue().asyncapi())
+        body = envelopes.encode(host.catalogue().asyncapi(roles=host.explains))
         set_headers(request, OPEN | {"Cache-Control": "no-cache", "Content-Type": "application/json"})
         return b"" if request.setETag(etag_of(body)) is http.CACHED else body
 
     makers: dict[bytes, Callable[[Request], bytes]] = {
         b"healthz": lambda request: _json(request, {"alive": True}),
         b"readyz": ready,
-        b"version": lambda request: _json(request, _VERSION),
+        b"version": lambda request: _json(request, _VERSION if host.explains else _LEAN_VERSION),
         b"metrics": _metrics,
         b"asyncapi.json": asyncapi,
         b"errors": _errors,
@@ -77,7 +77,8 @@ def documents(host: Host) -> dict[bytes, Resource]:
     return {name: Document(make) for name, make in makers.items()}
 
 
-_VERSION = {"hopsack": version("hopsack"), "crossbar": version("crossbar"), "protocol": PROTOCOL}
+_LEAN_VERSION = {"hopsack": version("hopsack"), "protocol": PROTOCOL}
+_VERSION = _LEAN_VERSION | {"crossbar": version("crossbar")}
 
 
 def _json(request: Request, value: Any) -> bytes:

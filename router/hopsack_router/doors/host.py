@@ -30,6 +30,7 @@ class Host:
     :ivar web: the folder served at ``/``.
     :ivar client: the folder of the browser client.
     :ivar logins: knows whose a token is; ``None``: no tokens are taken.
+    :ivar explains: whether strangers may learn who may do what, and what the node is made of: not in production.
     :ivar audit: where it is noted who comes and goes.
     :ivar random: spreads what should not happen all at once.
     :ivar log: for what went wrong here and is nobody else's business.
@@ -43,6 +44,7 @@ class Host:
     web: Path
     client: Path
     logins: Callable[[], Logins | None] = lambda: None
+    explains: bool = True
     audit: Notes = UNWRITTEN
     random: Random = field(default_factory=Random)
     log: Logger = field(default_factory=lambda: Logger("hopsack_router.doors"))
@@ -60,5 +62,6 @@ class Host:
             web=Path(worker.settings.web),
             client=worker.settings.client,
             logins=lambda: worker._router_factory.logins,
+            explains=worker._router_factory.explains,
             audit=worker._router_factory.audit,
         )

@@ -442,7 +442,8 @@ class Router(CrossbarRouter):  # type: ignore[misc]
 
     def note_denial(self, session: NodeSession, action: str, refusal: RemoteError) -> None:
         """What somebody wanted and may not, in the audit log."""
-        facts = facts_of(session) | {"action": action, "uri": refusal.where, "rule": refusal.data.get("rule")}
+        rule = refusal.rule if isinstance(refusal, Denied) else None
+        facts = facts_of(session) | {"action": action, "uri": refusal.where, "rule": rule}
         self.audit.note("denied", **facts)
 
     def _note_operation(self, session: NodeSession, procedure: str) -> None:

@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+ROLES = frozenset(("x-hopsack-roles", "x-hopsack-register-roles"))
+"""What an operation has of who may do it."""
 
-def document(catalogue: Catalogue, title: str = "Hopsack", version: str = "1.0.0") -> Json:
+
+def document(catalogue: Catalogue, title: str = "Hopsack", version: str = "1.0.0", roles: bool = True) -> Json:
     """The document, as JSON. The same catalogue gives the same document, key order included.
 
+    :param roles: whether it says who may do what.
     :param version: of the contracts, for their users; AsyncAPI asks for one.
     """
     channels: Json = {}
@@ -43,6 +47,10 @@ def document(catalogue: Catalogue, title: str = "Hopsack", version: str = "1.0.0
         channels[name] = _call_channel(procedure)
         channels[f"{_key(procedure.uri)}.reply"] = _reply_channel(procedure, catalogue)
         operations[name] = _call_operation(procedure)
+    if not roles:
+        for operation in operations.values():
+            for name in ROLES & operation.keys():
+                del operation[name]
     return {
         "asyncapi": "3.0.0",
         "info": {"title": title, "version": version, "tags": _tags(catalogue)},

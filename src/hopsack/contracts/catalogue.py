@@ -242,11 +242,14 @@ class Catalogue:
         """Every declared procedure that some concrete URI belongs to which a callee's pattern matches."""
         return [one for uri, one in self.procedures.items() if uris.meets(uris.split(uri), pattern, match)]
 
-    def asyncapi(self) -> dict[str, Any]:
-        """The AsyncAPI 3.0 document of these contracts."""
+    def asyncapi(self, *, roles: bool = True) -> dict[str, Any]:
+        """The AsyncAPI 3.0 document of these contracts.
+
+        :param roles: whether it says who may do what.
+        """
         from hopsack.contracts.asyncapi import document
 
-        return document(self)
+        return document(self, roles=roles)
 
     @cached_property
     def _topic_table(self) -> uris.Table:

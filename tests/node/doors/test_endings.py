@@ -49,7 +49,8 @@ def test_an_operator_ends_a_stream(node: Node, page: Any, http: httpx.Client) ->
 
         kill(node, http, joined["session"])
 
-        assert list(stream.iter_sse()) == []
+        [last] = stream.iter_sse()
+        assert (last.event, last.json()["code"]) == ("hopsack.ended", "hopsack.denied")
     assert joined["door"] == "sse"
 
 

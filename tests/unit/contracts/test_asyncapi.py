@@ -48,6 +48,13 @@ def test_the_node_receives_what_clients_publish(document: dict[str, Any]) -> Non
     assert operations["host.describe.call"]["reply"]["channel"] == {"$ref": "#/channels/host.describe.reply"}
 
 
+def test_it_may_leave_out_who_may_do_what() -> None:
+    operations = load(ROOT / "schemas").asyncapi(roles=False)["operations"]
+
+    assert operations["host.describe.call"]["x-hopsack-idempotent"] is True
+    assert not any("roles" in name for operation in operations.values() for name in operation)
+
+
 def test_delivery_words_are_extensions(document: dict[str, Any]) -> None:
     channel = document["channels"]["host.metrics"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ import hopsack.connection
 from hopsack import session as on
 from hopsack.address import Address
 from hopsack.connection import Connection
-from hopsack.errors import Denied, Disconnected, LoginRequired, OutcomeUnknown, Overloaded, UsageError
+from hopsack.errors import Denied, Disconnected, LoginRequired, OutcomeUnknown, Overloaded, Unavailable, UsageError
 from hopsack.keeper import Closed, Connected, Waiting
 from hopsack.link import Link
 from hopsack.options import Options
@@ -206,13 +207,17 @@ def test_what_leaves_in_time_is_not_given_up(loop: HandTurnedLoop) -> None:
     assert (bench.transport.ended, bench.lost) == ("closed", ["enough"])
 
 
-def test_the_reason_of_a_websockets_close_tells_when_to_come_back(loop: HandTurnedLoop) -> None:
+@pytest.mark.parametrize(("code", "is_going"), [(1001, True), (4408, False), (4429, False)])
+def test_the_reason_of_a_websockets_close_tells_when_to_come_back(
+    loop: HandTurnedLoop, code: int, is_going: bool
+) -> None:
     server = ServerProtocol()
     wire = WebSocketWire(Address.parse("ws://127.0.0.1:1/raw"))
     lost: list[str] = []
+    effects: list[object] = []
 
     async def make() -> Link:
-        return Link(wire, RawSession(), lambda effect: None, lost.append, Options())
+        return Link(wire, RawSession(), effects.append, lost.append, Options())
 
     link = loop.run(make())
     transport = FakeTransport(link)
@@ -223,12 +228,19 @@ def test_the_reason_of_a_websockets_close_tells_when_to_come_back(loop: HandTurn
     assert isinstance(request, Request)
     server.send_response(server.accept(request))
     link.data_received(b"".join(server.data_to_send()))
-    server.send_close(1001, "The node is going away. (retry_after=2.3)")
+    who = {"session": 7, "authid": "guest-1", "role": "guest", "realm": "hopsack", "server": "hopsack/0.1.0"}
+    server.send_text(json.dumps({"jsonrpc": "2.0", "id": 1, "result": who}).encode())
+    link.data_received(b"".join(server.data_to_send()))
+    link.take(on.CallRequested("c", "a.b", None))
+    server.send_close(code, "Come back later. (retry_after=2.3)")
 
     link.data_received(b"".join(server.data_to_send()))
 
     assert link.retry_after == 2.3
     assert transport.ended == "closed"
+    [rejected] = [effect for effect in effects if isinstance(effect, on.Reject)]
+    # Only a node that stops has answered all that it has begun.
+    assert type(rejected.error) is (Unavailable if is_going else OutcomeUnknown)
 
 
 @pytest.mark.parametrize(("code", "refusal"), [(4401, LoginRequired), (4403, Denied), (4408, None), (1001, None)])

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 # The first two say that a caller that did not announce call_canceling is told nothing when its call times out, and so
-# waits for ever. Here a caller always gets an answer. The others want to be told which certificates the node knows; here
-# all that are refused read the same.
+# waits for ever. Here a caller always gets an answer. The others want to be told which certificates the node knows;
+# here all that are refused read the same.
 DELIBERATE = {
     "test_dealer.TestDealer.test_call_timeout_without_callee_or_caller_support",
     "test_dealer.TestDealer.test_call_timeout_without_caller_support",
