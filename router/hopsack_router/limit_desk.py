@@ -19,7 +19,7 @@ from autobahn.wamp.types import CallDetails
 from twisted.logger import Logger
 
 from hopsack.errors import RemoteError, Unavailable
-from hopsack_router.access.limits import Limit, Rules, facts, read, with_numbers, written
+from hopsack_router.access.limits import Limit, Rules, check, facts, read, with_numbers, written
 from hopsack_router.reading_back import refused
 from hopsack_router.routing import limiting
 
@@ -103,8 +103,13 @@ class LimitDesk:
         return facts(changed, limits.counted(changed))
 
     def reset(self, request: dict[str, Any] | None = None, details: CallDetails | None = None) -> list[dict[str, Any]]:
-        limits = self._limits
-        back = limits.rules.reset((request or {}).get("name"))
+        limits, name = self._limits, (request or {}).get("name")
+        try:
+            if name is not None:
+                check(name, None)
+        except RemoteError as error:
+            raise refused(error) from error
+        back = limits.rules.reset(name)
         if back:
             self._changed(details, name=sorted({one.name for one in back}), now="as configured")
         return [facts(one, limits.counted(one)) for one in back]

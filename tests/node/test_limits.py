@@ -278,6 +278,7 @@ def test_limits_change_while_the_node_runs_and_over_a_restart(tmp_path: Path) ->
         first, second = user.ask("presence.list", None), user.ask("presence.list", None)
         row = limit(operator, "calls.connection", "user")
         wrong = operator.ask("hopsack.limits.set", {"name": "call.connection", "rate": 1})
+        unknown = operator.ask("hopsack.limits.reset", {"name": "call.connection"})
         denied = user.ask("hopsack.limits.list", None)
         audit = (tmp_path / "audit.jsonl").read_text()
     finally:
@@ -289,6 +290,7 @@ def test_limits_change_while_the_node_runs_and_over_a_restart(tmp_path: Path) ->
     assert second["error"]["data"]["code"] == "hopsack.rate_limited"
     assert row["refused"] == 1
     assert "did you mean calls.connection?" in wrong["error"]["data"]["advice"]
+    assert "did you mean calls.connection?" in unknown["error"]["data"]["advice"]
     assert denied["error"]["data"]["code"] in ("hopsack.denied", "hopsack.rate_limited")
     assert '"limits_changed"' in audit
 

@@ -197,7 +197,7 @@ def valued(name: str, role: str | None, value: str, given: Given) -> Limit:
 def with_numbers(name: str, role: str | None, rate: float | None, burst: float | None, given: Given) -> Limit:
     """A limit with numbers; what is not said of the burst of a rate is :data:`BURST` seconds of it.
 
-    :raises BadRequest: it is a level with a rate, or a number is none.
+    :raises BadRequest: it is a level with a rate, or a rate that is left out beside its burst, or a number is none.
     """
     check(name, role)
     limit = Limit(name, role, rate, burst, given)
@@ -209,7 +209,9 @@ def with_numbers(name: str, role: str | None, rate: float | None, burst: float |
             raise BadRequest(f"{name} is a level and has no rate", where=name, advice="give burst: how many at once")
         return limit
     if rate is None:
-        return replace(limit, burst=None)
+        if burst is not None:  # `5` for `5/s`: taken for no limit it would open what was to be closed
+            raise BadRequest(f"{name} has no rate", where=name, advice="such as 500/s, 10/min burst 20, or none")
+        return limit
     return replace(limit, burst=max(rate * BURST, 1.0) if burst is None else max(burst, 1.0))
 
 
@@ -257,11 +259,11 @@ class Rules:
         return changed
 
     def reset(self, name: str | None = None) -> list[Limit]:
-        """:returns: the limits that have another value now."""
+        """:returns: the limits that have another value now, with what holds in its place."""
         gone = [key for key in self._live if name in (None, key[0])]
         for key in gone:
             del self._live[key]
-        return [self._first.get(key) or Limit(*key) for key in gone]
+        return [replace(self.of(*key), role=key[1]) for key in gone]
 
 
 def facts(limit: Limit, refused: int) -> dict[str, Any]:

@@ -103,7 +103,12 @@ def test_numbers_are_checked() -> None:
     with pytest.raises(BadRequest):
         check("messages", None)
     assert with_numbers("calls.connection", "user", 3.0, None, "live").burst == 6
-    assert with_numbers("calls.connection", "user", None, 7.0, "live").holds is False
+    assert with_numbers("calls.connection", "user", None, None, "live").holds is False
+
+
+def test_a_rate_that_was_forgotten_opens_nothing() -> None:
+    with pytest.raises(BadRequest, match="has no rate"):
+        with_numbers("calls.connection", "user", None, 7.0, "live")
 
 
 def test_who_has_what() -> None:
@@ -132,6 +137,9 @@ def test_live_changes_come_above_and_go_again() -> None:
     assert rules.of("calls.connection", "user").rate == 7
     assert [one.holds for one in rules.reset()] == [False]
     assert rules.live == ()
+
+    rules.set(with_numbers("calls.connection", "guest", 1.0, None, "live"))
+    assert [(one.role, one.rate) for one in rules.reset()] == [("guest", 7)]
 
 
 # ---- what is spent -----------------------------------------------------------------------------------------------
