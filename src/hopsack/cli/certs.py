@@ -75,7 +75,9 @@ def _write(folder: Path, places: list[Path], names: list[str]) -> None:
     except ValueError as error:
         raise UsageError(f"--name: {error}") from error
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A data folder that others can read stops a node in production.
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         for path, text in zip(places, (made.cert, made.key, made.authority), strict=True):
             _replace(path, text)
     except OSError as error:

@@ -82,6 +82,12 @@ def test_nobody_else_reads_it_and_the_authority_cannot_sign_again(tmp_path: Path
     assert x509.DNSName("localhost") in limits.value.permitted_subtrees
 
 
+def test_a_data_folder_that_it_makes_is_closed_to_others(tmp_path: Path) -> None:
+    asked("--dev", "--out", str(tmp_path / "data" / "certs"))
+
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+
+
 def test_what_is_there_is_kept_unless_it_is_to_be_renewed(tmp_path: Path) -> None:
     asked("--dev", "--data", str(tmp_path))
     first = (tmp_path / "certs" / "node.pem").read_bytes()
