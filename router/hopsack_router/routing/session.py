@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from autobahn.wamp import message
-from autobahn.wamp.exception import ProtocolError, TransportLost
+from autobahn.wamp.exception import ApplicationError, ProtocolError, TransportLost
 from autobahn.wamp.types import Accept, Challenge, CloseDetails, Deny, HelloDetails, SessionDetails, TransportDetails
 from crossbar.router.auth import AUTHMETHOD_MAP
 from crossbar.router.service import RouterServiceAgent
@@ -26,7 +26,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from hopsack.errors import RateLimited
+from hopsack.errors import Invalid, RateLimited, TooMany, to_wamp
 from hopsack_router import metrics
 from hopsack_router.access.audit import facts_of
 from hopsack_router.access.identity import Identity
@@ -451,11 +451,38 @@ class NodeSession(RouterSession):  # type: ignore[misc]
     def _testaments(self) -> dict[str, list[message.Publish]]:
         """What Crossbar's meta API keeps until the session is gone; there is none before somebody asks."""
         if self._wills is None:
-            self._wills = {"destroyed": [], "detached": []}
+            self._wills = Testaments(destroyed=Will(), detached=Will())
         return self._wills
 
 
+class Will(list[message.Publish]):
+    """The testaments of one scope. The realm keeps them as long as the session lives, so they are few."""
+
+    def append(self, last: message.Publish) -> None:
+        """:raises ApplicationError: there are :data:`MOST_TESTAMENTS`, or its readers would hang up over this one."""
+        refusal: RemoteError | None = None
+        if type(last.args) not in (list, type(None)):  # nobody has looked at it: it was an argument of a call
+            refusal = Invalid("the arguments of a testament are a list", path="/1")
+        elif len(self) >= MOST_TESTAMENTS:
+            refusal = TooMany(f"this session has left {len(self)} testaments", advice="wamp.session.flush_testaments")
+        if refusal is not None:
+            uri, args, kwargs = to_wamp(refusal)
+            raise ApplicationError(uri, *args, **kwargs)
+        last.forward_for = None  # routers say that of each other, and no client of itself
+        super().append(last)
+
+
+class Testaments(dict[str, list[message.Publish]]):
+    """By scope. Crossbar flushes one by putting an empty list in its place."""
+
+    def __setitem__(self, scope: str, left: list[message.Publish]) -> None:
+        super().__setitem__(scope, Will(left))
+
+
 NO_GROUPS: frozenset[str] = frozenset()
+
+MOST_TESTAMENTS = 16
+"""Of one session, in each scope."""
 
 GRACE = 2.0
 """Seconds in which the client of a session that was ended by force may close its connection itself."""

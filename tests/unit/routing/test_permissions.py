@@ -12,6 +12,7 @@ from hopsack.contracts.permission import Somebody
 from hopsack_router.embed import EmbeddedNode
 from hopsack_router.routing.admission import Admission
 from hopsack_router.routing.deciding import Deciding, Guests
+from hopsack_router.routing.session import MOST_TESTAMENTS
 
 from .conftest import Client, Realm
 from .test_calls import CALL, REGISTER, REGISTERED, RESULT
@@ -216,6 +217,41 @@ def test_nobody_leaves_a_testament_that_says_what_it_may_not_say(filled: Realm) 
     eve.leave()
 
     assert bob.take() == []
+
+
+def test_nobody_fills_the_node_with_testaments(filled: Realm) -> None:
+    eve, bob = filled.join("user", "eve"), filled.join("user", "bob")
+    bob.send(SUBSCRIBE, 1, {}, "box.bob.mail")
+
+    def leave() -> Any:
+        return eve.send(CALL, 1, {}, "wamp.session.add_testament", ["box.bob.mail", ["x"], {}])[0]
+
+    answers = [leave() for _ in range(MOST_TESTAMENTS + 1)]
+    eve.send(CALL, 1, {}, "wamp.session.flush_testaments")
+    answers += [leave() for _ in range(MOST_TESTAMENTS + 1)]
+
+    for last in (answers[MOST_TESTAMENTS], answers[-1]):
+        assert code(last) == "hopsack.too_many"
+    assert [one[0] for one in answers].count(RESULT) == 2 * MOST_TESTAMENTS
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (["x", {}], []),
+        ([["x"], {}, {"forward_for": [{"session": 1, "authid": "op", "authrole": "trusted"}]}], [["x"]]),
+    ],
+)
+def test_a_testament_is_an_event_like_any_other(filled: Realm, left: list[Any], said: list[Any]) -> None:
+    bob, phone = filled.join("user", "bob"), filled.join("user", "bob")
+    phone.send(SUBSCRIBE, 1, {}, "box.bob.mail")
+
+    bob.send(CALL, 1, {}, "wamp.session.add_testament", ["box.bob.mail", *left])
+    bob.leave()
+
+    events = phone.take()
+    assert [event[4] for event in events] == said
+    assert not any("forward_for" in event[3] for event in events)
 
 
 # ----- procedures
