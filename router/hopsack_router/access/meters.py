@@ -77,6 +77,8 @@ class Levels:
 
 
 UNBOUND = 1 << 60
+MOST_TOLD = 1024
+"""Clients of which is remembered that the log has told about them."""
 
 
 class Limits:
@@ -94,6 +96,7 @@ class Limits:
         self._spares = spares_this_machine
         self._open: Counter[str] = Counter()
         self._by_subject: Counter[str] = Counter()
+        self._told: dict[tuple[str, str | None], float] = {}
         self.renew()
 
     def renew(self) -> None:
@@ -115,6 +118,17 @@ class Limits:
 
     def note(self, limit: Limit) -> None:
         self.refused[limit.name, limit.role] += 1
+
+    def is_news(self, limit: Limit, who: str | None) -> bool:
+        """Whether the log has not said it of this subject, or of guests of this address, for a while: each request of a
+        plain HTTP client is a session of its own."""
+        now, key = self.now(), (limit.name, who)
+        if now < self._told.get(key, now):
+            return False
+        if len(self._told) >= MOST_TOLD:
+            self._told.clear()
+        self._told[key] = now + WINDOW
+        return True
 
     def _holds_for(self, limit: Limit, network: str | None) -> bool:
         if network is None or not limit.holds:
@@ -342,6 +356,11 @@ class Meter:
     def is_first(self) -> bool:
         """Whether this was the first refusal of a while: the log says it once."""
         return self._told == 1
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the log should tell about this refusal."""
+        return self.refused is not None and self._limits.is_news(self.refused, self.subject or self.network)
 
     @property
     def is_beyond(self) -> bool:

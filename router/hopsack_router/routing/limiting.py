@@ -184,7 +184,8 @@ def heard(session: NodeSession) -> None:
 def _tell_once(session: NodeSession, limit: Limit) -> None:
     if session.meter is not None and session.meter.is_first:
         told = "{authid} from {peer} does more than it may: {name}, {value}"
-        LOG.info(told, authid=session._authid, peer=session.peer, name=limit.name, value=written(limit))
+        if session.meter.is_news:
+            LOG.info(told, authid=session._authid, peer=session.peer, name=limit.name, value=written(limit))
         session._router_factory.audit.note("rate_limited", **facts_of(session), limit=limit.name)
 
 

@@ -329,3 +329,20 @@ def test_a_change_begins_with_full_buckets() -> None:
 
     fresh = meter_of(given)
     assert [bool(fresh.asks(CALLS)) for _ in range(3)] == [False, False, True]
+
+
+def test_the_log_tells_once_of_a_guest_whose_every_request_is_a_session_of_its_own() -> None:
+    given, clock = limits("messages.address=1/s burst 1")
+
+    def refused(host: str) -> list[bool]:
+        """Whether it is news, of sessions that ask once each."""
+        meters = [meter_of(given, "guest", None, host) for _ in range(20)]
+        return [meter.is_first and meter.is_news for meter in meters if meter.asks("calls")]
+
+    assert refused("10.0.0.1") == [True] + [False] * 18
+    assert any(refused("10.0.0.2"))
+    clock.now += 11
+    assert refused("10.0.0.1").count(True) == 1
+    for number in range(3000):
+        given.is_news(given.rules.of("messages.address"), f"10.1.{number // 256}.{number % 256}")
+    assert len(given._told) <= 1024
