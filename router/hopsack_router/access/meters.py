@@ -287,9 +287,9 @@ class Meter:
         """The connection's bucket of a limit."""
         assert limit.rate is not None
         assert limit.burst is not None
-        found = self._own.get(limit.name)
-        if found is None:
-            found = self._own[limit.name] = Bucket(limit.rate, limit.burst)
+        new, found = Bucket(limit.rate, limit.burst), self._own.get(limit.name)
+        if found is None or (found.cost, found.burst) != (new.cost, new.burst):  # a purse from before a change
+            found = self._own[limit.name] = new
         return found
 
     def share(self, purse: dict[str, dict[str, Bucket]]) -> None:

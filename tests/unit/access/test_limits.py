@@ -346,3 +346,19 @@ def test_the_log_tells_once_of_a_guest_whose_every_request_is_a_session_of_its_o
     for number in range(3000):
         given.is_news(given.rules.of("messages.address"), f"10.1.{number // 256}.{number % 256}")
     assert len(given._told) <= 1024
+
+
+def test_a_changed_limit_holds_for_the_next_session_over_a_connection_that_stands() -> None:
+    given, _ = limits("calls.connection=100/s burst 100")
+    purse = meter_of(given).purse()
+    first = meter_of(given)
+    first.share(purse)
+    assert first.asks("calls") == 0
+
+    given.rules.set(with_numbers("calls.connection", None, 1.0, 1.0, "live"))
+    given.renew()
+    second = meter_of(given)
+    second.share(purse)
+
+    assert second.asks("calls") == 0
+    assert second.asks("calls") > 0
