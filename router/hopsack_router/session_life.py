@@ -123,13 +123,22 @@ class SessionLife:
         :param request: as the contract of ``hopsack.session.refresh`` has it.
         """
         try:
-            self._caller(details)
-            identity = yield self._identify(request["token"])
+            asking = self._caller(details)
+            identity = yield self._proved(asking, request["token"])
             session = self._caller(details)  # it may have left meanwhile
             told = self._renew(session, identity)
         except RemoteError as error:
             raise refused(error) from error
         return told
+
+    @inlineCallbacks
+    def _proved(self, session: NodeSession, token: str) -> Any:
+        try:
+            identity = yield self._identify(token)
+        except RemoteError as error:
+            self._router.audit.note("refresh_refused", **facts_of(session), code=error.code)
+            raise
+        return identity
 
     def _identify(self, token: str) -> Any:
         if self._factory.logins is None:

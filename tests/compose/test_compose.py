@@ -207,6 +207,11 @@ def test_process_1_reaps_what_others_leave_behind(stack: Stack, name: str) -> No
     assert stack.execute(name, "python", "-c", orphan).strip() == "reaped"
 
 
+def test_the_node_meets_others_in_the_mailbox(stack: Stack) -> None:
+    with pytest.raises(StackFailed, match=r"exited 6:\n.*the invitation has expired"):
+        stack.execute("node", "hopsack", "invite", "--for", "1s")
+
+
 def test_the_services_come_back_after_the_node_was_restarted(stack: Stack) -> None:
     since = int(time.time())
     stack.compose("restart", "node")
@@ -230,8 +235,3 @@ def test_sigterm_ends_every_container_in_time_with_exit_code_0(stack: Stack) -> 
     # A service has 10 s for what it has in hand (HOPSACK_FINISH), and some on top.
     assert grace == dict.fromkeys(CONTAINERS, 15) | {"node": 10}
     assert ends == dict.fromkeys(CONTAINERS, ("exited", 0))
-
-
-def test_the_node_meets_others_in_the_mailbox(stack: Stack) -> None:
-    with pytest.raises(StackFailed, match=r"exited 6:\n.*the invitation has expired"):
-        stack.execute("node", "hopsack", "invite", "--for", "1s")

@@ -186,8 +186,13 @@ class Admission:
         undeclared one becomes an incident, so that no exception's text reaches a stranger.
         """
         contract = self.catalogue.procedure(procedure)
-        if contract is None:
+        if contract is None and uri != UNNAMED:
             return Answer(None, None)
+        if contract is None:
+            report = Internal(
+                "the callee raised what has no code of its own", where=procedure, data={"incident": incident}
+            )
+            return Answer(Internal(where=procedure, data={"incident": incident}), report)
         code = kwargs["code"] if kwargs and isinstance(kwargs.get("code"), str) else uri
         if code in contract.errors:
             violation = contract.check_error(
@@ -210,7 +215,10 @@ class Admission:
         return Answer(Internal(where=procedure, data={"incident": incident}), report)
 
 
-_STANDARD = frozenset(row.wamp for row in ERRORS.values() if row.wamp) - {"wamp.error.runtime_error"}
+UNNAMED = "wamp.error.runtime_error"
+"""What stock callees answer with for any exception, its text beside it."""
+
+_STANDARD = frozenset(row.wamp for row in ERRORS.values() if row.wamp) - {UNNAMED}
 
 
 def _first_of(

@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from hopsack.contracts import PERMISSIVE, Catalogue, Violation
-from hopsack.errors import BadRequest, BrokenResult, Denied, Overloaded, RemoteError, to_wamp
+from hopsack.errors import BadRequest, BrokenResult, Denied, Internal, Overloaded, RemoteError, to_wamp
 from hopsack.wamp.codec import Malformed
 from hopsack_router import metrics
 from hopsack_router.access.audit import UNWRITTEN, Notes, facts_of
@@ -37,7 +37,7 @@ from hopsack_router.locking import Locking
 from hopsack_router.locks import Locks
 from hopsack_router.presence import Member, Presence
 from hopsack_router.routing import asked, joining, limiting, sealing, unread
-from hopsack_router.routing.admission import Admission
+from hopsack_router.routing.admission import UNNAMED, Admission
 from hopsack_router.routing.attending import Attending
 from hopsack_router.routing.broker import Broker
 from hopsack_router.routing.dealer import Dealer
@@ -281,7 +281,10 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             return
         admitted: message.Message | None = msg
         try:
-            if self.admits and session._authrole != "trusted":
+            if self.admits and session._authrole == "trusted":
+                if type(msg) is message.Error:
+                    admitted = self._admit_own_error(msg)
+            elif self.admits:
                 if session.meter is not None and limiting.exceeds(self, session, msg, route.kind):
                     return
                 admitted = route.admit(session, msg)
@@ -338,6 +341,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         return by_kind | {kind: by_kind[read] for kind, read in unread.KINDS.items()} | ours
 
     def _admit_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:
+        _forget_routers(msg)
         if msg.payload is None:
             args, kwargs = unread.carried_by(msg).values()
             admitted = self._judged(session, msg, self.admission.publish(session, msg.topic, args, kwargs))
@@ -352,6 +356,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         return self._judged(session, msg, self.admission.delete(session, msg.topic, msg.args, msg.kwargs))
 
     def _admit_call(self, session: NodeSession, msg: message.Call) -> message.Message | None:
+        _forget_routers(msg)
         flowing = self._dealer.flowing
         if flowing.fed and (flow := flowing.fed_by(session, msg)) is not None:
             return self._admit_input(session, msg, flow.call)
@@ -498,6 +503,17 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             self._report(session, msg.request, answer.report)
         return msg if answer.error is None else _error_instead(msg.request, answer.error)
 
+    def _admit_own_error(self, msg: message.Error) -> message.Error:
+        """A procedure of the node's own has failed: no exception's text leaves it either."""
+        invocation = self._dealer.invocation(msg.request)
+        if invocation is None or msg.error != UNNAMED or (msg.kwargs or {}).get("code"):
+            return msg
+        incident = secrets.token_hex(4)
+        LOG.warn("incident {incident}: {args!r}", incident=incident, args=(msg.args or [])[:1])
+        advice = "see that its arguments are those that it takes"
+        answer = Internal(where=invocation.call.procedure, advice=advice, data={"incident": incident})
+        return _error_instead(msg.request, answer)
+
     def _withhold(
         self, session: NodeSession, request: int, violation: Violation, answer: BrokenResult
     ) -> message.Error:
@@ -512,6 +528,12 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         if session.door == "raw" or (session.agent and session.agent.startswith(REPORTS_TO)):
             uri, args, kwargs = to_wamp(report)
             self.send(session, YieldError(request, uri, args, kwargs))
+
+
+def _forget_routers(msg: Any) -> None:
+    """Routers tell each other for whom they forward (WAMP advanced profile, router-to-router links); no client does."""
+    if msg.forward_for is not None:
+        msg.forward_for = None
 
 
 class Namesakes:

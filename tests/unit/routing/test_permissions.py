@@ -465,3 +465,39 @@ def test_an_operator_is_told_the_rule_in_production_too(catalogue: Catalogue) ->
     (error,) = realm.join("operator", "root").send(REGISTER, 1, {}, "hopsack.access.why")
 
     assert "register: []" in details(error)["data"]["rule"]
+
+
+def test_no_client_says_for_whom_it_forwards(filled: Realm) -> None:
+    eve, bob = filled.join("service", "eve"), filled.join("user", "bob")
+    bob.send(SUBSCRIBE, 1, {}, "box.bob.mail")
+    trail = [{"session": 1, "authid": "a", "authrole": "trusted"}]
+
+    eve.send(PUBLISH, 1, {"forward_for": trail}, "box.bob.mail", ["x"])
+
+    [event] = bob.take()
+    assert event[4] == ["x"]
+    assert "forward_for" not in event[3]
+
+
+@pytest.mark.parametrize("arguments", [[], ["box.bob.mail", ["x"], {}, {"nonsense": 1}]])
+def test_what_fails_in_the_node_tells_no_text_of_its_own(filled: Realm, arguments: list[Any]) -> None:
+    eve = filled.join("user", "eve")
+
+    [answer] = eve.send(CALL, 1, {}, "wamp.session.add_testament", arguments)
+
+    assert code(answer) == "hopsack.internal"
+    assert "argument " not in str(answer)
+    assert len(answer[6]["data"]["incident"]) == 8
+
+
+def test_what_fails_below_an_open_prefix_tells_no_text_either(filled: Realm) -> None:
+    service, eve = filled.join("service", "s"), filled.join("user", "eve")
+    service.send(REGISTER, 1, {}, "free.work")
+
+    eve.send_only(CALL, 1, {}, "free.work")
+    [invocation] = service.take()
+    service.send_only(ERROR, 68, invocation[1], {}, "wamp.error.runtime_error", ["password=1234"])
+
+    [answer] = eve.take()
+    assert code(answer) == "hopsack.internal"
+    assert "1234" not in str(answer)
