@@ -208,7 +208,7 @@ def test_process_1_reaps_what_others_leave_behind(stack: Stack, name: str) -> No
 
 
 def test_the_node_meets_others_in_the_mailbox(stack: Stack) -> None:
-    with pytest.raises(StackFailed, match=r"exited 6:\n.*the invitation has expired"):
+    with pytest.raises(StackFailed, match=r"(?s)exited 6:\n.*the invitation has expired"):
         stack.execute("node", "hopsack", "invite", "--for", "1s")
 
 

@@ -40,7 +40,7 @@ class Layer:
     """One layer.
 
     :ivar paths: given to pytest, if it is a layer of pytest's.
-    :ivar is_parallel: its tests share nothing with each other and wait for nothing: one process a core runs them.
+    :ivar is_parallel: its files share nothing with each other: one process a core runs them.
     :ivar commands: run one after the other, all of them, if it is not; ``web:`` before a word is its folder.
     :ivar needs: what the machine must have.
     """
@@ -116,7 +116,7 @@ LAYERS: Mapping[str, Layer] = {
         commands=(("web:npm", "run", "--silent", "check"), ("web:npm", "test", "--silent")),
         needs=(_node_js, _web_packages),
     ),
-    "node": Layer("a real node, stock clients", paths=("tests/node", "tests/docs/programs")),
+    "node": Layer("a real node, stock clients", paths=("tests/node", "tests/docs/programs"), is_parallel=True),
     "browser": Layer(
         "pages in Chromium",
         paths=("tests/browser", "tests/docs/pages"),
