@@ -16,6 +16,8 @@ from pathlib import Path
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
 COLUMNS = 120
+_SIZES = {"COLUMNS", "LINES"}
+"""Of another terminal: readline writes them into the environment of whoever imports it, and the size of this one counts."""
 
 
 class Terminal:
@@ -28,6 +30,7 @@ class Terminal:
         self.command = command
         self._master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
+        env = {name: value for name, value in env.items() if name not in _SIZES}
         words = command if re.search(r"[|;&]", command) else f"exec {command}"  # a shell would answer Ctrl-C for it
         self._process = subprocess.Popen(["sh", "-c", words], cwd=cwd, env=env, preexec_fn=lambda: os.login_tty(slave))
         os.close(slave)
