@@ -17,7 +17,7 @@ from pathlib import Path
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
 COLUMNS = 120
 _SIZES = {"COLUMNS", "LINES"}
-"""Of another terminal: readline writes them into the environment of whoever imports it, and the size of this one counts."""
+"""Another terminal's: readline writes them into the environment of whoever imports it."""
 
 
 class Terminal:
