@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
+from websockets.exceptions import ConnectionClosed
 
 from hopsack import connect
 from hopsack.connection import Connection
@@ -136,6 +138,7 @@ class Doors:
         elif action == "call":
             told["http"] = _code(await client.post(f"/call/{uri}"))
         elif action == "subscribe" and _is_expressible(uri, match):
+            told["reading"] = await self._read(name, uri, match, told["raw"])
             async with client.stream("GET", "/events", params={"topic": uri}) as answer:
                 told["sse"] = "ok" if answer.status_code == 200 else _code_of(await answer.aread(), answer)
         told["why"] = await self._why(name, action, uri, match)
@@ -151,6 +154,30 @@ class Doors:
         else:
             with contextlib.suppress(NoCallee):  # it was let through, and nobody serves it
                 await connection.call(uri)
+
+    async def _read(self, name: str, uri: str, match: Match, elsewhere: str) -> str:
+        """The read-only form, which says nothing where it lets somebody read: there are events until one has come.
+
+        :param elsewhere: what another door says. A close code that is for several reasons stands for it, if it may.
+        """
+        heads = {"Authorization": self.clients[name].headers.get("Authorization", "")}
+        heads = {field: value for field, value in heads.items() if value}
+        path = self.node.ws(f"/raw?topic={uri}")
+        async with open_socket(path, additional_headers=heads) as socket:
+            hearing = asyncio.ensure_future(socket.recv())
+            heard = {hearing}
+            for topic in itertools.cycle(_some_topic(uri, match)):
+                await self.connections["root", "raw"].publish(topic, 1)
+                if hearing.done():
+                    break
+            await asyncio.wait(heard, timeout=20)
+            try:
+                event = json.loads(hearing.result())
+            except ConnectionClosed as closed:
+                codes = _CLOSED[closed.rcvd.code if closed.rcvd is not None else 0]
+                return elsewhere if elsewhere in codes else codes[0]
+            assert (event["method"], event["params"]["data"]) == ("event", 1)
+            return "ok"
 
     async def _register_by_hand(self, name: str, uri: str, match: Match) -> str:
         socket = self.sockets[name]
@@ -196,6 +223,18 @@ def _code_of(body: bytes, answer: httpx.Response) -> str:
 def _is_expressible(uri: str, match: Match) -> bool:
     """Whether the read-only doors can say it: a dot at the end is a prefix, an empty component elsewhere a wildcard."""
     return match == "exact" or (match == "prefix") is uri.endswith(".")
+
+
+_CLOSED = {4403: ("hopsack.denied",), 4404: ("hopsack.undeclared", "hopsack.invalid_uri")}
+
+
+def _some_topic(pattern: str, match: Match) -> list[str]:
+    """A topic that it matches, of those that an operator may publish to; none, if there is none."""
+    names = (*UNIVERSE, *filter(None, pattern.split(".")))
+    topics = (f"lab.{kind}.{name}.x" for kind, entries in LISTS.items() if entries for name in names)
+    return [
+        topic for topic in topics if topic == pattern or (match != "exact" and meets(split(topic), pattern, match))
+    ][:1]
 
 
 def _serve() -> int:
