@@ -23,6 +23,8 @@ class AccessAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The file and the line of the list."""
     code: str | None = None
     """The error that it would get."""
+    nearest: str | None = None
+    """Where no contract declares it, the declared name that looks most like it."""
     why: str
     """One sentence."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hopsack.contracts.permission import Action, Somebody
+from hopsack.errors import Undeclared
 from hopsack_router.routing.deciding import Decision
 
 if TYPE_CHECKING:
@@ -36,14 +37,22 @@ class Explaining:
         who = self._who(request)
         decision = self._router.admission.decide(who, action, uri, match)
         refusal = decision.refusal
-        return {
+        # Not the refusal's own: that tells strangers nothing in production, and who asks here is an operator.
+        nearest = self._nearest(action, uri) if isinstance(refusal, Undeclared) else None
+        answer = {
             "allowed": refusal is None,
             "who": _facts(who),
             "rule": decision.rule,
             "contract": None if decision.contract is None else decision.contract.uri,
             "place": _place(decision, action),
             "why": decision.why,
-        } | ({} if refusal is None else {"code": refusal.code})
+        }
+        return answer | _known(code=None if refusal is None else refusal.code, nearest=nearest)
+
+    def _nearest(self, action: Action, uri: str) -> str | None:
+        return self._router.admission.catalogue.nearest(
+            uri, "topic" if action in ("publish", "subscribe") else "procedure"
+        )
 
     def _who(self, request: Request) -> Somebody:
         """What the question says; where it says nothing, the subject's session that came last; else a user."""
@@ -55,6 +64,10 @@ class Explaining:
                 return Somebody(subject, session._authrole, session.groups, session.tenant)
         groups = frozenset(request.get("groups", ()))
         return Somebody(subject, request.get("role", "user"), groups, request.get("tenant"))
+
+
+def _known(**facts: str | None) -> dict[str, str]:
+    return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 def _facts(who: Somebody) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hopsack.cli.exits import Exit
 from hopsack.cli.main import json_option, remote_options
 from hopsack.cli.output import emit, for_people, plain
 from hopsack.cli.talk import ask
@@ -18,7 +19,7 @@ _PATTERNS = {"prefix": "everything that begins with ", "wildcard": "everything t
 
 @click.command(short_help="Whether somebody may do something, and why.")
 @click.argument("subject")
-@click.argument("action", type=click.Choice(ACTIONS))
+@click.argument("action", metavar="ACTION", type=click.Choice(ACTIONS))
 @click.argument("uri")
 @click.option("--role", type=click.Choice(["guest", "user", "service", "operator"]), help="As if it had this role.")
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="As if it were in this group; again for more.")
@@ -42,11 +43,13 @@ def why(
     match: str,
     as_json: bool,
     **given: Any,
-) -> None:
+) -> int:
     """Whether SUBJECT may publish, subscribe to, register or call URI, and the rule that decides.
 
     The node is asked, and it asks what it asks for a message. Where SUBJECT is connected, its session counts, unless a
     role, groups or a tenant are given. Else it is taken for a user.
+
+    Exit code 0: it may. 1: it may not. Others: the question was not answered.
     """
     asked: dict[str, Any] = {"subject": subject, "action": action, "uri": uri, "match": match}
     asked |= {name: value for name, value in (("role", role), ("tenant", tenant)) if value is not None}
@@ -57,15 +60,17 @@ def why(
         click.echo(plain_answer(answer, action, _PATTERNS.get(match, "") + uri))
     else:
         emit(answer, as_json)
+    return Exit.OK if answer["allowed"] else Exit.FAILURE
 
 
 def plain_answer(answer: Mapping[str, Any], action: str, uri: str) -> str:
-    """Two lines: the answer, and what it rests on."""
+    """Two lines: the answer, and what it rests on. A third where the name may be misspelt."""
     word, color = ("yes", "green") if answer["allowed"] else ("no", "red")
     sentence = f"{described(answer['who'])} may {'' if answer['allowed'] else 'not '}{_VERBS[action]} {uri}"
     code = f" [{answer['code']}]" if "code" in answer else ""
     rule = f"{answer['rule']}: " if answer.get("rule") else ""
-    return f"{click.style(word, fg=color)}: {plain(sentence)}{plain(code)}\n  {plain(rule + answer['why'])}"
+    hint = f"\n  did you mean {plain(answer['nearest'])}?" if answer.get("nearest") else ""
+    return f"{click.style(word, fg=color)}: {plain(sentence)}{plain(code)}\n  {plain(rule + answer['why'])}{hint}"
 
 
 def described(who: Mapping[str, Any]) -> str:

@@ -508,6 +508,7 @@ def test_why_asks_the_node_and_prints_its_answer(monkeypatch: pytest.MonkeyPatch
     result = invoke(*words)
 
     assert rows(result) == [ANSWER]
+    assert result.return_value == 1
     ((procedure, _, question),) = asked
     assert procedure == "hopsack.access.why"
     assert question == {
@@ -518,6 +519,15 @@ def test_why_asks_the_node_and_prints_its_answer(monkeypatch: pytest.MonkeyPatch
         "role": "user",
         "groups": ["ops", "all"],
     }
+
+
+@pytest.mark.parametrize(("allowed", "code"), [(True, 0), (False, 1)])
+def test_the_exit_code_of_why_is_its_answer(monkeypatch: pytest.MonkeyPatch, allowed: bool, code: int) -> None:
+    from hopsack.cli import why
+
+    monkeypatch.setattr(why, "ask", lambda *_: ANSWER | {"allowed": allowed})
+
+    assert invoke("why", "ann", "call", "stock.take").return_value == code
 
 
 @pytest.mark.parametrize(
@@ -532,9 +542,14 @@ def test_why_asks_the_node_and_prints_its_answer(monkeypatch: pytest.MonkeyPatch
             {"allowed": True, "rule": "user:{sub}", "why": "schemas/inbox.yaml:6", "code": None},
             "yes: user ann, in ops, of acme may subscribe to inbox.bob\n  user:{sub}: schemas/inbox.yaml:6",
         ),
+        (
+            {"code": "hopsack.undeclared", "why": "no contract declares it", "nearest": "inbox.{sub}"},
+            "no: user ann, in ops, of acme may not subscribe to inbox.bob [hopsack.undeclared]\n"
+            "  no contract declares it\n  did you mean inbox.{sub}?",
+        ),
     ],
 )
-def test_a_person_gets_the_answer_in_two_lines(answer: dict[str, Any], text: str) -> None:
+def test_a_person_gets_the_answer_in_a_few_lines(answer: dict[str, Any], text: str) -> None:
     from hopsack.cli.why import plain_answer
 
     shown = {key: value for key, value in (ANSWER | answer).items() if key != "code" or value is not None}

@@ -449,6 +449,17 @@ def test_every_answer_has_a_reason(
     assert words in answer["why"]
 
 
+def test_what_nobody_declares_comes_with_the_nearest_that_somebody_does(realm: Realm) -> None:
+    call_ = why(realm, subject="ann", action="call", uri="box.emty")
+    topic = why(realm, subject="ann", action="publish", uri="box.ann.public.x", role="service")
+    far = why(realm, subject="ann", action="call", uri="zzzz.qqqqqq")
+
+    assert (call_["code"], call_["nearest"]) == ("hopsack.undeclared", "box.empty")
+    assert (topic["code"], topic["nearest"]) == ("hopsack.undeclared", "box.{owner}.public")
+    assert "nearest" not in far
+    assert "nearest" not in why(realm, subject="ann", action="subscribe", uri="box.bob.mail")
+
+
 def test_only_operators_may_ask(realm: Realm) -> None:
     question = {"subject": "bob", "action": "call", "uri": "box.empty"}
 

@@ -11,6 +11,8 @@ export interface AccessAnswer {
   readonly place?: string | null;
   /** The error that it would get. */
   readonly code?: string;
+  /** Where no contract declares it, the declared name that looks most like it. */
+  readonly nearest?: string;
   /** One sentence. */
   readonly why: string;
 }
