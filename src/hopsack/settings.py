@@ -510,18 +510,29 @@ def _word(name: str, raw: str) -> str:
     return raw
 
 
+def shown(url: str) -> str:
+    """A URL as it may stand in a log or an error: without a name, a password, or a query, which may hold a key."""
+    scheme, mark, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    query = "?…" if "?" in path else ""
+    return f"{scheme}{mark}{authority.rpartition('@')[2]}{slash}{path.partition('#')[0].partition('?')[0]}{query}"
+
+
 def _jwks(name: str, raw: str) -> str:
     parts = urlsplit(raw)
+    if "@" in parts.netloc:
+        advice = "leave it out: the keys are public ones, and are asked for without a login"
+        raise ConfigError(f"{name}={shown(raw)} has a name or a password in it", advice)
     if parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)):
         return raw
-    raise ConfigError(f"{name}={raw} is not a place to get keys from", "an https URL; http only on this machine")
+    raise ConfigError(f"{name}={shown(raw)} is not a place to get keys from", "an https URL; http only on this machine")
 
 
 def _mailbox(name: str, raw: str) -> str:
     parts = urlsplit(raw)
     if parts.scheme in ("ws", "wss") and parts.hostname:
         return raw
-    raise ConfigError(f"{name}={raw} is not the URL of a mailbox", "such as ws://127.0.0.1:4000/v1")
+    raise ConfigError(f"{name}={shown(raw)} is not the URL of a mailbox", "such as ws://127.0.0.1:4000/v1")
 
 
 def _words(raw: str) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from hopsack.errors import Overloaded, Unavailable
+from hopsack.settings import shown
 from hopsack_router.access.fetching import Unfetched
 from hopsack_router.access.keyring import KeysInvalid, PublicKey, read_jwks
 from hopsack_router.access.verifying import Issuer
@@ -161,7 +162,9 @@ class JwkSet:
         if self._said != str(failure.value):
             self._said = str(failure.value)
             goes_on = "those of before go on" if self() else "there are none"
-            LOG.warn("cannot get keys from {url}: {why}; {goes_on}", url=self._url, why=self._said, goes_on=goes_on)
+            LOG.warn(
+                "cannot get keys from {url}: {why}; {goes_on}", url=shown(self._url), why=self._said, goes_on=goes_on
+            )
 
     def _settled(self, _: object) -> None:
         is_new = self._freshness.had == self._freshness.begun

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 
 from hopsack.errors import LoginRequired, Overloaded, RemoteError, Unavailable
@@ -346,3 +347,18 @@ def test_a_set_has_so_many_keys() -> None:
     assert len(read_jwks(jwks(*many[:-1]), Issuer(LOGIN))) == MOST_KEYS
     with pytest.raises(KeysInvalid, match="33 keys"):
         read_jwks(jwks(*many), Issuer(LOGIN))
+
+
+def test_the_log_does_not_have_what_a_url_keeps_secret() -> None:
+    failing: Deferred[bytes] = Deferred()
+    url = "https://ann:hunter2@login.example/keys?api=hunter3#hunter4"
+    keys = JwkSet(url, Issuer(LOGIN), lambda _: failing, Clock(), Random(1))
+
+    with capturedLogs() as logged:
+        keys.start()
+        failing.errback(Failure(Unfetched("it is gone")))
+    keys.stop()
+
+    (said,) = [formatEvent(one) for one in logged]
+    assert "https://login.example/keys?…: it is gone" in said
+    assert "hunter" not in said

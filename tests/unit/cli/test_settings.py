@@ -114,6 +114,24 @@ def test_a_value_that_cannot_be_right_is_refused(name: str, value: str, words: s
     assert words in message
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HOPSACK_JWKS", "https://ann:hunter2@login.example/keys"),
+        ("HOPSACK_JWKS", "https://hunter2@login.example/keys"),
+        ("HOPSACK_JWKS", "http://login.example/keys?key=hunter2"),
+        ("HOPSACK_JWKS", "ftp://ann:p@hunter2@login.example"),
+        ("HOPSACK_MAILBOX", "http://ann:hunter2@mail.example/v1?key=hunter2#hunter2"),
+    ],
+)
+def test_a_url_that_is_refused_is_told_without_what_is_secret_in_it(name: str, value: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Settings.from_environ({name: value})
+
+    assert f"{name}=" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_two_doors_cannot_share_a_port_but_both_may_be_any() -> None:
     assert "both 5000" in refused(HOPSACK_PORT="5000", HOPSACK_RAWSOCKET_PORT="5000")
     assert Settings.from_environ({"HOPSACK_PORT": "0", "HOPSACK_RAWSOCKET_PORT": "0"}).port == 0
