@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from twisted.web.server import Request
 
-from hopsack.errors import LoginRequired
+from hopsack.errors import BadRequest, LoginRequired
 from hopsack_router.access.logins import Cookie
 from hopsack_router.doors.origins import is_https, is_own_page
 
@@ -25,14 +25,25 @@ SECURE_COOKIE = "__Host-hopsack"
 def credential_of(request: Request) -> str | None:
     """The token, a :class:`~hopsack_router.access.logins.Cookie` if it came as one; ``None``: the client is a guest.
 
-    :raises LoginRequired: there is something, and it cannot be a token.
+    :raises BadRequest: there are several. :raises LoginRequired: there is something, and it cannot be a token.
+    """
+    token = bearer_of(request)
+    if token is not None:
+        return token
+    return cookie_of(request) if is_own_page(request) else None
+
+
+def bearer_of(request: Request) -> str | None:
+    """The token of the Authorization field; ``None``: there is no such field.
+
+    :raises BadRequest: there are several, equal or not. The field is no list (RFC 9110, section 11.6.2), and what
+        stands in front of the node may have looked at another of them.
+    :raises LoginRequired: it holds no token.
     """
     fields = request.requestHeaders.getRawHeaders(b"authorization", ())
     if len(fields) > 1:
-        raise LoginRequired("there are two Authorization headers", advice="send one")
-    if fields:
-        return token_of(fields[0].decode("latin-1"))
-    return cookie_of(request) if is_own_page(request) else None
+        raise BadRequest("there are several Authorization headers", advice="send one")
+    return token_of(fields[0].decode("latin-1")) if fields else None
 
 
 def token_of(header: str) -> str:

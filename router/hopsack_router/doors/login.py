@@ -27,7 +27,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from hopsack.errors import Denied, Invalid, LoginRequired, RemoteError
 from hopsack_router.access.identity import Identity
 from hopsack_router.doors import envelopes
-from hopsack_router.doors.bearer import COOKIE, SECURE_COOKIE, cookie_of, name_for, token_of
+from hopsack_router.doors.bearer import COOKIE, SECURE_COOKIE, bearer_of, cookie_of, name_for
 from hopsack_router.doors.host import Host
 from hopsack_router.doors.http import Exchange
 from hopsack_router.doors.origins import is_https, page_of, peer_of
@@ -84,10 +84,8 @@ def token_in(request: Request) -> str:
 
     :raises RemoteError: there is none, or it cannot be one.
     """
-    fields = request.requestHeaders.getRawHeaders(b"authorization", ())
-    if fields:
-        token = token_of(fields[0].decode("latin-1"))
-    else:
+    token = bearer_of(request)
+    if token is None:
         try:
             token = msgspec.convert(envelopes.decode(body_of(request)), _Token).token
         except msgspec.ValidationError as error:

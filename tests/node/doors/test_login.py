@@ -267,14 +267,25 @@ def test_who_means_to_be_somebody_does_not_go_on_as_nobody(
     assert "authentication_failed" in refused(lambda: greeted(node, headers)[2])
 
 
-def test_two_headers_are_none(node: Node) -> None:
-    where = urlsplit(node.http)
-    headers = [("Host", where.netloc), ("Authorization", "Bearer a"), ("Authorization", "Bearer b")]
+@pytest.mark.parametrize(
+    "path", ["/call/presence.list", "/publish/demo.news", "/events?topic=a.b", "/raw", "/ws", "/login"]
+)
+@pytest.mark.parametrize("others", ["another's", "the same"])
+def test_several_authorization_headers_are_refused(node: Node, path: str, others: str) -> None:
+    """What stands in front of the node may have looked at another of them."""
+    mine = token(node)
+    second = mine if others == "the same" else token(node, sub="bob")
+    headers = [("Host", urlsplit(node.http).netloc), *(("Authorization", f"Bearer {one}") for one in (mine, second))]
+    if path in ("/raw", "/ws"):
+        headers += [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
+        headers += [("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="), ("Sec-WebSocket-Protocol", "wamp.2.json")]
+    method = "GET" if path.startswith(("/events", "/raw", "/ws")) else "POST"
 
-    answer = httpx.post(f"{node.http}/call/presence.list", headers=headers)
+    answer = httpx.request(method, f"{node.http}{path}", headers=headers, timeout=20)
 
-    assert answer.status_code == 401
-    assert "two Authorization headers" in answer.json()["detail"]
+    assert (answer.status_code, answer.json()["code"]) == (400, "hopsack.bad_request")
+    assert "several Authorization headers" in answer.json()["detail"]
+    assert "set-cookie" not in answer.headers
 
 
 def test_a_cookie_that_is_refused_says_how_to_get_rid_of_it(http: httpx.Client, own: Headers) -> None:
