@@ -9,9 +9,13 @@
     access.restore {subject}
 
 A newer token is one of the same subject that was not issued before the one there is: of two that cross on their way
-the newer one stays, in whatever order they come. Where it says the same of its bearer, nothing is asked again; else
-every subscription and registration is, in this same turn, so nothing is given or taken between two opinions. A call
-that is under way goes on: it was allowed when it was made.
+the newer one stays, in whatever order they come. One that does not say when it was issued (``iat``) may be of any age:
+it takes the place of none that does. Where neither says, one that expires sooner is taken for the older. Where a newer
+token says the same of its bearer, nothing is asked again; else every subscription and registration is, in this same
+turn, so nothing is given or taken between two opinions. A call that is under way goes on: it was allowed when it was
+made.
+
+A token that is not good is a failed login, and counts as one (``auth_failures``): the session stays as it is.
 
 Who has been revoked says nothing more: its testaments are not published.
 """
@@ -31,6 +35,7 @@ from hopsack_router.access.audit import facts_of
 from hopsack_router.access.identity import Identity
 from hopsack_router.access.life import Lives
 from hopsack_router.reading_back import refused
+from hopsack_router.routing import limiting
 
 if TYPE_CHECKING:
     from hopsack_router.routing.router import Router
@@ -135,9 +140,10 @@ class SessionLife:
     def _proved(self, session: NodeSession, token: str) -> Any:
         try:
             identity = yield self._identify(token)
-        except RemoteError as error:
+        except RemoteError as refusal:
+            error = limiting.after_refresh(session, self._factory.limits, refusal)
             self._router.audit.note("refresh_refused", **facts_of(session), code=error.code)
-            raise
+            raise error from None
         return identity
 
     def _identify(self, token: str) -> Any:
@@ -297,9 +303,19 @@ def _unfit(session: NodeSession, known: Identity | None, newer: Identity) -> Rem
     if known is None or newer.subject != known.subject:
         advice = "open another connection to be somebody else"
         return Denied("this token is another subject's than the session", where=where, advice=advice)
-    if newer.issued is not None and known.issued is not None and newer.issued < known.issued:
+    if _is_older(newer, known):
         return BadRequest("this token is older than the one there is", where=where, advice="send the newest one")
     return None
+
+
+def _is_older(one: Identity, known: Identity) -> bool:
+    """Whether a proof is, or may be, from before another. Who has had a token for long must not go back to what it said
+    by leaving out when it was made."""
+    if known.issued is not None:
+        return one.issued is None or one.issued < known.issued
+    if one.issued is not None or one.expires is None:
+        return False
+    return known.expires is not None and one.expires < known.expires
 
 
 def _says_the_same(known: Identity | None, newer: Identity) -> bool:

@@ -1,6 +1,7 @@
 """Where a session meets its limits: when it joins, with each request, and when it does not listen.
 
     it fails to prove who it is, again and again   -> ABORT hopsack.rate_limited {retry_after}, and the connection ends
+    its newer tokens are not good, again and again -> hopsack.rate_limited, as the answer to hopsack.session.refresh
     its subject has as many sessions as it may     -> the same
     PUBLISH, CALL, SUBSCRIBE, REGISTER             -> carried out, or ERROR hopsack.rate_limited {retry_after}
     an event that nobody acknowledges              -> published, or dropped and counted
@@ -20,7 +21,7 @@ from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import Accept, Deny
 from twisted.logger import Logger
 
-from hopsack.errors import LoginRequired, RateLimited
+from hopsack.errors import LoginRequired, RateLimited, RemoteError
 from hopsack_router import metrics
 from hopsack_router.access.audit import facts_of
 from hopsack_router.access.limits import KINDS, Limit, written
@@ -85,6 +86,21 @@ def after_proof(session: NodeSession, limits: Limits, claimed: str, answer: Any)
         return joining.Refusal(_too_many_failures(wait))
     limits.failed(claimed, host)
     return answer
+
+
+def after_refresh(session: NodeSession, limits: Limits | None, refusal: RemoteError) -> RemoteError:
+    """A session that is there has sent a token that is not good: a guess like any other, out of the same purse.
+
+    Guests share one, as all who log in without a name do: their own names are new each time.
+
+    :returns: the refusal, or, where it has failed too often, that it has.
+    """
+    if limits is None or not isinstance(refusal, LoginRequired):
+        return refusal
+    claimed = "" if session._authmethod == "anonymous" else session._authid or ""
+    answer = after_proof(session, limits, claimed, joining.Refusal(refusal))
+    error: RemoteError = answer.error
+    return error
 
 
 def _is_failure(answer: Deny) -> bool:

@@ -14,6 +14,8 @@ from twisted.internet.defer import Deferred
 from hopsack.contracts import load
 from hopsack.errors import LoginRequired
 from hopsack_router.access.identity import Identity
+from hopsack_router.access.limits import Rules
+from hopsack_router.access.meters import Limits
 from hopsack_router.doors.wamp import WampFormat
 from hopsack_router.routing import joining
 
@@ -309,6 +311,83 @@ def test_of_two_that_cross_the_newer_one_stays(world: World) -> None:
     assert answer(ann, "hopsack.session.whoami")["groups"] == ["ops"]
 
 
+NEVER = None
+
+
+@pytest.mark.parametrize(
+    ("known", "newer", "is_taken"),
+    [
+        ((10, 60), (11, 60), True),
+        ((10, 60), (10, 50), True),
+        ((10, 60), (9, 90), False),
+        ((10, 60), (NEVER, 90), False),
+        ((10, NEVER), (NEVER, NEVER), False),
+        ((NEVER, 60), (1, 50), True),
+        ((NEVER, 60), (NEVER, 90), True),
+        ((NEVER, 60), (NEVER, 60), True),
+        ((NEVER, 60), (NEVER, 50), False),
+        ((NEVER, 60), (NEVER, NEVER), True),
+        ((NEVER, NEVER), (NEVER, 60), True),
+    ],
+)
+def test_an_older_token_never_takes_the_place_of_a_newer_one(
+    world: World, known: tuple[Any, Any], newer: tuple[Any, Any], is_taken: bool
+) -> None:
+    """Each is when it was issued, and when it expires, in seconds from some moment: a token may leave out either."""
+    start = world.clock.seconds() - 20
+    for name, groups, (issued, expires) in (("known", ["ops"], known), ("newer", ["red"], newer)):
+        moments = {"issued": issued and start + issued, "expires": expires and start + expires}
+        world.tokens.issue(name, groups=groups, **moments)
+    ann = world.join("known")
+
+    (told,) = refresh(ann, "newer")
+
+    assert told[0] == (RESULT if is_taken else ERROR)
+    assert answer(ann, "hopsack.session.whoami")["groups"] == (["red"] if is_taken else ["ops"])
+
+
+def test_newer_tokens_that_are_no_good_count_as_failed_logins(world: World) -> None:
+    limits = world.factory.limits = Limits(Rules(), world.clock.seconds)
+    world.tokens.issue("t")
+    world.tokens.issue("newer")
+    ann = world.join("t")
+
+    codes = [refusal(ann, "hopsack.session.refresh", {"token": f"guess {number}"}) for number in range(13)]
+    (told,) = call(ann, "hopsack.session.refresh", {"token": "one more"})
+    waits = limits.may_try("ann", "")
+
+    assert codes == ["hopsack.login_required"] * 10 + ["hopsack.rate_limited"] * 3
+    assert 0 < told[6]["data"]["retry_after"] <= 6
+    assert waits > 0  # whoever logs in as ann from there waits, too
+    assert limits.may_try("bob", "") == 0
+    assert refresh(ann, "newer")[-1][0] == RESULT  # a good one is never refused for that
+    assert [event for event in world.events() if event == "refresh_refused"] == ["refresh_refused"] * 14
+    assert "rate_limited" in world.events()
+
+
+def test_refreshes_count_what_logins_failed_at(world: World) -> None:
+    limits = world.factory.limits = Limits(Rules(), world.clock.seconds)
+    world.tokens.issue("t")
+    ann = world.join("t")
+    for _ in range(11):
+        limits.failed("ann", "")
+
+    assert refusal(ann, "hopsack.session.refresh", {"token": "a guess"}) == "hopsack.rate_limited"
+    world.advance(3600)
+    assert refusal(ann, "hopsack.session.refresh", {"token": "a guess"}) == "hopsack.login_required"
+
+
+def test_guests_guess_out_of_one_purse(world: World) -> None:
+    world.factory.limits = Limits(Rules(), world.clock.seconds)
+    codes = []
+    for number in range(12):
+        guest = world.realm.join("guest", f"guest-{number}")
+        world.router._session_id_to_session[guest.session]._authmethod = "anonymous"
+        codes.append(refusal(guest, "hopsack.session.refresh", {"token": "a guess"}))
+
+    assert codes == ["hopsack.login_required"] * 10 + ["hopsack.rate_limited"] * 2
+
+
 def test_who_is_revoked_while_its_newer_token_is_looked_at_is_out(world: World) -> None:
     world.tokens.issue("old")
     ann = world.join("old")
@@ -499,7 +578,7 @@ def test_a_clock_that_jumps_ends_no_life_and_lengthens_none(world: World, jump: 
     ann, bob = world.join("old"), world.join("old")
 
     offset = jump
-    world.tokens.issue("new", expires=life._wall() + 120, issued=life._wall() if jump > 0 else None)
+    world.tokens.issue("new", expires=life._wall() + 120)
     refresh(bob, "new")
     world.advance(69)
     before = [ann.take(), bob.take()]
