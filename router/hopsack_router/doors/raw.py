@@ -195,7 +195,10 @@ class RawLink(DoorLink):
             self.outlet.socket = write_straight(self._protocol.transport, data)
 
     def dismiss(self, error: RemoteError) -> None:
-        self._close(*dismissal_of(error))
+        """End it, unless it has not joined yet: then the refusal that is under way says so, when to come back, and
+        closes."""
+        if self._machine.state not in (jsonrpc.State.JOINING, reading.State.JOINING):
+            self._close(*dismissal_of(error))
 
     def takes(self, size: int) -> None:
         self._protocol.takes(size)

@@ -54,13 +54,15 @@ class Response:
 class Attacker:
     """One TCP connection to a port of the node.
 
+    :param address: where it comes from; all of ``127.0.0.0/8`` is this machine.
     :ivar peer: how the node's log names it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, address: str | None = None) -> None:
         parts = urlsplit(url)
         self.host = parts.netloc
-        self.socket = socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE)
+        source = None if address is None else (address, 0)
+        self.socket = socket.create_connection((parts.hostname, parts.port), PATIENCE, source)
         self.peer = "tcp4:{}:{}".format(*self.socket.getsockname())
         self._read = b""
 

@@ -1,13 +1,17 @@
 """One node for all abuse, a hundred healthy sessions on it, and what must be true behind every test.
 
 Behind each: the healthy sessions got all their events in order, the node has no more memory than before plus a bound,
-it answers, and its log has no traceback.
+it answers, and its log has no traceback and is short: it says a thing once, however often it is done.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -36,6 +40,14 @@ LIMITS = (
 GROWTH = 64.0
 """MiB that abuse may make the node larger by, at any moment."""
 
+LOGGED = 200
+"""Lines that one test may add to the log, beside those about connections that are closed: each of them has one."""
+
+AUDITED = 5
+"""Lines of the audit log about the same event and source in a minute; what is beyond is summed up in one."""
+
+_CLOSING = re.compile(r"closing (tcp4:[\d.]+:\d+):")
+
 
 class Log:
     """The node's log, from a place on."""
@@ -54,6 +66,25 @@ class Log:
     def lines(self, *words: str) -> list[str]:
         """Those with all of these words in them."""
         return [line for line in self.text().splitlines() if all(word in line for word in words)]
+
+
+class Audit:
+    """The node's audit log, from a place on."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._path = node.data / "audit.jsonl"
+        self._from = self._path.stat().st_size if self._path.exists() else 0
+
+    def entries(self, event: str, **facts: Any) -> list[dict[str, Any]]:
+        """Those of this event with these facts. What the node has noted in a turn is written in the next, so it is
+        asked something first."""
+        with Attacker(self._node.http) as client:
+            assert client.ask("GET", "/healthz").status == 200
+        text = self._path.read_bytes()[self._from :].decode()
+        found = [json.loads(line) for line in text.splitlines()]
+        wanted = {"event": event} | facts
+        return [one for one in found if wanted.items() <= {k: v for k, v in one.items() if k in wanted}.items()]
 
 
 @pytest.fixture(scope="package")
@@ -94,6 +125,11 @@ def log(process: NodeProcess) -> Log:
 
 
 @pytest.fixture
+def audit(node: Node) -> Audit:
+    return Audit(node)
+
+
+@pytest.fixture
 def growth() -> float:
     """MiB; a file whose abuse costs more says so by a fixture of its own."""
     return GROWTH
@@ -108,6 +144,9 @@ def _nobody_else_notices(node: Node, bystanders: Bystanders, log: Log, growth: f
     with Attacker(node.http) as client:
         assert client.ask("GET", "/healthz").status == 200
     assert "Traceback" not in log.text(), log.text()
+    closed = Counter(_CLOSING.findall(log.text()))
+    assert [peer for peer, told in closed.items() if told > 1] == [], log.text()
+    assert len(log.text().splitlines()) - len(closed) <= LOGGED, log.text()
 
 
 @pytest.fixture
