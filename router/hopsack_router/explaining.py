@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hopsack.contracts.permission import Action, Somebody
-from hopsack.errors import Undeclared
 from hopsack_router.routing.deciding import Decision
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class Explaining:
         decision = self._router.admission.decide(who, action, uri, match)
         refusal = decision.refusal
         # Not the refusal's own: that tells strangers nothing in production, and who asks here is an operator.
-        nearest = self._nearest(action, uri) if isinstance(refusal, Undeclared) else None
+        nearest = self._nearest(action, uri) if decision.is_undeclared else None
         answer = {
             "allowed": refusal is None,
             "who": _facts(who),

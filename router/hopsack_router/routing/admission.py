@@ -74,12 +74,12 @@ class Admission:
     ) -> RemoteError | None:
         """A payload that the router cannot read (payload passthrough): only where no contract wants to read it, and
         where one wants nobody but its readers to."""
+        refusal = self.decide(who, "publish", topic).refusal  # first: a stranger learns nothing of contracts
         contract = self.catalogue.topic(topic)
-        if contract is not None and contract.encrypted is None:
-            return Invalid("this topic has a contract, so its payload cannot be opaque", where=topic, path="")
-        refusal = self.decide(who, "publish", topic).refusal
         if refusal is not None or contract is None:
             return refusal
+        if contract.encrypted is None:
+            return Invalid("this topic has a contract, so its payload cannot be opaque", where=topic, path="")
         if (algorithm, serializer) == (contract.encrypted, "json"):
             return None
         return Invalid(f"this topic takes payloads sealed with {contract.encrypted}, of json", where=topic, path="")
@@ -135,9 +135,10 @@ class Admission:
 
     def call_opaque(self, who: Who, procedure: str) -> RemoteError | None:
         """A call whose input the router cannot read: only where no contract wants to read it."""
-        if self.catalogue.procedure(procedure) is not None or procedure.startswith(WAMP):
+        refusal = self.decide(who, "call", procedure).refusal
+        if refusal is None and (self.catalogue.procedure(procedure) is not None or procedure.startswith(WAMP)):
             return Invalid("this procedure has a contract, so its input cannot be opaque", where=procedure, path="")
-        return self.decide(who, "call", procedure).refusal
+        return refusal
 
     def answer_opaque(self, procedure: str) -> Violation | None:
         """The same for what a callee answers."""

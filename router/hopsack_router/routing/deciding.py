@@ -49,18 +49,21 @@ class Decision:
     :ivar why: one sentence, for developers and operators.
     :ivar rule: the entry that allows it; of a pattern, the entries. ``None``: no list was asked, or none has one.
     :ivar contract: the one that decides. ``None``: none does, or a pattern matches several and all allow it.
+    :ivar is_undeclared: whether no contract has the URI, whatever the refusal says of that.
     """
 
     refusal: RemoteError | None
     why: str
     rule: str | None = None
     contract: Contract | None = None
+    is_undeclared: bool = False
 
 
 class Deciding:
     """
     :param catalogue: the contracts.
-    :param explains: whether a refusal tells everybody the rule. An operator is always told.
+    :param explains: whether a refusal tells everybody the rule, and what is declared. An operator is always told.
+        Who is not gets one answer for what is declared for others and for what is not declared at all.
     :param guests: ``read``: whatever contracts grant them, guests publish and register nothing, and call only what is
         idempotent. ``none``: there are none; should one be there, it may nothing.
     """
@@ -129,20 +132,23 @@ class Deciding:
             return Decision(malformed, malformed.message)
         if not self.catalogue.is_open(uri) or uri.startswith(WAMP):
             kind: Literal["topic", "procedure"] = "topic" if action in ("publish", "subscribe") else "procedure"
-            why = f"no contract declares the {kind} {uri}"
-            return Decision(self._undeclared(who, uri, kind), why)
+            return self._undeclared(who, action, uri, kind)
         if who._authrole == "guest" and (self._guests == "none" or (self._guests == "read" and action != "subscribe")):
             return self._refused(who, action, uri, _setting(self._guests), ())
         return Decision(None, "it is below a prefix that says `undeclared: allow`")
 
-    def _undeclared(self, who: Who, uri: str, kind: Literal["topic", "procedure"]) -> RemoteError:
-        nearest = self.catalogue.nearest(uri, kind) if self._tells(who) else None
-        return Undeclared(
-            f"no contract declares the {kind} {uri}",
+    def _undeclared(self, who: Who, action: Action, uri: str, kind: Literal["topic", "procedure"]) -> Decision:
+        why = f"no contract declares the {kind} {uri}"
+        if not self._tells(who):
+            return replace(self._refused(who, action, uri, why, ()), why=why, is_undeclared=True)
+        nearest = self.catalogue.nearest(uri, kind)
+        refusal = Undeclared(
+            why,
             where=uri,
             advice=f"did you mean {nearest}?" if nearest else f"declare it in a file under schemas/, as a {kind}",
             data={"nearest": nearest} if nearest else None,
         )
+        return Decision(refusal, why, is_undeclared=True)
 
     def _denied(self, who: Who, action: Action, uri: str, contract: Contract, note: str = "") -> Decision:
         permission: Permission = getattr(contract, action)

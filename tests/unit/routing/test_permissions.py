@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 
 from hopsack.contracts import Catalogue, Source, build
 from hopsack.contracts.permission import Somebody
+from hopsack.errors import Denied
 from hopsack_router.embed import EmbeddedNode
 from hopsack_router.routing.admission import Admission
 from hopsack_router.routing.deciding import Deciding, Guests
@@ -327,15 +328,65 @@ def test_a_refusal_names_its_rule_to_developers_and_to_nobody_else(
     assert not {"data", "advice"} & strangers.keys() or not (strangers.get("data") or strangers.get("advice"))
 
 
-def test_strangers_do_not_learn_what_is_declared_by_asking_for_what_is_not(catalogue: Catalogue) -> None:
-    who = Somebody("ann", "user")
+OPAQUE = {"ppt_scheme": "x_mine", "enc_algo": "x_mine", "enc_serializer": "cbor"}
 
-    told, hidden = (Deciding(catalogue, explains).decide(who, "call", "box.emty").refusal for explains in (True, False))
 
-    assert told is not None
-    assert hidden is not None
-    assert told.data == {"nearest": "box.empty"}
-    assert "box.empty" not in f"{hidden.message} {hidden.advice} {hidden.data}"
+@pytest.mark.parametrize("role", ["guest", "user", "service"])
+@pytest.mark.parametrize(
+    ("message", "declared", "undeclared"),
+    [
+        ((SUBSCRIBE, 1, {}), "box.team.red.news", "box.team.red.olds"),
+        ((SUBSCRIBE, 1, {"match": "prefix"}), "box.team.", "box.crew."),
+        ((SUBSCRIBE, 1, {"match": "wildcard"}), "box.team..news", "box.team..olds"),
+        ((PUBLISH, 1, {"acknowledge": True}), "box.team.red.news", "box.team.red.olds"),
+        ((PUBLISH, 1, {"acknowledge": True} | OPAQUE), "box.team.red.news", "box.team.red.olds"),
+        ((PUBLISH, 1, {"acknowledge": True, "x_hopsack_delete": True}), "box.team.red.news", "box.team.red.olds"),
+        ((REGISTER, 1, {}), "box.bob.count", "box.bob.cuont"),
+        ((REGISTER, 1, {"match": "prefix"}), "box.bob.", "pox.bob."),
+        ((CALL, 1, {}), "hopsack.access.why", "hopsack.access.yhw"),
+        ((CALL, 1, OPAQUE), "hopsack.access.why", "hopsack.access.yhw"),
+    ],
+)
+def test_strangers_do_not_learn_what_is_declared_by_asking_for_it(
+    catalogue: Catalogue, role: str, message: tuple[Any, ...], declared: str, undeclared: str
+) -> None:
+    realm = Realm.ours(catalogue)
+    realm.node.router.admission = Admission(catalogue, explains=False)
+    client = realm.join(role, "ann")
+    last = [b"opaque"] if "ppt_scheme" in message[2] else [["x"]] if message[0] in (PUBLISH, CALL) else []
+
+    ((there,), (not_there,)) = (client.send(*message, uri, *last) for uri in (declared, undeclared))
+
+    assert code(there) == "hopsack.denied"
+    assert repr(not_there).replace(undeclared, declared) == repr(there)
+
+
+def test_developers_and_operators_learn_what_is_not_declared(catalogue: Catalogue) -> None:
+    user, operator = Somebody("ann", "user"), Somebody("root", "operator")
+
+    for who, explains in ((user, True), (operator, True), (operator, False)):
+        told = Deciding(catalogue, explains).decide(who, "call", "box.emty")
+        assert told.refusal is not None
+        assert told.refusal.code == "hopsack.undeclared"
+        assert told.refusal.data == {"nearest": "box.empty"}
+        assert told.is_undeclared
+
+
+def test_the_audit_log_has_why_in_production(catalogue: Catalogue) -> None:
+    refusal = Deciding(catalogue, explains=False).decide(Somebody("ann", "user"), "call", "box.emty").refusal
+
+    assert isinstance(refusal, Denied)
+    assert refusal.rule == "no contract declares the procedure box.emty"
+
+
+def test_why_tells_operators_what_is_not_declared_in_production(catalogue: Catalogue) -> None:
+    realm = Realm.ours(catalogue)
+    realm.node.router.admission = Admission(catalogue, explains=False)
+
+    told = why(realm, subject="ann", action="call", uri="box.emty")
+
+    assert (told["code"], told["nearest"]) == ("hopsack.denied", "box.empty")
+    assert told["why"] == "no contract declares the procedure box.emty"
 
 
 # ----- guests as the node's settings have it
