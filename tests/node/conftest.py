@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,11 +78,29 @@ class NodeProcess:
         return code
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """A node with the repository's contracts; it must end cleanly."""
-    process = NodeProcess(tmp_path_factory.mktemp("node"))
+def declared(folder: Path, name: str, contracts: str) -> str:
+    """Write contracts, for a node to be started with.
+
+    :param name: of their file. :returns: what ``--schemas`` takes.
+    """
+    schemas = folder / "schemas"
+    schemas.mkdir()
+    (schemas / f"{name}.yaml").write_text(contracts)
+    return str(schemas)
+
+
+@contextmanager
+def running(data: Path, *arguments: str, **variables: str) -> Iterator[Node]:
+    """A node for as long as somebody needs it; it must end cleanly."""
+    process = NodeProcess(data, *arguments, **variables)
     try:
         yield process.ready()
     finally:
         assert process.stop() == 0, process.logged()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A node with the repository's contracts; it must end cleanly."""
+    with running(tmp_path_factory.mktemp("node")) as node:
+        yield node

@@ -16,7 +16,7 @@ import pytest
 import hopsack
 from hopsack.errors import Canceled, Deadline, HopsackError, OutcomeUnknown
 
-from .conftest import Node, NodeProcess
+from .conftest import Node, NodeProcess, running
 from .test_cli import run as command
 from .test_library import ServiceProcess, service
 
@@ -54,11 +54,8 @@ def schemas(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory, schemas: Path) -> Iterator[Node]:
-    process = NodeProcess(tmp_path_factory.mktemp("node"), "--schemas", str(schemas))
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    with running(tmp_path_factory.mktemp("node"), "--schemas", str(schemas)) as node:
+        yield node
 
 
 DOORS = ["rawsocket", "/ws?codec=json", "/raw"]

@@ -30,7 +30,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import ROOT, Node, NodeProcess
+from .conftest import ROOT, Node, declared, running
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(60)]
 
@@ -128,13 +128,9 @@ class Player:
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    schemas = tmp_path_factory.mktemp("schemas")
-    (schemas / "open.yaml").write_text(CONTRACTS)
-    process = NodeProcess(tmp_path_factory.mktemp("node"), "--schemas", str(schemas))
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    data = tmp_path_factory.mktemp("node")
+    with running(data, "--schemas", declared(data, "open", CONTRACTS)) as node:
+        yield node
 
 
 Cast = Callable[..., Player]

@@ -12,7 +12,8 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from hopsack.settings import Settings
 from hopsack.subscription import Subscription
 from hopsack.tokens import mint
 
-from .conftest import ROOT, Node, NodeProcess
+from .conftest import ROOT, Node, running
 
 pytestmark = [
     pytest.mark.node,
@@ -91,6 +92,13 @@ class Here:
             self.published += 1
 
 
+@contextmanager
+def somebody(folder: Path) -> Iterator[Here]:
+    clock = Clock(folder)
+    with running(folder, "--schemas", str(CONTRACTS), **clock.environ) as node:
+        yield Here(node, clock)
+
+
 async def hear(events: Subscription[Any], stream: AsyncIterator[ServerSentEvent]) -> list[tuple[str, str]]:
     """What came to two readers: data and position of each event, the same for both."""
     heard = []
@@ -131,14 +139,8 @@ async def answered(page: ClientConnection) -> str:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["an hour ahead", "an hour back"])
 def test_nobody_notices_that_the_clock_jumps(tmp_path: Path, jump: int) -> None:
-    clock = Clock(tmp_path)
-    process = NodeProcess(tmp_path, "--schemas", str(CONTRACTS), **clock.environ)
-    try:
-        here = Here(process.ready(), clock)
+    with somebody(tmp_path) as here:
         asyncio.run(asyncio.wait_for(while_it_jumps(here, jump), PATIENCE))
-    finally:
-        code = process.stop()
-    assert code == 0, Path(process.log.name).read_text()
 
 
 async def while_it_jumps(here: Here, jump: int) -> None:
@@ -210,14 +212,8 @@ async def check_resuming(here: Here, http: httpx.AsyncClient, heard: list[tuple[
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["an hour ahead", "an hour back"])
 def test_sessions_whose_tokens_expire_live_on_and_refresh(tmp_path: Path, jump: int) -> None:
-    clock = Clock(tmp_path)
-    process = NodeProcess(tmp_path, "--schemas", str(CONTRACTS), **clock.environ)
-    try:
-        here = Here(process.ready(), clock)
+    with somebody(tmp_path) as here:
         asyncio.run(asyncio.wait_for(they_refresh(here, jump), PATIENCE))
-    finally:
-        code = process.stop()
-    assert code == 0, Path(process.log.name).read_text()
 
 
 async def they_refresh(here: Here, jump: int) -> None:

@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from hopsack.tokens import mint
 
-from .conftest import Node, NodeProcess
+from .conftest import Node, NodeProcess, running
 
 CONFIGURED = (
     "publishes.connection=100/s burst 200, calls.connection.user=1/min burst 20, "
@@ -30,11 +30,8 @@ PATIENCE = 20.0
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    process = NodeProcess(tmp_path_factory.mktemp("limits"), HOPSACK_LIMITS=CONFIGURED)
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    with running(tmp_path_factory.mktemp("limits"), HOPSACK_LIMITS=CONFIGURED) as node:
+        yield node
 
 
 class Page:

@@ -23,7 +23,7 @@ from jwt.algorithms import OKPAlgorithm
 import hopsack
 from hopsack.tokens import mint
 
-from .conftest import Node, NodeProcess
+from .conftest import Node, NodeProcess, running
 
 pytestmark = pytest.mark.node
 
@@ -76,7 +76,7 @@ def node(tmp_path_factory: pytest.TempPathFactory, service: Service) -> Iterator
     data = tmp_path_factory.mktemp("login")
     pem = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (data / "login.pem").write_bytes(pem)
-    process = NodeProcess(
+    with running(
         data,
         HOPSACK_JWKS=f"{service.url}/keys",
         HOPSACK_TOKEN_KEYS=str(data / "login.pem"),
@@ -84,11 +84,8 @@ def node(tmp_path_factory: pytest.TempPathFactory, service: Service) -> Iterator
         HOPSACK_AUDIENCE="fabric",
         HOPSACK_TOKEN_ROLES="user, service",
         HOPSACK_CLAIMS="groups=realm.groups",
-    )
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    ) as node:
+        yield node
 
 
 def token(key: Any = ED, **changes: Any) -> str:

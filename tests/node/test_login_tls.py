@@ -12,7 +12,7 @@ import pytest
 import trustme
 from websockets.sync.client import connect
 
-from .conftest import Node, NodeProcess
+from .conftest import Node, running
 
 pytestmark = pytest.mark.node
 
@@ -32,11 +32,8 @@ def secure(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> I
     made.private_key_pem.write_to_path(str(data / "key.pem"))
     made.cert_chain_pems[0].write_to_path(str(data / "cert.pem"))
     (data / "key.pem").chmod(0o600)
-    process = NodeProcess(data, HOPSACK_TLS_CERT=str(data / "cert.pem"), HOPSACK_TLS_KEY=str(data / "key.pem"))
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    with running(data, HOPSACK_TLS_CERT=str(data / "cert.pem"), HOPSACK_TLS_KEY=str(data / "key.pem")) as node:
+        yield node
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +46,8 @@ def trust(authority: trustme.CA) -> ssl.SSLContext:
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A node behind a proxy that speaks TLS in its place."""
-    process = NodeProcess(tmp_path_factory.mktemp("proxy"), HOPSACK_PROXY="127.0.0.1")
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    with running(tmp_path_factory.mktemp("proxy"), HOPSACK_PROXY="127.0.0.1") as node:
+        yield node
 
 
 def base(node: Node) -> str:

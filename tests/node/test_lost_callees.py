@@ -20,7 +20,7 @@ import hopsack
 from hopsack.errors import NoCallee, OutcomeUnknown
 from hopsack.keeper import Connected
 
-from .conftest import Node, NodeProcess
+from .conftest import Node, declared, running
 from .test_library import ServiceProcess, service
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(90)]
@@ -36,13 +36,9 @@ FOREVER = 60.0
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    schemas = tmp_path_factory.mktemp("schemas")
-    (schemas / "work.yaml").write_text(CONTRACTS)
-    process = NodeProcess(tmp_path_factory.mktemp("node"), "--schemas", str(schemas))
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    data = tmp_path_factory.mktemp("node")
+    with running(data, "--schemas", declared(data, "work", CONTRACTS)) as node:
+        yield node
 
 
 CALLEE = """

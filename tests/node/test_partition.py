@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from hopsack.connection import Connection
 from hopsack.errors import NoCallee, OutcomeUnknown
 from hopsack_router.routing.attendance import GRACE
 
-from .conftest import ROOT, Node, NodeProcess
+from .conftest import ROOT, Node, declared, running
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(120)]
 
@@ -146,20 +146,6 @@ def island() -> Iterator[Island]:
         made.remove()
 
 
-@contextmanager
-def node_at(host: str, folder: Path) -> Iterator[Node]:
-    schemas, data = folder / "schemas", folder / "data"
-    schemas.mkdir()
-    data.mkdir()
-    (schemas / "work.yaml").write_text(CONTRACTS)
-    process = NodeProcess(data, "--schemas", str(schemas), "--host", host)
-    try:
-        yield process.ready()
-    finally:
-        code = process.stop()
-        assert code == 0, Path(process.log.name).read_text()
-
-
 class Visitors:
     """The program on the island, with a connection on each door.
 
@@ -277,5 +263,5 @@ def test_who_is_cut_off_is_gone_and_leaves_no_ghost_when_it_is_back(island: Isla
         async with asyncio.timeout(PATIENCE + NOTICED + HELD):
             await main(node)
 
-    with node_at(island.here, tmp_path) as node:
+    with running(tmp_path, "--schemas", declared(tmp_path, "work", CONTRACTS), "--host", island.here) as node:
         asyncio.run(bounded(node))

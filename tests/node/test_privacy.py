@@ -16,7 +16,7 @@ from hopsack import connect
 from hopsack.errors import Invalid
 from hopsack.privacy import KeyPair, KeyRing
 
-from .conftest import Node, NodeProcess
+from .conftest import Node, declared, running
 
 pytestmark = pytest.mark.node
 
@@ -42,13 +42,8 @@ SECRET = "nobody reads this"
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     data = tmp_path_factory.mktemp("privacy")
-    (data / "schemas").mkdir()
-    (data / "schemas" / "safe.yaml").write_text(CONTRACTS)
-    process = NodeProcess(data, "--schemas", str(data / "schemas"))
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    with running(data, "--schemas", declared(data, "safe", CONTRACTS)) as node:
+        yield node
 
 
 def urls(node: Node) -> list[str]:

@@ -8,8 +8,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from hopsack import connect
 from hopsack.errors import Denied, RemoteError, Undeclared
 from hopsack.tokens import mint
 
-from .conftest import Node, NodeProcess
+from .conftest import Node, declared, running
 
 pytestmark = pytest.mark.node
 
@@ -35,15 +34,8 @@ SECRET = secrets.token_urlsafe(32)
 RULE = "subscribe: [user:{sub}]"
 
 
-@contextmanager
-def running(data: Path, **variables: str) -> Iterator[Node]:
-    (data / "schemas").mkdir()
-    (data / "schemas" / "inbox.yaml").write_text(CONTRACTS)
-    process = NodeProcess(data, "--schemas", str(data / "schemas"), HOPSACK_SECRET=SECRET, **variables)
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+def inboxes(data: Path, **variables: str) -> AbstractContextManager[Node]:
+    return running(data, "--schemas", declared(data, "inbox", CONTRACTS), HOPSACK_SECRET=SECRET, **variables)
 
 
 def token(role: str, sub: str) -> str:
@@ -74,7 +66,7 @@ def why(node: Node, *words: str) -> Any:
 
 
 def test_developers_are_told_the_rule_and_why_tells_the_same(tmp_path: Path) -> None:
-    with running(tmp_path) as node:
+    with inboxes(tmp_path) as node:
         denied = asyncio.run(refusal(node, "user", "ann", "inbox.bob.mail"))
         undeclared = asyncio.run(refusal(node, "user", "ann", "inbox.ann.mial"))
         theirs = why(node, "ann", "subscribe", "inbox.bob.mail")
@@ -92,11 +84,13 @@ def test_developers_are_told_the_rule_and_why_tells_the_same(tmp_path: Path) -> 
 
 
 def test_in_production_strangers_are_told_no_and_operators_why(tmp_path: Path) -> None:
-    with running(tmp_path, HOPSACK_ENV="prod", HOPSACK_PROXY="127.0.0.1") as node:
+    with inboxes(tmp_path, HOPSACK_ENV="prod", HOPSACK_PROXY="127.0.0.1") as node:
         denied = asyncio.run(refusal(node, "user", "ann", "inbox.bob.mail"))
-        undeclared = asyncio.run(refusal(node, "user", "ann", "inbox.ann.mial"))
+        undeclared = asyncio.run(refusal(node, "user", "ann", "inbox.bob.mial"))
         theirs = why(node, "ann", "subscribe", "inbox.bob.mail")
 
+    assert type(undeclared) is type(denied) is Denied
+    assert str(undeclared).replace("mial", "mail") == str(denied)
     assert denied.message == "role user may not subscribe to inbox.bob.mail"
     assert "{sub}" not in f"{denied.advice} {denied.data} {undeclared.advice} {undeclared.data}"
     assert theirs["why"].endswith(f"{RULE} does not allow it")

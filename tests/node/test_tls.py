@@ -24,7 +24,7 @@ import hopsack
 from hopsack.errors import Disconnected
 from hopsack.link import trusting
 
-from .conftest import ROOT, Node, NodeProcess
+from .conftest import ROOT, Node, NodeProcess, running
 
 pytestmark = [pytest.mark.node, pytest.mark.filterwarnings("ignore:ssl.TLSVersion")]
 
@@ -61,11 +61,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory, place: Place) -> Iterator[Node]:
-    process = NodeProcess(tmp_path_factory.mktemp("node"), **place.variables())
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    with running(tmp_path_factory.mktemp("node"), **place.variables()) as node:
+        yield node
 
 
 def port_of(url: str) -> tuple[str, int]:

@@ -11,7 +11,7 @@ import pytest
 
 from hopsack.settings import Settings
 
-from .conftest import ROOT, Node, NodeProcess
+from .conftest import ROOT, Node, declared, running
 
 WEB_CLIENT = ROOT / "web_client"
 VITEST = WEB_CLIENT / "node_modules" / "vitest" / "vitest.mjs"
@@ -45,14 +45,9 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def flowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A node with the contracts of pages that give and take piece by piece."""
-    folder = tmp_path_factory.mktemp("flowing")
-    (folder / "schemas").mkdir()
-    (folder / "schemas" / "page.yaml").write_text(CONTRACTS)
-    process = NodeProcess(folder, "--schemas", str(folder / "schemas"))
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    data = tmp_path_factory.mktemp("flowing")
+    with running(data, "--schemas", declared(data, "page", CONTRACTS)) as node:
+        yield node
 
 
 def test_the_browser_client_over_both_doors(node: Node) -> None:

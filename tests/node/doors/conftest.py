@@ -11,7 +11,7 @@ import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from ..conftest import ROOT, Node, NodeProcess
+from ..conftest import ROOT, Node, running
 
 CONTRACTS = ROOT / "tests" / "conversations" / "schemas"
 
@@ -26,11 +26,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     (web / "assets" / "theme.js").write_text("console.log('theme');\n")
     (web.parent / "outside.txt").write_text("not for the web")
     (web / "link.txt").symlink_to(web.parent / "outside.txt")
-    process = NodeProcess(tmp_path_factory.mktemp("doors"), "--schemas", str(CONTRACTS), "--web", str(web))
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    with running(tmp_path_factory.mktemp("doors"), "--schemas", str(CONTRACTS), "--web", str(web)) as node:
+        yield node
 
 
 @pytest.fixture

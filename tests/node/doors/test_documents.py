@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from ..conftest import Node, NodeProcess
+from ..conftest import Node, running
 
 pytestmark = pytest.mark.node
 
@@ -124,11 +124,8 @@ def test_no_way_out_of_the_folder(node: Node, path: str) -> None:
 
 def test_a_node_without_a_web_client_says_so(tmp_path_factory: pytest.TempPathFactory) -> None:
     data = tmp_path_factory.mktemp("bare")
-    process = NodeProcess(data, "--web", str(data / "none"))
-    try:
-        answer = httpx.get(process.ready().http)
-    finally:
-        assert process.stop() == 0, process.logged()
+    with running(data, "--web", str(data / "none")) as node:
+        answer = httpx.get(node.http)
 
     assert answer.status_code == 200
     assert "has not been built" in answer.text

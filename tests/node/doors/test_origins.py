@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from ..conftest import Node, NodeProcess
+from ..conftest import Node, running
 from .conftest import CONTRACTS
 
 pytestmark = pytest.mark.node
@@ -96,16 +96,13 @@ def test_what_is_the_same_for_everybody_may_be_read_from_everywhere(http: httpx.
 
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    process = NodeProcess(
+    with running(
         tmp_path_factory.mktemp("listed"),
         "--schemas",
         str(CONTRACTS),
         HOPSACK_ORIGINS="https://app.example, https://*.apps.example:8443, http://fabric.example",
-    )
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    ) as node:
+        yield node
 
 
 @pytest.mark.parametrize("door", DOORS)
