@@ -125,10 +125,10 @@ export class Stack {
     if (!answer.ok) throw new Error(await answer.text());
   }
 
-  /** Calls a procedure as an operator, on the command line. */
+  /** Calls a procedure as an operator, on the command line; a service that is on its way back is waited for. */
   async call(procedure: string, input: unknown): Promise<Facts> {
-    const words = ["call", "--json", procedure, JSON.stringify(input), "--url", String(this.#node?.facts.rawsocket)];
-    const made = await start([...words, "--data", this.#data], {});
+    const words = ["call", "--json", procedure, JSON.stringify(input), "--wait", "20", "--timeout", "30"];
+    const made = await start([...words, "--url", String(this.#node?.facts.rawsocket), "--data", this.#data], {});
     await made.end();
     return made.facts;
   }
