@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import re
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +21,7 @@ from hopsack.errors import Disconnected, HopsackError, LocalError, RemoteError
 from hopsack.link import Carrier
 from hopsack.login import Login
 from hopsack.options import Options
+from hopsack.outages import in_words
 
 __all__ = [
     "Closed",
@@ -34,7 +32,6 @@ __all__ = [
     "Kept",
     "State",
     "Waiting",
-    "in_words",
     "settle",
     "settle_error",
 ]
@@ -306,18 +303,3 @@ def settle_error(future: asyncio.Future[Any], error: BaseException) -> None:
         future.set_exception(error)
         # Who has stopped waiting does not read it, and asyncio would log that.
         future.exception()
-
-
-def in_words(error: OSError) -> str:
-    """Why there is no connection, as the system says it: ``connection refused``.
-
-    asyncio puts the address in place of the system's words, or several errors into the text of one. Those of TLS have
-    numbers of OpenSSL, which mean something else to the system: their words are their own.
-    """
-    if isinstance(error, ssl.SSLError):
-        return (error.strerror or str(error)).lower()
-    found = re.search(r"\[Errno (\d+)\]", str(error))
-    number = error.errno if error.errno is not None and error.errno > 0 else int(found[1]) if found else None
-    if number is not None:
-        return os.strerror(number).lower()
-    return (error.strerror or str(error) or type(error).__name__).lower()

@@ -23,8 +23,9 @@ from pathlib import Path
 
 from hopsack import session as on
 from hopsack.address import Address
-from hopsack.errors import HopsackError, Overloaded, RemoteError
+from hopsack.errors import Disconnected, HopsackError, Overloaded, RemoteError
 from hopsack.options import Options
+from hopsack.outages import NOT_TLS, TLS_ALERT, in_words, other_scheme
 from hopsack.settings import ConfigError
 from hopsack.wire import Ended, Wire, Write, wire_for
 
@@ -94,7 +95,10 @@ class Carrier(ABC):
 
 
 class Link(Carrier, asyncio.Protocol):
-    """A connection over a socket."""
+    """A connection over a socket.
+
+    :param hint: what to try, for whoever reads why the peer closed it before the two understood each other.
+    """
 
     def __init__(
         self,
@@ -103,8 +107,10 @@ class Link(Carrier, asyncio.Protocol):
         obey: Obey,
         lost: Callable[[str], None],
         options: Options,
+        hint: str = "",
     ) -> None:
         super().__init__(session, obey, lost)
+        self._hint = hint
         self._wire = wire
         self._options = options
         self._loop = asyncio.get_running_loop()
@@ -133,13 +139,16 @@ class Link(Carrier, asyncio.Protocol):
         for signal in self._wire.receive(data):
             if self._reason is not None:
                 return
-            if type(signal) is on.Received or type(signal) is on.Opened:
+            if type(signal) is on.Received:
+                self.take(signal)
+            elif type(signal) is on.Opened:
+                self._hint = ""
                 self.take(signal)
             elif type(signal) is Write:
                 self._write(signal.data)
             elif type(signal) is Ended:
                 self.refusal, self.retry_after, self.is_going = signal.refusal, signal.retry_after, signal.is_going
-                self.close(signal.reason)
+                self.close(self._hinted(signal.reason) if data.startswith(TLS_ALERT) else signal.reason)
 
     def pause_writing(self) -> None:
         self._is_paused = True
@@ -153,8 +162,14 @@ class Link(Carrier, asyncio.Protocol):
             self._watch.cancel()
         self._transport = None
         self._queue, self._waiting = [], 0
-        self._end(str(exc) if exc is not None else "the node closed the connection")
+        reason = "the node closed the connection"
+        if exc is not None:
+            reason = in_words(exc) if isinstance(exc, OSError) else str(exc)
+        self._end(self._hinted(reason))
         self._gone.set_result(None)
+
+    def _hinted(self, reason: str) -> str:
+        return f"{reason}; {self._hint}" if self._hint else reason
 
     async def gone(self) -> None:
         await asyncio.wait((self._gone,))
@@ -253,8 +268,13 @@ def trusting(authorities: Path | None = None) -> ssl.SSLContext:
     if authorities is not None:
         try:
             context.load_verify_locations(authorities)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"HOPSACK_TLS_CA: {authorities} cannot be used: {error.strerror or error}") from error
+        except ssl.SSLError as error:
+            raise ConfigError(
+                f"HOPSACK_TLS_CA: there is no certificate in {authorities}",
+                "a PEM file: it begins with -----BEGIN CERTIFICATE-----",
+            ) from error
+        except OSError as error:
+            raise ConfigError(f"HOPSACK_TLS_CA: cannot read {authorities}: {error.strerror or error}") from error
     return context
 
 
@@ -268,17 +288,23 @@ async def dial(
 ) -> Link:
     """Connect a socket. The session learns by itself when it is open.
 
-    :raises OSError: there is no such place, or nobody listens.
+    :raises OSError: there is no such place, or nobody listens. :raises Disconnected: the peer closed it at once.
     """
     loop = asyncio.get_running_loop()
-    wire = wire_for(address)
+    wire, hint = wire_for(address), other_scheme(address)
 
     def protocol() -> Link:
-        return Link(wire, session, obey, lost, options)
+        return Link(wire, session, obey, lost, options, hint)
 
     if address.carrier == "unix":
         _, link = await loop.create_unix_connection(protocol, address.path)
         return link
     context = (tls or trusting()) if address.is_tls else None
-    _, link = await loop.create_connection(protocol, address.host, address.port, ssl=context)
+    try:
+        _, link = await loop.create_connection(protocol, address.host, address.port, ssl=context)
+    except ConnectionResetError as error:  # in the middle of the handshake
+        raise Disconnected(f"{in_words(error)}; {hint}") from error
+    except ssl.SSLError as error:
+        words = in_words(error)
+        raise Disconnected(f"{words}; {hint}" if error.reason in NOT_TLS else words) from error
     return link

@@ -105,6 +105,40 @@ def test_no_node_is_exit_code_4_and_says_how_to_start_one(tmp_path: Path) -> Non
     assert "hopsack up` starts a node here" in err
 
 
+def test_who_is_not_let_in_is_told_what_to_type(tmp_path: Path) -> None:
+    from hopsack.cli.client import how_to_log_in
+    from hopsack.keys import PrivateKey, public_text
+    from hopsack.settings import Settings
+
+    key = PrivateKey.new()
+    key.write(tmp_path / "key")
+
+    def told(token: str | None, **given: str) -> str:
+        return how_to_log_in(Settings.from_environ({"HOPSACK_DATA": str(tmp_path)} | given), token) or ""
+
+    assert "token NAME --role operator --for 1h)` makes you an operator" in told(None)
+    assert f"hopsack keys add NAME {public_text(key.public)}`" in told(None, HOPSACK_KEY=str(tmp_path / "key"))
+    assert told("given", HOPSACK_TOKEN="given").startswith("HOPSACK_TOKEN or --token is too old")
+    assert told("made up", HOPSACK_SECRET="s" * 32) == "HOPSACK_SECRET is not the secret of this node"
+    assert f"the secret in {tmp_path} is not the secret of this node: HOPSACK_DATA" in told("made up")
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_authorities_that_cannot_be_used_are_named(tmp_path: Path, text: str | None) -> None:
+    from hopsack.link import trusting
+
+    path = tmp_path / "ca.pem"
+    if text is not None:
+        path.write_text(text)
+
+    with pytest.raises(ConfigError) as refused:
+        trusting(path)
+
+    assert refused.value.message.startswith("HOPSACK_TLS_CA: ")
+    assert str(path) in refused.value.message
+    assert "_ssl.c" not in str(refused.value)
+
+
 def test_with_json_an_error_is_json_too(tmp_path: Path) -> None:
     _, _, err = run("call", "a.b", "--json", "--url", "tcp://127.0.0.1:1", "--data", str(tmp_path))
 

@@ -59,14 +59,14 @@ class FakeTransport(asyncio.Transport):
 class Bench:
     """One link on a fake transport, joined."""
 
-    def __init__(self, loop: HandTurnedLoop, **options: Any) -> None:
+    def __init__(self, loop: HandTurnedLoop, hint: str = "", **options: Any) -> None:
         self.loop = loop
         self.effects: list[on.Effect] = []
         self.lost: list[str] = []
 
         async def make() -> Link:
             session = WampSession(MSGPACK, realm="hopsack", agent="hopsack-python/9")
-            return Link(RawSocketWire(2), session, self.effects.append, self.lost.append, Options(**options))
+            return Link(RawSocketWire(2), session, self.effects.append, self.lost.append, Options(**options), hint)
 
         self.link = loop.run(make())
         self.transport = FakeTransport(self.link)
@@ -104,6 +104,33 @@ def test_what_is_sent_in_one_turn_leaves_in_one_write(loop: HandTurnedLoop) -> N
     loop.settle()
 
     assert [len(messages) for messages in bench.written()] == [3, 1]
+
+
+@pytest.mark.parametrize("says", [b"", b"\x15\x03\x01\x00\x02\x02\x46"])
+def test_who_speaks_in_clear_where_tls_is_spoken_is_told_what_to_write(loop: HandTurnedLoop, says: bytes) -> None:
+    lost: list[str] = []
+
+    async def make() -> Link:
+        session = WampSession(MSGPACK, realm="hopsack", agent="hopsack-python/9")
+        return Link(RawSocketWire(2), session, lambda _: None, lost.append, Options(), "write tls://")
+
+    link = loop.run(make())
+    link.connection_made(FakeTransport(link))
+    if says:
+        link.data_received(says)
+    link.connection_lost(ConnectionResetError(104, "Connection reset by peer"))
+
+    (reason,) = lost
+    assert reason.endswith("; write tls://")
+    assert "Errno" not in reason
+
+
+def test_who_was_understood_is_not_told_to_write_another_scheme(loop: HandTurnedLoop) -> None:
+    bench = Bench(loop, hint="write tls://")
+
+    bench.link.connection_lost(ConnectionResetError(104, "Connection reset by peer"))
+
+    assert bench.lost == ["connection reset by peer"]
 
 
 def test_while_the_transport_is_full_frames_wait_up_to_the_bound(loop: HandTurnedLoop) -> None:
@@ -485,7 +512,7 @@ def test_websocket_over_tls() -> None:
         offered = [Subprotocol("wamp.2.msgpack")]
         async with serve(websocket_peer, "127.0.0.1", 0, subprotocols=offered, ssl=server_tls, max_size=None) as server:
             port = server.sockets[0].getsockname()[1]
-            with pytest.raises(Disconnected, match="certificate verify failed"):
+            with pytest.raises(Disconnected, match="signed the node's certificate; HOPSACK_TLS_CA"):
                 await echoes(f"wss://localhost:{port}/ws")
             return await echoes(f"wss://localhost:{port}/ws", client_tls)
 
