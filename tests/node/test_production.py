@@ -61,7 +61,7 @@ def test_behind_a_proxy(tmp_path: Path) -> None:
         user = http.post("/call/presence.list", headers=asked | bearer("user"))
         listed = http.post("/call/hopsack.sessions.list", headers=asked | bearer("operator")).json()
         own = http.post("/call/presence.list", headers=asked | bearer("user") | {"Origin": "https://fabric.example"})
-        contracts = http.get("/asyncapi.json", headers=asked).json()
+        contracts = http.get("/asyncapi.json", headers=asked | bearer("service")).json()
         version = http.get("/version", headers=asked).json()
         plain = http.post("/call/presence.list", headers=asked | bearer("user") | {"Origin": "http://fabric.example"})
         local = http.post("/call/presence.list", headers=asked | bearer("user") | {"Origin": "http://localhost:5173"})

@@ -1,4 +1,11 @@
-"""What a node tells about itself over HTTP: health, readiness, version, metrics, and the contracts as AsyncAPI."""
+"""What a node tells about itself over HTTP: health, readiness, version, metrics, and the contracts as AsyncAPI.
+
+    /healthz, /readyz, /version, /errors   anybody
+    /metrics, /asyncapi.json               in development anybody; in production services and operators, with a token
+
+In production the last two would be a map: what is declared, what is in use, how much the node has to do. Where a client
+comes from is no proof there: behind a proxy or a tunnel on this machine, everybody comes from loopback.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +15,19 @@ from html import escape
 from importlib.metadata import version
 from typing import Any
 
+from autobahn.wamp import message
+from autobahn.wamp.types import SessionDetails
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from twisted.web import http
 from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.server import NOT_DONE_YET, Request
 
-from hopsack.errors import ERRORS
+from hopsack.errors import ERRORS, Denied, LoginRequired, RemoteError
 from hopsack_router.doors import envelopes
+from hopsack_router.doors.bearer import credential_of
 from hopsack_router.doors.host import Host
-from hopsack_router.doors.problems import not_allowed
+from hopsack_router.doors.http import Exchange
+from hopsack_router.doors.problems import answer_problem, not_allowed
 from hopsack_router.doors.requests import set_headers
 from hopsack_router.metrics import REGISTRY
 
@@ -41,14 +52,61 @@ class Document(Resource):
         Resource.__init__(self)
         self._make = make
 
-    def render(self, request: Request) -> bytes:
+    def render(self, request: Request) -> Any:
         if request.method not in (b"GET", b"HEAD"):
             return not_allowed(request, "GET", "HEAD")
+        return self.asked(request)
+
+    def asked(self, request: Request) -> Any:
+        return self.made(request)
+
+    def made(self, request: Request) -> bytes:
         set_headers(request, {"Cache-Control": "no-store"})
         body = self._make(request)
         if request.code != http.NOT_MODIFIED:
             set_headers(request, {"Content-Length": str(len(body))})
         return b"" if request.method == b"HEAD" else body
+
+
+class Guarded(Document):
+    """A page for :data:`READERS` alone. To read it is to join, as to log in is (``doors/login.py``)."""
+
+    is_public = False
+
+    def __init__(self, make: Callable[[Request], bytes], host: Host) -> None:
+        super().__init__(make)
+        self._host = host
+
+    def asked(self, request: Request) -> Any:
+        try:
+            token = credential_of(request)
+            if token is None:
+                advice = "send Authorization: Bearer with the token of a service or an operator"
+                raise LoginRequired("in production this is not for guests", advice=advice)
+        except RemoteError as error:
+            return answer_problem(request, error)
+        Reading(request, self._host, self.made).opened(token)
+        return NOT_DONE_YET
+
+
+class Reading(Exchange):
+    """One request for a guarded page, and the session that shows who asks."""
+
+    def __init__(self, request: Request, host: Host, made: Callable[[Request], bytes]) -> None:
+        super().__init__(request, host, _NOTHING, request.path.decode("ascii", "replace"))
+        self._made = made
+
+    def _joined(self, _: SessionDetails) -> None:
+        role = self.session._authrole
+        if role in READERS:
+            self._answer(self._made(self._request))
+        else:
+            self._fail(Denied(f"role {role} may not read {self._where}", where=self._where))
+
+
+READERS = ("operator", "service")
+_NOTHING = message.Goodbye()
+"""What a reader asks of its session: nothing."""
 
 
 def documents(host: Host) -> dict[bytes, Resource]:
@@ -63,7 +121,8 @@ def documents(host: Host) -> dict[bytes, Resource]:
 
     def asyncapi(request: Request) -> bytes:
         body = envelopes.encode(host.catalogue().asyncapi(roles=host.explains))
-        set_headers(request, OPEN | {"Cache-Control": "no-cache", "Content-Type": "application/json"})
+        fields = {"Cache-Control": "no-cache", "Content-Type": "application/json"}
+        set_headers(request, OPEN | fields if host.explains else fields)
         return b"" if request.setETag(etag_of(body)) is http.CACHED else body
 
     makers: dict[bytes, Callable[[Request], bytes]] = {
@@ -74,8 +133,12 @@ def documents(host: Host) -> dict[bytes, Resource]:
         b"asyncapi.json": asyncapi,
         b"errors": _errors,
     }
-    return {name: Document(make) for name, make in makers.items()}
+    guarded = frozenset[bytes]() if host.explains else GUARDED
+    return {name: Guarded(make, host) if name in guarded else Document(make) for name, make in makers.items()}
 
+
+GUARDED = frozenset((b"asyncapi.json", b"metrics"))
+"""In production."""
 
 _LEAN_VERSION = {"hopsack": version("hopsack"), "protocol": PROTOCOL}
 _VERSION = _LEAN_VERSION | {"crossbar": version("crossbar")}
