@@ -50,7 +50,7 @@ def weight_of(publish: message.Publish, payload: int) -> int:
     :param payload: bytes of its payload.
     """
     brought = (publish.topic, *(getattr(publish, name) for name in _OPEN_ENDED), *_lists(publish))
-    return OVERHEAD + payload + sum(map(_bytes_of, brought))
+    return OVERHEAD + payload + sum(map(bytes_of, brought))
 
 
 _OPEN_ENDED = ("enc_algo", "enc_key", "enc_serializer", "forward_for", "transaction_hash")
@@ -71,9 +71,10 @@ def without_payload(publish: message.Publish) -> message.Publish:
     )
 
 
-def _bytes_of(value: Any) -> int:
-    parts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
-    return 0 if value is None else sys.getsizeof(value) + sum(map(_bytes_of, parts))
+def bytes_of(value: Any) -> int:
+    """Bytes of memory that a decoded value takes."""
+    parts = value if isinstance(value, list) else (*value, *value.values()) if isinstance(value, dict) else ()
+    return 0 if value is None else sys.getsizeof(value) + sum(map(bytes_of, parts))
 
 
 def _lists(publish: message.Publish) -> tuple[list[Any] | None, ...]:

@@ -26,16 +26,16 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from hopsack.errors import Invalid, RateLimited, TooMany, to_wamp
+from hopsack.errors import Invalid, RateLimited, RemoteError, TooMany, to_wamp
 from hopsack_router import metrics
 from hopsack_router.access.audit import facts_of
 from hopsack_router.access.identity import Identity
 from hopsack_router.presence import Member
 from hopsack_router.routing import joining, limiting, links, vouching
 from hopsack_router.routing.kills import KILL, Kills
+from hopsack_router.routing.retained import bytes_of, weight_of
 
 if TYPE_CHECKING:
-    from hopsack.errors import RemoteError
     from hopsack_router.access.meters import Levels, Limits, Meter
     from hopsack_router.routing.joining import Answer, Proof
     from hopsack_router.routing.links import Link
@@ -456,19 +456,27 @@ class NodeSession(RouterSession):  # type: ignore[misc]
 
 
 class Will(list[message.Publish]):
-    """The testaments of one scope. The realm keeps them as long as the session lives, so they are few."""
+    """The testaments of one scope. The realm keeps them as long as the session lives, so they are few and small."""
+
+    _bytes = 0
 
     def append(self, last: message.Publish) -> None:
-        """:raises ApplicationError: there are :data:`MOST_TESTAMENTS`, or its readers would hang up over this one."""
+        """:raises ApplicationError: there are :data:`MOST_TESTAMENTS`, they would be larger than
+        :data:`MOST_TESTAMENT_BYTES`, or its readers would hang up over this one."""
+        size = weight_of(last, bytes_of(last.args) + bytes_of(last.kwargs) + bytes_of(last.payload))
         refusal: RemoteError | None = None
         if type(last.args) not in (list, type(None)):  # nobody has looked at it: it was an argument of a call
             refusal = Invalid("the arguments of a testament are a list", path="/1")
         elif len(self) >= MOST_TESTAMENTS:
             refusal = TooMany(f"this session has left {len(self)} testaments", advice="wamp.session.flush_testaments")
+        elif self._bytes + size > MOST_TESTAMENT_BYTES:
+            said = f"the testaments of a session take {MOST_TESTAMENT_BYTES} bytes at most in each scope"
+            refusal = RemoteError(said, code="hopsack.too_large", advice="wamp.session.flush_testaments")
         if refusal is not None:
             uri, args, kwargs = to_wamp(refusal)
             raise ApplicationError(uri, *args, **kwargs)
         last.forward_for = None  # routers say that of each other, and no client of itself
+        self._bytes += size
         super().append(last)
 
 
@@ -483,6 +491,9 @@ NO_GROUPS: frozenset[str] = frozenset()
 
 MOST_TESTAMENTS = 16
 """Of one session, in each scope."""
+
+MOST_TESTAMENT_BYTES = 64 << 10
+"""The same. They are kept decoded, and a session that says nothing more keeps them for as long as it likes."""
 
 GRACE = 2.0
 """Seconds in which the client of a session that was ended by force may close its connection itself."""

@@ -237,6 +237,28 @@ def test_nobody_fills_the_node_with_testaments(filled: Realm) -> None:
 
 
 @pytest.mark.parametrize(
+    "last",
+    [
+        ["box.bob.mail", ["x" * 16_000], {}],
+        ["box.bob.mail", [[[]] * 300], {}],
+        ["box.bob.mail", [], {"x" * 16_000: 1}],
+        ["x" * 16_000, [], {}],
+        ["box.bob.mail", [], {}, {"exclude_authid": ["x" * 16_000]}],
+    ],
+    ids=["a text", "many small values", "a key", "a topic", "a list of readers"],
+)
+def test_nobody_fills_the_node_with_large_testaments(filled: Realm, last: list[Any]) -> None:
+    eve = filled.join("user", "eve")
+
+    answers = [eve.send(CALL, 1, {}, "wamp.session.add_testament", last)[0] for _ in range(5)]
+    eve.send(CALL, 1, {}, "wamp.session.flush_testaments")
+    again = eve.send(CALL, 1, {}, "wamp.session.add_testament", last)[0]
+
+    assert answers[0][0] == again[0] == RESULT
+    assert code(answers[-1]) == "hopsack.too_large"
+
+
+@pytest.mark.parametrize(
     ("left", "said"),
     [
         (["x", {}], []),
