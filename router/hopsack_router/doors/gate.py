@@ -21,15 +21,13 @@ from twisted.logger import Logger
 
 from hopsack_router import metrics
 from hopsack_router.access.meters import Limits
+from hopsack_router.runs import Runs
 
 LOG = Logger()
 
 LINGERING = 100
 LINGER = 1.0
 """Seconds in which a refused client may read why."""
-
-QUIET = 10.0
-"""Seconds in which the log says once that somebody was refused."""
 
 
 class Gate:
@@ -48,8 +46,7 @@ class Gate:
         self._limits, self._clock, self._is_proxy = limits, clock, is_proxy
         self._speaks_http = speaks_http
         self._lingering = 0
-        self._quiet_until = -math.inf
-        self._refused = 0
+        self._runs = Runs(clock.seconds)
 
     def buildProtocol(self, address: Any) -> Any:
         """:returns: ``None`` to have the connection closed."""
@@ -67,11 +64,9 @@ class Gate:
 
     def _tell(self, host: str) -> None:
         metrics.refused_connections.inc()
-        self._refused += 1
-        now = self._clock.seconds()
-        if now >= self._quiet_until:
-            LOG.info("refused connections, the last one from {host}: {count}", host=host, count=self._refused)
-            self._quiet_until, self._refused = now + QUIET, 0
+        count = self._runs.again("refused")
+        if count:
+            LOG.info("refused connections, the last one from {host}: {count}", host=host, count=count)
 
     def left(self, host: str, protocol: Any) -> None:
         if not isinstance(protocol, TooMany) and not self._is_proxy(host):

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from time import monotonic
 from urllib.parse import unquote_plus
 
 from twisted.logger import Logger
@@ -24,11 +25,12 @@ from hopsack.errors import BadRequest, RemoteError
 from hopsack.settings import Settings
 from hopsack_router.doors.pages import Origins, Page, Sender, is_loopback, origins_of
 from hopsack_router.doors.proxies import Proxies, proxies_of
+from hopsack_router.runs import Runs
 
 LOG = Logger()
 
 MAX_TOLD = 100
-"""Refused pages that the log names, each once."""
+"""Refused pages, and names that are not this node's, that the log names, each once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,14 @@ class Front:
 
     :ivar origins: which pages may connect. :ivar proxies: whose word on the client counts.
     :ivar is_strict: whether browsers are told to come back by TLS only.
+    :ivar told: what the log has said already. :ivar runs: what it says again after a while.
     """
 
     origins: Origins = field(default_factory=Origins)
     proxies: Proxies = field(default_factory=Proxies)
     is_strict: bool = False
     told: set[str] = field(default_factory=set)
+    runs: Runs = field(default_factory=lambda: Runs(monotonic))
 
     @classmethod
     def of(cls, settings: Settings) -> Front:
@@ -108,7 +112,7 @@ def refused_to(request: Request, is_public: bool) -> Refusal | None:
     """
     front = front_of(request)
     if not front.origins.is_own_name(request.getHeader("host")):
-        return Refusal(_not_our_name(request), HTTPStatus.MISDIRECTED_REQUEST)
+        return Refusal(_not_our_name(request, front), HTTPStatus.MISDIRECTED_REQUEST)
     if is_public:
         return None
     page = page_of(request)
@@ -143,16 +147,24 @@ def _is_upgrade(request: Request) -> bool:
     return (request.getHeader("upgrade") or "").lower() == "websocket"
 
 
-def _not_our_name(request: Request) -> RemoteError:
+def _not_our_name(request: Request, front: Front) -> RemoteError:
     name = (request.getHeader("host") or "")[:200]
+    if _is_news(front, f"name {name}"):
+        LOG.info("a browser or a proxy calls this node {name!r}, which it is not called in development", name=name)
     advice = f"use a loopback address, or set HOPSACK_ORIGINS=http://{name}, if this node is called so"
     return BadRequest("in development, this node does not answer to this name", where=name, advice=advice)
 
 
+def _is_news(front: Front, what: str) -> bool:
+    if what in front.told or len(front.told) >= MAX_TOLD:
+        return False
+    front.told.add(what)
+    return True
+
+
 def _foreign(request: Request, front: Front) -> RemoteError:
     origin = (request.getHeader("origin") or "another site")[:200]
-    if origin not in front.told and len(front.told) < MAX_TOLD:
-        front.told.add(origin)
+    if _is_news(front, origin):
         LOG.info("a page of {origin} may not connect; HOPSACK_ORIGINS says which may", origin=origin)
     advice = "add its origin to HOPSACK_ORIGINS, if you trust it"
     return BadRequest(f"a page of {origin} may not connect", where="Origin", advice=advice)

@@ -14,6 +14,7 @@ from typing import Any
 from crossbar.worker.transport import RouterTransport, RouterWebTransport
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 from twisted.web.http import HTTPChannel
 
 from hopsack.errors import RemoteError
@@ -22,6 +23,8 @@ from hopsack_router.doors.gate import guard
 from hopsack_router.doors.origins import Front
 from hopsack_router.doors.proxies import proxies_of
 from hopsack_router.doors.requests import DoorRequest, answer_early
+
+LOG = Logger()
 
 IDLE = 60.0
 """Seconds in which a client sends another request; Crossbar's default is to wait for ever."""
@@ -122,8 +125,25 @@ class DoorChannel(_Channel):  # type: ignore[misc]
         self.setTimeout(None)
         self._refused = True
         self.clearLineBuffer()
+        self._tell(error)
         answer_early(self, error, status)
         self._late = self.callLater(LINGER, self.loseConnection)
+
+    def _tell(self, error: RemoteError) -> None:
+        """The log says it once in a while, not of each: those who drip come in hundreds."""
+        runs = getattr(self.factory, "front", _NOWHERE).runs
+        count = runs.again(error.message)
+        if count:
+            peer, why = getattr(self.transport.getPeer(), "host", "unix"), error.message
+            LOG.info(
+                "requests that were not read, the last one from {peer}: {count} ({why})",
+                peer=peer,
+                count=count,
+                why=why,
+            )
+
+
+_NOWHERE = Front()
 
 
 def bound(site: Any, front: Front | None = None) -> Any:

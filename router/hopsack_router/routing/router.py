@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from autobahn.exception import PayloadExceededError
@@ -46,6 +47,7 @@ from hopsack_router.routing.flowing import broken
 from hopsack_router.routing.keeping import Keeping
 from hopsack_router.routing.links import BUDGETS, DEFAULT_BUDGET
 from hopsack_router.routing.turns import Turns
+from hopsack_router.runs import Runs
 from hopsack_router.streams import Journal
 
 if TYPE_CHECKING:
@@ -93,6 +95,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         self.life: SessionLife | None = None
         self.turns = Turns()
         self._announcements: list[tuple[Any, ...]] = []
+        self._runs = Runs(monotonic)
         super().__init__(factory, *args, **kwargs)
         self._authid_to_sessions = Namesakes()
         self._routes = self._all_routes()
@@ -436,7 +439,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         if refusal.code == Denied.CODE:
             self.note_denial(session, kind.__name__.lower(), refusal)
         if kind not in _ANSWERABLE or (kind is message.Publish and not msg.acknowledge):
-            LOG.info("refused from {authid}: {refusal}", authid=session._authid, refusal=refusal)
+            self._tell_of_unanswered(session, refusal)
             return
         if kind is message.Call:
             self._dealer.flowing.refused(session, msg)
@@ -444,6 +447,13 @@ class Router(CrossbarRouter):  # type: ignore[misc]
         if kind in _ABOUT_TOPICS and uri == ApplicationError.NO_SUCH_PROCEDURE:
             uri = refusal.code  # WAMP has no URI of its own for a topic that does not exist
         self.send(session, message.Error(kind.MESSAGE_TYPE, msg.request, uri, args=args, kwargs=kwargs))
+
+    def _tell_of_unanswered(self, session: NodeSession, refusal: RemoteError) -> None:
+        """The log has what a client is not told, but not a thousand times a second."""
+        count = self._runs.again((session._authid, refusal.code))
+        if count:
+            said = "refused from {authid}: {refusal} ({count}, this is the last one)"
+            LOG.info(said, authid=session._authid, refusal=refusal, count=count)
 
     def note_denial(self, session: NodeSession, action: str, refusal: RemoteError) -> None:
         """What somebody wanted and may not, in the audit log."""
@@ -524,7 +534,10 @@ class Router(CrossbarRouter):  # type: ignore[misc]
     def _report(self, session: NodeSession, request: int, report: RemoteError) -> None:
         """Tell a callee that its answer broke the contract: in the log, and on the wire if it can take it."""
         metrics.refusals.labels(report.code).inc()
-        LOG.warn("from {authid}: {report}", authid=session._authid, report=report)
+        count = self._runs.again((session._authid, report.code, report.where))
+        if count:
+            said = "from {authid}: {report} ({count}, this is the last one)"
+            LOG.warn(said, authid=session._authid, report=report, count=count)
         if session.door == "raw" or (session.agent and session.agent.startswith(REPORTS_TO)):
             uri, args, kwargs = to_wamp(report)
             self.send(session, YieldError(request, uri, args, kwargs))
