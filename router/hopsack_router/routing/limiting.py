@@ -74,18 +74,33 @@ def after_proof(session: NodeSession, limits: Limits, claimed: str, answer: Any)
     :returns: the answer, or, where it has failed too often, that it has.
     """
     host = host_of(session.peer)
-    if isinstance(answer, Accept):
-        if claimed:
-            limits.succeeded(claimed, host)
-        return answer
-    if not _is_failure(answer):
+    if not isinstance(answer, Accept):
+        if not _is_failure(answer):
+            return answer
+    elif not _is_guessable(answer):
+        _forgive(limits, claimed, answer, host)
         return answer
     wait = limits.may_try(claimed, host)
     if wait:
         session._router_factory.audit.note("rate_limited", **facts_of(session), limit="auth_failures", claimed=claimed)
         return joining.Refusal(_too_many_failures(wait))
-    limits.failed(claimed, host)
+    if isinstance(answer, Accept):
+        _forgive(limits, claimed, answer, host)
+    else:
+        limits.failed(claimed, host)
     return answer
+
+
+def _is_guessable(accept: Accept) -> bool:
+    """Whether it was let in by something that people choose. Who has failed too often gets one answer then, right or
+    wrong: other guesses were under way when this one began, or its ticket could have been a token."""
+    return isinstance(accept, joining.Admitted) and accept.identity.proof in ("ticket", "scram")
+
+
+def _forgive(limits: Limits, claimed: str, accept: Accept, host: str) -> None:
+    """What a name was guessed for is forgotten by who has proved to be that, not by who has only said so before."""
+    if claimed and accept.authid == claimed:
+        limits.succeeded(claimed, host)
 
 
 def after_refresh(session: NodeSession, limits: Limits | None, refusal: RemoteError) -> RemoteError:

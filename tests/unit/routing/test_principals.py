@@ -17,12 +17,14 @@ from twisted.logger import Logger
 
 from hopsack.errors import Revoked
 from hopsack.settings import ConfigError
+from hopsack_router.access.limits import Rules
+from hopsack_router.access.meters import Limits
 from hopsack_router.access.principals import authentication, load
 from hopsack_router.routing import links
 from hopsack_router.routing.vouching import Vouched
 
 from .conftest import Realm
-from .test_joining import ABORT, AUTHENTICATE, CHALLENGE, FAILED, WELCOME, Stranger, token, with_worker
+from .test_joining import ABORT, AUTHENTICATE, CHALLENGE, FAILED, GOODBYE, WELCOME, Stranger, token, with_worker
 from .test_joining import logins as logins
 
 PASSWORD, TICKET = "correct horse", "a ticket of some length"
@@ -89,6 +91,69 @@ def test_a_token_is_taken_as_before_whatever_the_name(open_realm: Realm, config:
     ((kind, _, details),) = stranger.says(AUTHENTICATE, token(), {})
 
     assert (kind, details["authid"], details["authrole"]) == (WELCOME, "ann", "user")
+
+
+# ---- guesses --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def limits(open_realm: Realm) -> Limits:
+    factory: Any = open_realm.node.router._factory
+    factory.limits = Limits(Rules(), open_realm.clock.seconds)
+    limits: Limits = factory.limits
+    return limits
+
+
+def guess(realm: Realm, config: dict[str, Any], ticket: str, name: str = "meter") -> str:
+    """What it is answered: the reason of ABORT, or the role."""
+    stranger = Stranger(realm, config)
+    stranger.hello("ticket", authid=name)
+    ((kind, said, last),) = stranger.says(AUTHENTICATE, ticket, {})
+    return str(said if kind == GOODBYE else last if kind == ABORT else last["authrole"])
+
+
+@pytest.mark.parametrize("name", ["meter", "nobody"])
+def test_a_right_guess_is_not_told_from_a_wrong_one(
+    open_realm: Realm, config: dict[str, Any], limits: Limits, name: str
+) -> None:
+    wrong = [guess(open_realm, config, f"guess {number}", name) for number in range(11)]
+
+    assert wrong == [FAILED] * 10 + ["hopsack.rate_limited"]
+    assert guess(open_realm, config, TICKET, name) == "hopsack.rate_limited"
+    assert guess(open_realm, config, token(), name) == "user"
+    assert guess(open_realm, config, TICKET, name) == "hopsack.rate_limited"
+    open_realm.clock.advance(3600)
+    assert guess(open_realm, config, TICKET, name) == ("service" if name == "meter" else FAILED)
+
+
+def test_nor_is_a_right_password(open_realm: Realm, config: dict[str, Any], limits: Limits) -> None:
+    client: Any = auth.create_authenticator("scram", authid="ann", password=PASSWORD)
+    stranger = Stranger(open_realm, config)
+    ((_, method, extra),) = stranger.hello("scram", authid="ann", authextra=client.authextra)
+    proof: bytes = client.on_challenge(None, Challenge(method, extra))
+
+    for _ in range(11):  # over other connections, meanwhile
+        limits.failed("ann", "")
+
+    assert stranger.says(AUTHENTICATE, proof.decode(), {})[0][2] == "hopsack.rate_limited"
+
+
+def test_nobody_is_forgiven_what_another_name_was_guessed_for(
+    open_realm: Realm, config: dict[str, Any], limits: Limits
+) -> None:
+    """Not by a token of one's own, nor as a guest: who gives up being another goes on over the same connection."""
+    for number in range(10):
+        guess(open_realm, config, f"guess {number}")
+        if number == 5:
+            assert guess(open_realm, config, token()) == "user"
+        if number == 7:
+            stranger = Stranger(open_realm, config)
+            stranger.hello("ticket", authid="meter")
+            stranger.says(ABORT, {}, "wamp.close.normal")
+            ((kind, _, details),) = stranger.hello("anonymous")
+            assert (kind, details["authrole"]) == (WELCOME, "guest")
+
+    assert guess(open_realm, config, "one more") == "hopsack.rate_limited"
 
 
 def test_a_password_that_the_node_does_not_have(open_realm: Realm, config: dict[str, Any]) -> None:
