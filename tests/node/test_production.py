@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from hopsack.tokens import mint
 
-from .conftest import Node, NodeProcess
+from .conftest import Node, NodeProcess, running
 from .test_tls import Place
 
 pytestmark = pytest.mark.node
@@ -27,11 +27,8 @@ def production(tmp_path: Path, **variables: str) -> Iterator[Node]:
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     (tmp_path / "key").write_text(SECRET + "\n")
-    process = NodeProcess(data, HOPSACK_ENV="prod", HOPSACK_SECRET_FILE=str(tmp_path / "key"), **variables)
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    with running(data, HOPSACK_ENV="prod", HOPSACK_SECRET_FILE=str(tmp_path / "key"), **variables) as node:
+        yield node
 
 
 def bearer(role: str) -> dict[str, str]:

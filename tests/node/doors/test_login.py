@@ -19,7 +19,7 @@ from websockets.typing import Subprotocol
 from hopsack.settings import Settings
 from hopsack.tokens import mint
 
-from ..conftest import Node, NodeProcess
+from ..conftest import Node, running
 from .conftest import CONTRACTS
 
 pytestmark = pytest.mark.node
@@ -31,11 +31,8 @@ Headers = dict[str, str]
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """One where failed logins are not counted: there are many here."""
     often = "auth_failures.subject=1000/s, auth_failures.address=1000/s"
-    process = NodeProcess(tmp_path_factory.mktemp("login"), "--schemas", str(CONTRACTS), HOPSACK_LIMITS=often)
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    with running(tmp_path_factory.mktemp("login"), "--schemas", str(CONTRACTS), HOPSACK_LIMITS=often) as node:
+        yield node
 
 
 @pytest.fixture
@@ -306,11 +303,8 @@ def mode(request: pytest.FixtureRequest) -> str:
 def strict(tmp_path_factory: pytest.TempPathFactory, mode: str) -> Iterator[Node]:
     """A node with another word on guests."""
     data = tmp_path_factory.mktemp("guests")
-    process = NodeProcess(data, "--schemas", str(CONTRACTS), HOPSACK_GUESTS=mode)
-    try:
-        yield process.ready()
-    finally:
-        assert process.stop() == 0, process.logged()
+    with running(data, "--schemas", str(CONTRACTS), HOPSACK_GUESTS=mode) as node:
+        yield node
 
 
 def asked(node: Node, method: str, params: Any, headers: Headers) -> Any:
