@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from hopsack.contracts.problems import nearest
 from hopsack.errors import BadRequest, RemoteError, Revoked, wamp_uri
 from hopsack_router.access.audit import Notes, facts_of
 from hopsack_router.access.publickeys import PublicKey, PublicKeys
@@ -27,6 +28,8 @@ LOG = Logger()
 
 LOOK = 0.5
 """Seconds between two looks at the folder."""
+
+MOST_NAMED = 5
 
 Request = dict[str, Any]
 
@@ -69,9 +72,7 @@ class KeyDesk:
             self._keys.look()
             key = self._keys.named(request["key"])
             if key is None:
-                raise BadRequest(
-                    f"there is no key {request['key']!r}", path="/key", advice="`hopsack keys ls` shows the names"
-                )
+                raise _unknown(request["key"], self._keys.all())
             self._keys.revoke(key)
         except RemoteError as error:
             raise refused(error) from error
@@ -83,6 +84,20 @@ class KeyDesk:
         by = {} if caller is None else facts_of(caller)
         of = {"of": key.subject, "as_role": key.role, "name": key.name, "fingerprint": key.fingerprint}
         self._router.audit.note(event, **by, **of)
+
+
+def _unknown(word: str, known: list[PublicKey]) -> BadRequest:
+    """Somebody may have meant whose key it is, or has misspelt either."""
+    names: dict[str, list[str]] = {}
+    for one in known:
+        names.setdefault(one.subject, []).append(one.name)
+    if len(names.get(word, ())) > 1:
+        advice = f"the keys of {word} are {', '.join(names[word][:MOST_NAMED])}"
+    else:
+        near = word if word in names else nearest(word, [*names, *(one.name for one in known)])
+        meant = names.get(near or "", [near])[0]
+        advice = f"did you mean {meant}?" if meant else "`hopsack keys ls` shows the names"
+    return BadRequest(f"there is no key {word[:80]!r}", path="/key", advice=advice)
 
 
 class KeyWatch:

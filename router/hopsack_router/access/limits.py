@@ -206,7 +206,9 @@ def with_numbers(name: str, role: str | None, rate: float | None, burst: float |
             raise BadRequest(f"{number} is no number of {KINDS[limit.kind]}", where=name)
     if limit.is_level:
         if rate is not None:
-            raise BadRequest(f"{name} is a level and has no rate", where=name, advice="give burst: how many at once")
+            raise BadRequest(
+                f"{name} is a level and has no rate", where=name, advice="a level is one number, such as 250 or 4 MiB"
+            )
         return limit
     if rate is None:
         if burst is not None:  # `5` for `5/s`: taken for no limit it would open what was to be closed

@@ -30,6 +30,7 @@ from twisted.logger import Logger
 from hopsack.errors import BadRequest, StoreFailed, TooMany
 from hopsack.keys import fingerprint, public_from, public_text
 from hopsack_router.access.identity import Identity
+from hopsack_router.access.verifying import LONGEST_NAME, is_name
 
 LOG = Logger()
 
@@ -40,6 +41,7 @@ YOUNG = 1.0
 """Seconds for which a file that was changed is read at each look: its date is no finer than a tick of the kernel."""
 ROLES = frozenset(("user", "service", "operator"))
 """What a key may be: nobody needs one to be a guest, and ``trusted`` is the node's own."""
+NO_NAME = f"no name: 1 to {LONGEST_NAME} printable characters"
 
 Mark = tuple[int, int, int, int]
 _NONE: Mark = (0, 0, 0, 0)
@@ -102,8 +104,8 @@ def parse(name: str, text: bytes, date: float) -> PublicKey:
         raise ValueError(str(error)) from error
     if said.role not in ROLES:
         raise ValueError(f"its role is {said.role[:40]!r}, not one of {', '.join(sorted(ROLES))}")
-    if not 0 < len(said.subject) <= 200:
-        raise ValueError("its subject is empty, or longer than 200 characters")
+    if not is_name(said.subject):
+        raise ValueError(f"its subject {said.subject[:40]!r} is {NO_NAME}")
     return PublicKey(
         name, said.subject, said.role, public_from(said.public), date if said.added is None else said.added, said.note
     )
@@ -231,10 +233,12 @@ class PublicKeys:
         """Accept a key from now on, by a new file. One that is accepted already as the same is left as it is.
 
         :param public: as somebody wrote it.
-        :raises BadRequest: it is no key, or somebody else's. :raises TooMany: there are :data:`MOST`.
-        :raises StoreFailed: the file cannot be written.
+        :raises BadRequest: it is no key, or somebody else's, or the subject is no name.
+        :raises TooMany: there are :data:`MOST`. :raises StoreFailed: the file cannot be written.
         """
         self.look()
+        if not is_name(subject):
+            raise BadRequest(f"{subject[:40]!r} is {NO_NAME}", path="/subject")
         try:
             key = public_from(public)
         except ValueError as error:

@@ -25,7 +25,8 @@ from typing import Any
 
 import msgspec
 
-from hopsack.errors import LocalError, Revoked, TooMany
+from hopsack.errors import Revoked, TooMany
+from hopsack.settings import ConfigError
 from hopsack_router.access.identity import Identity
 
 FILE = "revoked.json"
@@ -109,14 +110,14 @@ class _File(msgspec.Struct, frozen=True):
 def read(path: Path) -> tuple[Revocation, ...]:
     """What was kept; nothing, where there is no file.
 
-    :raises LocalError: there is one, and it cannot be read: nobody must come back because of that.
+    :raises ConfigError: there is one, and it cannot be read: nobody must come back because of that.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=_File).revoked
     except FileNotFoundError:
         return ()
     except (OSError, msgspec.MsgspecError) as error:
-        raise LocalError(
+        raise ConfigError(
             f"{path} says who is revoked, and cannot be read: {error}",
             "mend it, or remove it if nobody needs to be kept out",
         ) from error

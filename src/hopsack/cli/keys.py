@@ -11,6 +11,8 @@ import click
 
 from hopsack.cli.main import json_option, local_options, own_name, remote_options, settings_from
 from hopsack.cli.output import Column, emit_rows, for_people, say, to_json
+from hopsack.cli.talk import ask
+from hopsack.cli.token import Name
 
 # ----- keygen
 
@@ -68,14 +70,14 @@ _COLUMNS = (
 @json_option
 def list_keys(as_json: bool, **given: Any) -> None:
     """The keys that the node accepts, and how many sessions each has."""
-    rows = _ask(given, "hopsack.keys.list")
+    rows = ask("hopsack.keys.list", given)
     if for_people(as_json):
         rows = [row | {"added": f"{datetime.fromtimestamp(row['added']).astimezone():%Y-%m-%d %H:%M}"} for row in rows]
     emit_rows(rows, _COLUMNS, as_json, f"no keys are accepted; `{own_name()} invite` lets a machine in")
 
 
 @keys.command("add", short_help="Accept a public key.")
-@click.argument("subject")
+@click.argument("subject", type=Name(), metavar="SUBJECT")
 @click.argument("public", metavar="PUBLIC")
 @click.option("--role", type=click.Choice(["service", "user", "operator"]), default="service", show_default=True)
 @click.option("--note", metavar="TEXT", help="For those who read the list.")
@@ -84,7 +86,7 @@ def list_keys(as_json: bool, **given: Any) -> None:
 def add_key(subject: str, public: str, role: str, note: str | None, as_json: bool, **given: Any) -> None:
     """Accept the key PUBLIC, which `hopsack keygen` has printed: from now on it logs in as SUBJECT."""
     asked = {"subject": subject, "public": public, "role": role}
-    added = _ask(given, "hopsack.keys.add", asked if note is None else asked | {"note": note})
+    added = ask("hopsack.keys.add", given, asked if note is None else asked | {"note": note})
     if for_people(as_json):
         click.echo(f"{added['role']} {added['subject']} may log in with {added['name']}")
     else:
@@ -97,19 +99,9 @@ def add_key(subject: str, public: str, role: str, note: str | None, as_json: boo
 @json_option
 def revoke_key(key: str, as_json: bool, **given: Any) -> None:
     """Accept the key NAME (or with this fingerprint) no longer, and end the sessions that logged in with it."""
-    ended: Mapping[str, Any] = _ask(given, "hopsack.keys.revoke", {"key": key})
+    ended: Mapping[str, Any] = ask("hopsack.keys.revoke", given, {"key": key})
     if for_people(as_json):
         number = len(ended["ended"])
         click.echo(f"{key} is accepted no longer; {number} session{'s' * (number != 1)} ended")
     else:
         click.echo(to_json(ended))
-
-
-def _ask(given: Mapping[str, Any], procedure: str, *payload: Any) -> Any:
-    from hopsack.cli.client import joined, remote_settings, run
-
-    async def call() -> Any:
-        async with joined(remote_settings(**given)) as fabric:
-            return await fabric.call(procedure, *payload)
-
-    return run(call())

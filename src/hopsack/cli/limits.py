@@ -43,7 +43,7 @@ def ls(prefix: str, as_json: bool, **given: Any) -> None:
 @limits.command("set", short_help="Change a limit.")
 @click.argument("name")
 @click.argument("value")
-@click.option("--role", metavar="ROLE", help="Only for this role: guest, user, service or operator.")
+@click.option("--role", type=click.Choice(["guest", "user", "service", "operator"]), help="Only for this role.")
 @remote_options
 @json_option
 def set_(name: str, value: str, role: str | None, as_json: bool, **given: Any) -> None:

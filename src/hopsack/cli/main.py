@@ -242,8 +242,9 @@ def show(error: Exception, *, as_json: bool = False) -> None:
         click.echo(to_json({"error": facts}), err=True)
         return
     code = f" [{facts['code']}]" if "code" in facts else ""
-    # A fault in a field is a sentence whose subject is the field.
-    subject = "" if facts.get("path") is None else f"{facts['path'] or 'the value'} "
+    # What a contract finds is a sentence whose subject is the field; whoever else names one has written a whole one.
+    is_field = facts.get("code") == "hopsack.invalid" and facts.get("path") is not None
+    subject = f"{facts['path'] or 'the value'} " if is_field else ""
     lines = (subject + facts["message"]).splitlines() or [""]
     click.echo(click.style("hopsack: ", fg="red") + plain(lines[0]) + code, err=True)
     more = [*lines[1:], *_place_and_advice(facts)]

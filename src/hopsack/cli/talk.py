@@ -22,7 +22,7 @@ from hopsack.cli.exits import DeadlinePassed, Exit
 from hopsack.cli.main import json_option, own_name, remote_options
 from hopsack.cli.output import emit, for_people, plain, say, to_json
 from hopsack.cli.token import Duration
-from hopsack.errors import RemoteError, UsageError
+from hopsack.errors import Invalid, RemoteError, UsageError
 from hopsack.settings import Settings
 
 if TYPE_CHECKING:
@@ -378,8 +378,16 @@ async def _next_line() -> str:
 
 
 def ask(procedure: str, given: dict[str, Any], payload: Any = None) -> Any:
-    """Call one of the node's own procedures for a verb that prints what it says."""
-    return run(_call(remote_settings(**given), procedure, payload, 10.0))
+    """Call one of the node's own procedures for a verb that prints what it says.
+
+    :raises UsageError: what was typed does not fit; a person has typed words, and knows no payload with fields.
+    """
+    try:
+        return run(_call(remote_settings(**given), procedure, payload, 10.0))
+    except Invalid as error:
+        if not error.path:
+            raise
+        raise UsageError(f"{error.path.lstrip('/')} {error.message}") from error
 
 
 def can_join(given: dict[str, Any]) -> None:

@@ -26,6 +26,20 @@ class Duration(click.ParamType[float]):
         return float(found[1]) * _UNITS[found[2]]
 
 
+class Name(click.ParamType[str]):
+    """Whom somebody means, as the node takes it."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from hopsack.tokens import LONGEST_NAME
+
+        name = str(value)
+        if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+            self.fail(f"{name[:50]!r} is no name: write 1 to {LONGEST_NAME} printable characters", param, ctx)
+        return name
+
+
 @click.command(short_help="Make a token for somebody.")
 @click.argument("subject", required=False)
 @click.option("--sub", metavar="SUBJECT", help="The same.")

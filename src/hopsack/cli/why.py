@@ -11,6 +11,7 @@ from hopsack.cli.exits import Exit
 from hopsack.cli.main import json_option, remote_options
 from hopsack.cli.output import emit, for_people, plain
 from hopsack.cli.talk import ask
+from hopsack.cli.token import Name
 
 ACTIONS = ("publish", "subscribe", "register", "call")
 _VERBS = {"publish": "publish to", "subscribe": "subscribe to", "register": "register", "call": "call"}
@@ -18,7 +19,7 @@ _PATTERNS = {"prefix": "everything that begins with ", "wildcard": "everything t
 
 
 @click.command(short_help="Whether somebody may do something, and why.")
-@click.argument("subject")
+@click.argument("subject", type=Name(), metavar="SUBJECT")
 @click.argument("action", metavar="ACTION", type=click.Choice(ACTIONS))
 @click.argument("uri")
 @click.option("--role", type=click.Choice(["guest", "user", "service", "operator"]), help="As if it had this role.")

@@ -118,8 +118,10 @@ def test_a_file_that_was_just_written_is_read_again_whatever_its_date(folder: Fo
     [
         ({"role": "trusted"}, "its role is 'trusted'"),
         ({"role": "guest"}, "its role is 'guest'"),
-        ({"subject": ""}, "its subject is empty"),
-        ({"subject": "x" * 201}, "longer than 200"),
+        ({"subject": ""}, r"host\.pub does not count: its subject '' is no name: 1 to 200 printable characters"),
+        ({"subject": "x" * 201}, "is no name"),
+        ({"subject": "ann\nroot"}, r"its subject 'ann\\nroot' is no name"),
+        ({"subject": "ann\u202e"}, "is no name"),
         ({"subject": 7}, r"Expected `str`, got `int` - at `\$.subject`"),
         ({"public": "AAAA"}, "32 bytes"),
         ({"public": "00" * 32}, "no Ed25519 key"),
@@ -215,7 +217,7 @@ def test_adding_the_same_twice_changes_nothing_and_nobody_gets_somebody_else_s(f
     assert len(list(folder.path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("subject", ["../../etc/passwd", ".hidden", "a/b", "\n", "ü" * 200, "-rf", "%2e%2e/"])
+@pytest.mark.parametrize("subject", ["../../etc/passwd", ".hidden", "a/b", "ü" * 200, "-rf", "%2e%2e/"])
 def test_a_subject_is_no_path(folder: Folder, subject: str) -> None:
     added = folder.keys.add(subject, "service", HOST.public.hex())
 
@@ -224,6 +226,14 @@ def test_a_subject_is_no_path(folder: Folder, subject: str) -> None:
     assert not file.name.startswith(".")
     assert folder.keys.find(HOST.public) == added
     assert added.subject == subject
+
+
+@pytest.mark.parametrize("subject", ["", "\n", "x" * 201, "a\x1b[2Jb"])
+def test_a_key_is_added_for_nobody_without_a_name(folder: Folder, subject: str) -> None:
+    with pytest.raises(BadRequest, match="is no name: 1 to 200 printable characters"):
+        folder.keys.add(subject, "service", HOST.public.hex())
+
+    assert list(folder.path.iterdir()) == []
 
 
 def test_a_key_is_revoked_in_whichever_files_it_stands(folder: Folder) -> None:

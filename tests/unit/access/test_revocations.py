@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from twisted.internet.task import Clock
 
-from hopsack.errors import LocalError, Revoked, TooMany
+from hopsack.errors import Revoked, TooMany
+from hopsack.settings import ConfigError
 from hopsack_router.access import revocations
 from hopsack_router.access.identity import Identity
 from hopsack_router.access.revocations import Revocation, Revocations, keep_in, read
@@ -114,7 +115,7 @@ def test_what_cannot_be_written_is_in_force_all_the_same() -> None:
 def test_a_file_that_cannot_be_read_stops_the_start(tmp_path: Path, text: str) -> None:
     (tmp_path / "revoked.json").write_text(text)
 
-    with pytest.raises(LocalError, match=r"revoked\.json"):
+    with pytest.raises(ConfigError, match=r"^.*revoked\.json says who is revoked.*\(mend it"):
         read(tmp_path / "revoked.json")
 
 

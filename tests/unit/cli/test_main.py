@@ -18,6 +18,7 @@ from hopsack.cli.main import VERBS, cli, main, show
 from hopsack.contracts.problems import ContractsInvalid, Problem
 from hopsack.errors import (
     ERRORS,
+    BadRequest,
     DeclaredError,
     Disconnected,
     Invalid,
@@ -212,6 +213,24 @@ def test_an_error_says_what_where_and_what_to_do(capsys: pytest.CaptureFixture[s
         "hopsack: /cpu must be a number, got true [hopsack.invalid]",
         "  host.metrics; send 12.5",
     ]
+
+
+def test_a_whole_sentence_does_not_begin_with_a_field(capsys: pytest.CaptureFixture[str]) -> None:
+    error = BadRequest("there is no key 'x'", path="/key", advice="did you mean y?")
+
+    assert shown(error, capsys) == ["hopsack: there is no key 'x' [hopsack.bad_request]", "  did you mean y?"]
+
+
+def test_what_the_node_finds_wrong_with_what_was_typed_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hopsack.cli import talk
+
+    async def call(*_: Any) -> Any:
+        raise Invalid("must have at most 200 characters, has 300", path="/reason", where="hopsack.access.revoke")
+
+    monkeypatch.setattr(talk, "_call", call)
+
+    with pytest.raises(UsageError, match=r"^reason must have at most 200 characters, has 300$"):
+        talk.ask("hopsack.access.revoke", {}, {})
 
 
 def test_what_others_wrote_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

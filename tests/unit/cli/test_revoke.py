@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from hopsack.cli import revoke
 from hopsack.cli.exits import Exit
 from hopsack.cli.main import cli
-from hopsack.errors import UsageError
+from hopsack.errors import RemoteError, UsageError
 
 
 class Node:
@@ -50,9 +51,45 @@ def test_revoke_names_the_subject_and_why(node: Node) -> None:
 
 
 def test_restore_takes_it_back(node: Node) -> None:
-    invoke("revoke", "ann", "--restore")
+    result = invoke("revoke", "ann", "--restore")
 
-    assert node.asked == [("hopsack.access.restore", {"subject": "ann"})]
+    assert result.return_value == Exit.OK
+    assert node.asked == [("hopsack.access.revoked", None), ("hopsack.access.restore", {"subject": "ann"})]
+
+
+@pytest.mark.parametrize(("name", "hint"), [("anne", "did you mean ann?"), ("zoe", "revoke --list` shows who is")])
+def test_who_was_never_revoked_is_not_restored(node: Node, name: str, hint: str) -> None:
+    result = invoke("revoke", name, "--restore")
+
+    assert result.return_value == Exit.FAILURE
+    assert f"{name} is not revoked; " in result.stderr
+    assert hint in result.stderr
+    assert node.asked == [("hopsack.access.revoked", None)]
+
+
+@pytest.mark.parametrize(
+    "words", [["revoke", ""], ["revoke", "a\nb"], ["why", "", "call", "a.b"], ["keys", "add", "", "x"]]
+)
+def test_what_is_no_name_is_not_asked_about(node: Node, words: list[str]) -> None:
+    refused = invoke(*words).exception
+
+    assert isinstance(refused, click.UsageError)
+    assert "is no name: write 1 to 200 printable characters" in refused.format_message()
+    assert node.asked == []
+
+
+def test_a_session_that_is_not_there_is_told_with_the_list_of_those_that_are(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(*_: Any) -> Any:
+        raise RemoteError("there is no session 7", code="hopsack.no_such_session", path="/session")
+
+    monkeypatch.setattr(revoke, "ask", ask)
+
+    refused = invoke("sessions", "kick", "7").exception
+
+    assert isinstance(refused, RemoteError)
+    assert "sessions ls` lists them" in (refused.advice or "")
 
 
 def test_the_list_is_sorted(node: Node) -> None:

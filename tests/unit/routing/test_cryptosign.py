@@ -215,6 +215,20 @@ def test_what_operators_are_told_when_it_cannot_be(tmp_path: Path) -> None:
     assert "hopsack keys ls" in unknown["advice"]
 
 
+@pytest.mark.parametrize("word", ["host", "hosst", "host-{}x"])
+def test_a_key_that_is_not_there_comes_with_the_one_that_was_meant(tmp_path: Path, word: str) -> None:
+    realm = Realm.ours(load(tmp_path))
+    with_keys(realm, tmp_path)
+    operator = realm.join("operator", "op")
+    asked = {"subject": "host", "role": "service", "public": public_text(KEY.public)}
+    name = ask(operator, "hopsack.keys.add", asked)["name"]
+
+    _, facts = ask(operator, "hopsack.keys.revoke", {"key": word.format(name.partition("-")[2])})
+
+    assert name in facts["advice"]
+    assert len(ask(operator, "hopsack.keys.list")) == 1
+
+
 @pytest.mark.parametrize("role", ["guest", "user", "service"])
 @pytest.mark.parametrize("uri", ["hopsack.keys.list", "hopsack.keys.add", "hopsack.keys.revoke"])
 def test_nobody_else_may(tmp_path: Path, role: str, uri: str) -> None:
