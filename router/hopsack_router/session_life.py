@@ -22,6 +22,7 @@ Who has been revoked says nothing more: its testaments are not published.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -29,7 +30,7 @@ from autobahn.wamp.types import CallDetails
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from hopsack.errors import BadRequest, Denied, Expired, RemoteError, Revoked, StoreFailed
+from hopsack.errors import BadRequest, Denied, Expired, RemoteError, Revoked, StoreFailed, TooMany
 from hopsack_router.access import tickets
 from hopsack_router.access.audit import facts_of
 from hopsack_router.access.identity import Identity
@@ -47,6 +48,9 @@ EXPIRED, REVOKED, KILLED = Expired.CODE, Revoked.CODE, "wamp.close.killed"
 LONGEST_NAP = 86400.0
 """Seconds; a timer for what lies further ahead wakes up in between. Some reactors cannot sleep for a century."""
 
+MOST_AT_ONCE = 4
+"""Newer tokens of one session that are looked at. While keys are fetched they wait, in a row where others wait, too."""
+
 Request: TypeAlias = dict[str, Any]
 
 
@@ -62,6 +66,7 @@ class SessionLife:
         self._clock, self._wall = clock, wall
         self._lives = Lives()
         self._timer: IDelayedCall | None = None
+        self._under_way: Counter[int | None] = Counter()
 
     @property
     def served(self) -> dict[str, Callable[..., Any]]:
@@ -138,12 +143,20 @@ class SessionLife:
 
     @inlineCallbacks
     def _proved(self, session: NodeSession, token: str) -> Any:
+        number = session._session_id
+        if self._under_way[number] >= MOST_AT_ONCE:
+            raise TooMany(f"{MOST_AT_ONCE} newer tokens of this session are being looked at")
+        self._under_way[number] += 1
         try:
             identity = yield self._identify(token)
         except RemoteError as refusal:
             error = limiting.after_refresh(session, self._factory.limits, refusal)
             self._router.audit.note("refresh_refused", **facts_of(session), code=error.code)
             raise error from None
+        finally:
+            self._under_way[number] -= 1
+            if not self._under_way[number]:
+                del self._under_way[number]
         return identity
 
     def _identify(self, token: str) -> Any:
@@ -206,7 +219,7 @@ class SessionLife:
             return list(_clients(self._router._authid_to_sessions.get(subject, ())))
         found = list(_clients([self._router._session_id_to_session.get(number)]))
         if not found:
-            raise RemoteError(f"there is no session {number}", code="hopsack.no_such_session", where="/session")
+            raise RemoteError(f"there is no session {number}", code="hopsack.no_such_session", path="/session")
         return found
 
     def revoke(self, request: Request, details: CallDetails) -> dict[str, Any]:

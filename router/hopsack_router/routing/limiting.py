@@ -152,17 +152,30 @@ def begin(session: NodeSession, limits: Limits, role: str) -> None:
         if purse is not None:
             session.meter.share(purse)
     session.levels = limits.levels(role)
+    if session._transport is not None:
+        session._transport.takes(session.levels.payload)
+
+
+def renewed(session: NodeSession, limits: Limits, role: str) -> None:
+    """A session has another role. Who goes to and fro between two fills no bucket by it."""
+    _put_by(session)
+    begin(session, limits, role)
 
 
 def gone(session: NodeSession, limits: Limits) -> None:
     """Its last messages are its testaments, which nothing holds back."""
-    meter, session.meter = session.meter, None
-    link: Any = session._transport
-    if meter is not None and link is not None and getattr(link, "purse", None) is None:
-        link.purse = meter.purse()
+    _put_by(session)
+    session.meter = None
     if session._counted_as is not None:
         limits.parts(session._counted_as)
         session._counted_as = None
+
+
+def _put_by(session: NodeSession) -> None:
+    """Leave what the connection has spent where its next meter finds it."""
+    meter, link = session.meter, session._transport
+    if meter is not None and link is not None and getattr(link, "purse", None) is None:
+        link.purse = meter.purse()
 
 
 # ---- requests ----------------------------------------------------------------------------------------------------

@@ -262,7 +262,6 @@ class NodeSession(RouterSession):  # type: ignore[misc]
         limits = self._router_factory.limits
         if limits is not None:
             limiting.begin(self, limits, details.authrole)
-            transport.takes(self.levels.payload)  # type: ignore[union-attr]
         transport.keeping = router.keeping
         router._session_joined(self, details)
         metrics.joins.tally(self.door).n += 1
@@ -291,7 +290,7 @@ class NodeSession(RouterSession):  # type: ignore[misc]
             transport.budget = router.budget_of(identity.role)
         limits = self._router_factory.limits
         if limits is not None:
-            limiting.begin(self, limits, identity.role)
+            limiting.renewed(self, limits, identity.role)
 
     # ---- leaving ----------------------------------------------------------------------------------------------------
 

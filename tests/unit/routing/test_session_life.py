@@ -14,10 +14,12 @@ from twisted.internet.defer import Deferred
 from hopsack.contracts import load
 from hopsack.errors import LoginRequired
 from hopsack_router.access.identity import Identity
-from hopsack_router.access.limits import Rules
+from hopsack_router.access.limits import Rules, read, with_numbers
 from hopsack_router.access.meters import Limits
 from hopsack_router.doors.wamp import WampFormat
-from hopsack_router.routing import joining
+from hopsack_router.embed import EmbeddedLink
+from hopsack_router.routing import joining, limiting
+from hopsack_router.session_life import MOST_AT_ONCE
 
 from .conftest import Client, Realm
 from .test_calls import CALL, ERROR, INVOCATION, REGISTER, REGISTERED, RESULT, YIELD
@@ -386,6 +388,55 @@ def test_guests_guess_out_of_one_purse(world: World) -> None:
         codes.append(refusal(guest, "hopsack.session.refresh", {"token": "a guess"}))
 
     assert codes == ["hopsack.login_required"] * 10 + ["hopsack.rate_limited"] * 2
+
+
+def test_no_session_fills_the_row_of_tokens_that_are_looked_at(world: World) -> None:
+    world.tokens.issue("old")
+    world.tokens.issue("good")
+    ann, bob = world.join("old"), world.join("old")
+    names = [f"slow {number}" for number in range(MOST_AT_ONCE)]
+    coming = [world.tokens.later(name) for name in names]
+    for number, name in enumerate(names):
+        ann.send_only(CALL, number + 1, {}, "hopsack.session.refresh", [{"token": name}])
+
+    assert refusal(ann, "hopsack.session.refresh", {"token": "good"}) == "hopsack.too_many"
+    assert refresh(bob, "good")[-1][0] == RESULT
+    for one in coming:
+        one.errback(LoginRequired("the token is not one this node accepts"))
+    ann.take()
+    assert refresh(ann, "good")[-1][0] == RESULT
+    assert not world.router.life._under_way
+
+
+def test_another_role_fills_no_bucket(world: World) -> None:
+    world.factory.limits = Limits(Rules(read("calls.connection=1/s burst 5")), world.clock.seconds)
+    for name, role in (("user", "user"), ("guest", "guest")):
+        world.tokens.issue(name, role=role)
+    ann = world.join("user")
+
+    codes: list[Any] = []
+    for token in ("guest", "user", "guest", "user"):
+        answers = [call(ann, "hopsack.session.whoami") for _ in range(4)]
+        codes.append([one[0][0] for one in answers])
+        refresh(ann, token)
+
+    assert codes == [[RESULT] * 4, [RESULT] * 4, [ERROR] * 4, [ERROR] * 4]
+
+
+def test_the_size_of_messages_follows_role_and_limits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = world.factory.limits = Limits(Rules(), world.clock.seconds)
+    world.tokens.issue("service", role="service")
+    world.tokens.issue("user")
+    sizes: list[int] = []
+    monkeypatch.setattr(EmbeddedLink, "takes", lambda self, size: sizes.append(size))
+    ann = world.join("service")
+
+    refresh(ann, "user")
+    limits.rules.set(with_numbers("payload.connection", None, None, 1000, "live"))
+    limits.renew()
+    limiting.again(world.router, limits)
+
+    assert sizes == [16 << 20, 1 << 20, 1000]
 
 
 def test_who_is_revoked_while_its_newer_token_is_looked_at_is_out(world: World) -> None:
