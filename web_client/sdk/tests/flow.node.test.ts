@@ -4,9 +4,9 @@
  */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { afterEach, describe, expect, test } from "vitest";
-import { WebSocket } from "ws";
-import { connect, type Fabric } from "../src/index";
+import { describe, expect, test } from "vitest";
+import type { Fabric } from "../src/index";
+import { page as pageOf } from "./pages";
 
 const NODE = process.env.HOPSACK_TEST_FLOW_URL ?? "";
 
@@ -22,18 +22,7 @@ interface Procedures {
   readonly "page.taken": { input: null; output: number; inputs: string; errors: never };
 }
 
-const opened: Fabric[] = [];
-
-function page(path: string): Fabric<object, Procedures> {
-  const socket = (url: string, protocols: string[]): WebSocket => new WebSocket(url, protocols);
-  const fabric = connect<object, Procedures>({ url: NODE + path, socket });
-  opened.push(fabric as unknown as Fabric);
-  return fabric;
-}
-
-afterEach(() => {
-  for (const fabric of opened.splice(0)) fabric.close();
-});
+const page = (path: string) => pageOf<object, Procedures>(NODE + path);
 
 setFlagsFromString("--expose-gc");
 const gc = runInNewContext("gc") as () => void;

@@ -3,37 +3,14 @@
  * HOPSACK_TEST_URL (http://host:port, with the repository's contracts) and HOPSACK_TEST_TOKEN (of the user "ann").
  */
 import { connect as connectTo, createServer, type Server, type Socket } from "node:net";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import type { WebSocketLike } from "../src/browser";
-import { type ConnectOptions, connect, DeclaredError, type Fabric, type FabricState } from "../src/index";
+import { DeclaredError } from "../src/index";
+import { page, reaches } from "./pages";
 
 const NODE = process.env.HOPSACK_TEST_URL ?? "";
 const TOKEN = process.env.HOPSACK_TEST_TOKEN ?? "";
-
-const opened: Fabric[] = [];
-
-function page(url: string, options: ConnectOptions = {}): Fabric {
-  const socket = (url: string, protocols: string[]): WebSocket => new WebSocket(url, protocols);
-  const fabric = connect({ url, socket, ...options });
-  opened.push(fabric);
-  return fabric;
-}
-
-afterEach(() => {
-  for (const fabric of opened.splice(0)) fabric.close();
-});
-
-/** The next state that has this name. */
-function reaches(fabric: Fabric, name: FabricState["name"]): Promise<FabricState> {
-  return new Promise((resolve) => {
-    const end = fabric.state.subscribe((state) => {
-      if (state.name !== name) return;
-      queueMicrotask(() => end());
-      resolve(state);
-    });
-  });
-}
 
 const caught = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
@@ -212,9 +189,9 @@ describe.skipIf(!NODE).each(["/raw", "/ws"])("over %s", (path) => {
       const before = await cut.ready();
 
       cable.cut();
-      await reaches(cut, "waiting");
+      await reaches(cut, ({ name }) => name === "waiting");
       const again = cut.events("demo.text");
-      const after = await reaches(cut, "open");
+      const after = await reaches(cut, ({ name }) => name === "open");
       await again.ready;
       await steady.publish("demo.text", "after the cut");
 

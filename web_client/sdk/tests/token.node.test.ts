@@ -3,9 +3,9 @@
  * sets HOPSACK_TEST_TOKENS_URL (http://host:port, with the repository's contracts) and HOPSACK_TEST_SECRET (the node's).
  */
 import { createHmac } from "node:crypto";
-import { afterEach, describe, expect, test } from "vitest";
-import { WebSocket } from "ws";
-import { type ConnectOptions, connect, type Fabric, type FabricState, type HopsackError, Revoked } from "../src/index";
+import { describe, expect, test } from "vitest";
+import { type HopsackError, Revoked } from "../src/index";
+import { page, reaches } from "./pages";
 
 const NODE = process.env.HOPSACK_TEST_TOKENS_URL ?? "";
 const SECRET = process.env.HOPSACK_TEST_SECRET ?? "";
@@ -16,30 +16,6 @@ function token(sub: string, role: string, life: number, claims: object = {}): st
   const iat = Date.now() / 1000;
   const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part({ iss: "hopsack", sub, role, iat, exp: iat + life, ...claims })}`;
   return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
-}
-
-const opened: Fabric[] = [];
-
-function page(url: string, options: ConnectOptions = {}): Fabric {
-  const socket = (url: string, protocols: string[]): WebSocket => new WebSocket(url, protocols);
-  const fabric = connect({ url, socket, ...options });
-  opened.push(fabric);
-  return fabric;
-}
-
-afterEach(() => {
-  for (const fabric of opened.splice(0)) fabric.close();
-});
-
-/** The next state that is like this. */
-function reaches(fabric: Fabric, isIt: (state: FabricState) => boolean): Promise<FabricState> {
-  return new Promise((resolve) => {
-    const end = fabric.state.subscribe((state) => {
-      if (!isIt(state)) return;
-      queueMicrotask(() => end());
-      resolve(state);
-    });
-  });
 }
 
 describe.skipIf(!NODE).each(["/raw", "/ws"])("over %s", (path) => {
