@@ -19,6 +19,7 @@ from typing import Any, assert_never
 from autobahn.wamp import message
 from autobahn.wamp.types import SessionDetails
 from crossbar.webservice.base import RouterWebService
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
@@ -50,6 +51,8 @@ from hopsack_router.routing.joining import told
 from hopsack_router.routing.limiting import heard
 from hopsack_router.routing.links import DoorLink, now
 from hopsack_router.routing.session import NodeSession
+
+LOG = Logger()
 
 SERVER = f"hopsack/{version('hopsack')}"
 
@@ -128,8 +131,12 @@ class RawLink(DoorLink):
                 self._close(LIMITS.number, "Say what a JSON-RPC request is, or hello.")
 
     def waited(self) -> None:
-        if isinstance(self._machine, jsonrpc.Connection):
-            self._perform(self._machine.waited())
+        if not isinstance(self._machine, jsonrpc.Connection):
+            return
+        effects = self._machine.waited()
+        if effects:
+            LOG.info("closing {peer}: it did not join", peer=self.peer)
+            self._perform(effects)
 
     def send(self, msg: message.Message) -> None:
         if not self.handshake(msg):

@@ -385,6 +385,7 @@ class WebSocketLink(Link, DoorProtocol):
             self.takes(LARGEST)
 
     def late(self) -> None:
+        self._told("it did not join")
         self.end(NO_PROGRESS.number, "Say HELLO soon after connecting.")
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from .attacker import FIN, TEXT, Attacker, masked
+from .conftest import AUDITED, Audit, Log
 
 pytestmark = pytest.mark.node
 
@@ -31,7 +32,7 @@ def answers(client: Attacker, count: int) -> Counter[str]:
     return found
 
 
-def test_subscriptions(attacker: Connect) -> None:
+def test_subscriptions(attacker: Connect, log: Log) -> None:
     """Each is one topic more that the node has to remember: there are so many, and the rest is told so."""
     client = attacker().page()
     asked = 700
@@ -42,6 +43,7 @@ def test_subscriptions(attacker: Connect) -> None:
     assert got["ok"] == 500
     assert sum(got.values()) - got["ok"] == 200
     assert set(got) <= {"ok", "hopsack.too_many"}
+    assert len(log.text().splitlines()) <= 1  # its client was told each time
 
 
 def test_subscriptions_come_and_go(attacker: Connect) -> None:
@@ -51,7 +53,7 @@ def test_subscriptions_come_and_go(attacker: Connect) -> None:
         client.result(n, "hopsack.unsubscribe", {"subscription": granted["subscription"]})
 
 
-def test_calls_that_nobody_answers(attacker: Connect) -> None:
+def test_calls_that_nobody_answers(attacker: Connect, log: Log) -> None:
     callee, caller = attacker().page(), attacker().page()
     callee.result(1, "hopsack.register", {"procedure": "demo.mute.ask"})
     asked = 400
@@ -60,9 +62,10 @@ def test_calls_that_nobody_answers(attacker: Connect) -> None:
 
     got = answers(caller, asked - 200)
     assert set(got) <= {"hopsack.overloaded", "hopsack.rate_limited"}
+    assert len(log.text().splitlines()) <= 1
 
 
-def test_events_without_end(attacker: Connect) -> None:
+def test_events_without_end(attacker: Connect, log: Log, audit: Audit) -> None:
     """They are dropped, its sender is told, and who does not hear it is closed with a code."""
     client = attacker().page()
     body = {"jsonrpc": "2.0", "method": "hopsack.publish", "params": {"topic": "demo.eve.said", "data": "x"}}
@@ -74,6 +77,36 @@ def test_events_without_end(attacker: Connect) -> None:
             client.socket.sendall(many)
 
     assert client.closed().code in (4429, None)  # nothing is heard where it was reset while it was sending
+    assert len(log.lines(client.peer, "does more than it may")) == 1
+    assert len(log.lines(client.peer, "it goes on")) == 1
+    assert len(audit.entries("rate_limited", limit="publishes.connection")) == 1
+    assert len(audit.entries("ended")) == 1
+
+
+def test_events_that_nobody_may_publish(attacker: Connect, log: Log, audit: Audit) -> None:
+    """Nobody acknowledges them, so their sender is told nothing. The log says it once."""
+    client = attacker().page()
+    body = {"jsonrpc": "2.0", "method": "hopsack.publish", "params": {"topic": "demo.secret", "data": "x"}}
+
+    client.send(masked(FIN | TEXT, json.dumps(body).encode()) * 500)
+
+    client.result(1, "hopsack.ping", {})
+    assert len(log.lines("refused from", "demo.secret")) == 1
+    assert 1 <= len(audit.entries("denied", uri="demo.secret")) <= 2 * AUDITED
+
+
+def test_answers_that_break_their_contract(attacker: Connect, log: Log) -> None:
+    callee, caller = attacker().page(), attacker().page()
+    callee.result(1, "hopsack.register", {"procedure": "demo.liar.ask"})
+
+    for number in range(50):
+        caller.request(number, "demo.liar.ask", {"text": "?"})
+        while "id" not in (asked := callee.hear()):
+            pass  # a report that its last answer broke its contract
+        callee.say({"jsonrpc": "2.0", "id": asked["id"], "result": {"not": "so"}})
+        assert caller.hear()["error"]["data"]["code"] == "hopsack.broken_result"
+
+    assert len(log.lines("demo.liar.ask")) == 1
 
 
 def test_batches_of_calls(attacker: Connect) -> None:

@@ -145,12 +145,13 @@ RAW_SOCKET = {
 
 
 @pytest.mark.parametrize("name", RAW_SOCKET)
-def test_raw_socket(raw_attacker: Connect, name: str) -> None:
+def test_raw_socket(raw_attacker: Connect, log: Log, name: str) -> None:
     client = raw_attacker()
 
     client.send(RAW_SOCKET[name])
 
     assert len(client.rest()) <= 4  # the answer to a handshake, and then nothing
+    assert len(log.lines("closing", client.peer) + log.lines("opening handshake")) == 1
 
 
 def test_a_hundred_frames_that_never_come(raw_attacker: Connect) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from ..conftest import Node
 from .attacker import Attacker
+from .conftest import Log
 
 pytestmark = pytest.mark.node
 
@@ -23,6 +24,19 @@ FOREIGN = [
     ("Origin: \xff",),
     ("Origin: " + "x" * 5000,),
 ]
+
+
+def test_the_log_names_a_page_once(attacker: Connect, log: Log) -> None:
+    for _ in range(20):
+        for path in ("/raw", "/call/presence.list", "/events?topic=demo.news"):
+            assert attacker().ask("GET", path, "Origin: https://once.example").status == 403
+            assert attacker().ask("GET", path, "Origin: https://once.example\x1b[2J").status == 403
+        misled = attacker()
+        misled.host = "rebound.example"
+        assert misled.ask("GET", "/").status == 421
+
+    assert len(log.lines("a page of https://once.example may not connect")) == 1
+    assert len(log.lines("rebound.example")) == 1
 
 
 @pytest.mark.parametrize("path", ["/raw", "/ws", "/echo", "/raw?topic=demo.news"])

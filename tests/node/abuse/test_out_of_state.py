@@ -72,12 +72,13 @@ def connected(attacker: Connect) -> Attacker:
 
 
 @pytest.mark.parametrize("name", [*REQUESTS, *OF_A_ROUTER])
-def test_before_hello(attacker: Connect, name: str) -> None:
+def test_before_hello(attacker: Connect, log: Log, name: str) -> None:
     client = connected(attacker)
 
     client.say((REQUESTS | OF_A_ROUTER)[name])
 
     assert client.closed().code == 1002
+    assert len(log.lines("closing", client.peer)) == 1
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -124,12 +125,13 @@ def test_joining_again(attacker: Connect, again: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("name", NONE)
-def test_what_is_no_message(attacker: Connect, name: str) -> None:
+def test_what_is_no_message(attacker: Connect, log: Log, name: str) -> None:
     for client in (connected(attacker), attacker().wamp()):
         client.say(NONE[name])
         client.say([99])  # whoever was only told so goes with this
 
         assert client.closed().code == 1002
+        assert len(log.lines("closing", client.peer)) == 1
 
 
 @pytest.mark.parametrize("name", REQUESTS)

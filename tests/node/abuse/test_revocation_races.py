@@ -9,6 +9,7 @@ import pytest
 
 from ..conftest import Node
 from .attacker import Attacker
+from .conftest import Audit, Log
 
 pytestmark = pytest.mark.node
 
@@ -24,7 +25,7 @@ def subjects(client: Attacker) -> list[str]:
     return [one["authid"] for one in listed]
 
 
-def test_logins_that_are_under_way(attacker: Connect, node: Node) -> None:
+def test_logins_that_are_under_way(attacker: Connect, node: Node, audit: Audit, log: Log) -> None:
     """Whether a login came before or after, none of its sessions is left."""
     token = node.token("user", "racer")
     op = operator(attacker, node)
@@ -40,6 +41,10 @@ def test_logins_that_are_under_way(attacker: Connect, node: Node) -> None:
     assert "result" in op.hear()
     assert {client.closed().code for client in (*early, *late)} == {4401}
     assert "racer" not in subjects(op)
+    assert len(audit.entries("revoked", subject="racer")) == 1
+    ended = [entry["session"] for entry in audit.entries("ended", subject="racer")]
+    assert len(ended) == len(set(ended))
+    assert len(log.text().splitlines()) <= 2
     op.result(2, "hopsack.access.restore", {"subject": "racer"})
 
 

@@ -19,7 +19,7 @@ from hopsack.settings import Settings
 
 from ..conftest import Node
 from .attacker import Attacker
-from .conftest import ED, ISSUER, PEM, PUBLIC_KEYS, RSA
+from .conftest import AUDITED, ED, ISSUER, PEM, PUBLIC_KEYS, RSA, Audit, Log
 
 pytestmark = pytest.mark.node
 
@@ -157,7 +157,8 @@ def secret(node: Node) -> bytes:
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_forgeries(attacker: Connect, secret: bytes, door: str) -> None:
+def test_forgeries(attacker: Connect, secret: bytes, audit: Audit, log: Log, door: str) -> None:
+    """The audit log has the first of them and then a sum, and the log nothing: what is forged is nobody's news."""
     with nobody_asked() as elsewhere:
         told = {}
         for name, forged in forgeries(secret, elsewhere).items():
@@ -171,6 +172,10 @@ def test_forgeries(attacker: Connect, secret: bytes, door: str) -> None:
     others = {"expired": "the token has expired", "huge": "the token is too long"}
     assert {name: said for name, said in told.items() if said != others.get(name, REFUSED)} == {}
     assert len(told) >= 50
+    refused = audit.entries("login_refused")
+    assert len(refused) <= 2 * AUDITED
+    assert not [one for one in refused if "mallory" in (one.get("subject"), one.get("role"))]  # nothing in it is true
+    assert len(log.text().splitlines()) <= 10
 
 
 def test_good_ones_get_in(attacker: Connect, secret: bytes) -> None:
