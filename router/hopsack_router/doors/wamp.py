@@ -58,7 +58,7 @@ from hopsack.wamp.codec import CODECS, Malformed
 from hopsack.wamp.messages import ABSENT
 from hopsack.wamp.rawsocket import LARGEST
 from hopsack_router.access.tls import PLAIN
-from hopsack_router.doors import places
+from hopsack_router.doors import places, swelling
 from hopsack_router.doors.bearer import credential_of
 from hopsack_router.doors.closing import NO_PROGRESS, NORMAL, dismissal_of, slow_reader
 from hopsack_router.doors.frames import HEAD, PING, REGULAR, Frames, Unacceptable, pong
@@ -237,11 +237,16 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
     :param answer: takes the ERROR of such a request; stock Crossbar closes the connection instead.
     :raises ProtocolError: the bytes are no WAMP message.
     """
+    own = serializer._serializer
+    if own._batched and swelling.is_crowded(payload, own.BINARY):
+        raise ProtocolError(f"a batch holds {swelling.MOST_IN_BATCH} messages at most")
     try:
-        decoded = serializer._serializer.unserialize(payload)
+        decoded = own.unserialize(payload)
         _check_surrogates(serializer, payload)
     except Exception as error:
         raise ProtocolError(f"not {serializer.SERIALIZER_ID}: {type(error).__name__}") from error
+    if type(serializer) is CBORSerializer and swelling.swells(payload, decoded):
+        raise ProtocolError("not JSON in CBOR: one value stands in it several times")
     for raw in decoded:
         if type(raw) is not list or not raw or type(raw[0]) is not int:
             raise ProtocolError("a WAMP message is a list that starts with its type")

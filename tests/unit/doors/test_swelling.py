@@ -1,0 +1,66 @@
+"""Frames of few bytes that would become much, at the WAMP doors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cbor2
+import pytest
+from autobahn.wamp import message
+from autobahn.wamp.exception import ProtocolError
+
+from hopsack_router.doors.rfc6455 import websocket_frame
+from hopsack_router.doors.swelling import MOST_IN_BATCH
+from hopsack_router.doors.wamp import messages, wamp_format
+
+HEAD = b"\x85\x10\x01\xa0" + cbor2.dumps("lab.told")
+"""A PUBLISH up to its arguments."""
+
+
+def read(name: str, payload: bytes) -> list[message.Message]:
+    answers: list[Any] = []
+    return list(messages(wamp_format(name, websocket_frame).serializer, payload, answers.append))
+
+
+def doubled(times: int, reference: bytes) -> bytes:
+    """A list in which each element is twice the one before it."""
+    levels = [b"\xd8\x1c\x82\x01\x01", *(b"\xd8\x1c\x82" + 2 * (reference + cbor2.dumps(n)) for n in range(times))]
+    return bytes((0x98, len(levels))) + b"".join(levels)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        doubled(30, b"\xd8\x1d"),
+        doubled(30, b"\xd9\x00\x1d"),
+        doubled(30, b"\xdb" + bytes(7) + b"\x1d"),
+        b"\x81" + doubled(30, b"\xd8\x1d"),
+        b"\x81\xd8\x1c\x81\xd8\x1d\x00",
+        b"\x81\xd9\x01\x00\x98\x65" + cbor2.dumps("x" * 200) + b"\xd8\x19\x00" * 100,
+        b"\x81\xd9\x9c\x40" + doubled(30, b"\xd8\x1d"),
+    ],
+    ids=["shared", "written longer", "written longest", "deeper", "in itself", "texts", "in an unknown tag"],
+)
+def test_references_of_cbor_are_no_way_to_swell(args: bytes) -> None:
+    with pytest.raises(ProtocolError, match="several times"):
+        read("cbor", HEAD + args)
+    with pytest.raises(ProtocolError, match="several times"):
+        read("cbor.batched", len(HEAD + args).to_bytes(4) + HEAD + args)
+
+
+@pytest.mark.parametrize("value", [b"\xd8\x1d", b"\xd8\x19" * 100, [b"\xdb\x00\x1d"] * 50, 0xD81D], ids=repr)
+def test_bytes_that_look_like_references_pass(value: Any) -> None:
+    (read_back,) = read("cbor", HEAD + cbor2.dumps([value]))
+
+    assert read_back.args == [value]
+
+
+@pytest.mark.parametrize("name", ["json.batched", "msgpack.batched", "cbor.batched"])
+def test_a_batch_is_bounded(name: str) -> None:
+    one = wamp_format(name, websocket_frame).serializer.serialize(message.Publish(1, "lab.told"))[0]
+
+    assert len(read(name, one * MOST_IN_BATCH)) == MOST_IN_BATCH
+    with pytest.raises(ProtocolError, match="at most"):
+        read(name, one * (MOST_IN_BATCH + 1))
+    with pytest.raises(ProtocolError, match="at most"):
+        read(name, bytes(1 << 20) if name != "json.batched" else b"[]\x18" * 300_000)
