@@ -51,11 +51,22 @@ def run(settings: Settings, *, controller: bool = False, as_json: bool = False) 
     if settings.principals is not None:
         principals.load(settings.principals)
     make_folder(settings.data)
-    production.check(settings, catalogue)
+    warnings = production.check(settings, catalogue)
     settings.secret()
     _check_certificate(settings)
     _check_ports(settings)
+    _warn(warnings)
     return _run_crossbar(settings, as_json) if controller else _run_solo(settings, as_json)
+
+
+def _warn(problems: list[production.Problem]) -> None:
+    """What is logged before the log begins is written when it does."""
+    if problems:
+        from twisted.logger import Logger
+
+        log = Logger()
+        for one in problems:
+            log.warn("{what}", what=str(one))
 
 
 def _check_ports(settings: Settings) -> None:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from hopsack.contracts import Catalogue
     from hopsack.contracts.permission import Permission
 
-__all__ = ["Problem", "Surroundings", "Unfit", "check", "look", "problems"]
+__all__ = ["Problem", "Surroundings", "Unfit", "check", "look", "problems", "warnings"]
 
 MAKE_ONE = "set HOPSACK_SECRET_FILE to a file with the output of `openssl rand -hex 32`"
 FEWEST_CHARACTERS = 8
@@ -32,6 +33,9 @@ WORDS = re.compile(r"secret|change.?me|password|example|hopsack|insecure|012345|
 """What people write into places that want something random; 32 random bytes hold one of them once in 10^8."""
 
 MOST_NAMED = 5
+
+MOUNTED = Path("/run/secrets")
+"""Where containers get their secrets: nobody else is there, and the modes are not theirs to choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,13 @@ class Surroundings:
 
     :ivar secret: the key that signs tokens; ``None``: there is none. :ivar secret_fault: why it cannot be read.
     :ivar modes: permission bits of the data folder and of files with secrets in them, where these are there.
+    :ivar given: the same of files that say a variable's value, and whether they are this user's own.
     """
 
     secret: str | None = None
     secret_fault: str | None = None
     modes: Mapping[Path, int] = field(default_factory=dict)
+    given: Mapping[Path, tuple[int, bool]] = field(default_factory=dict)
 
 
 def look(settings: Settings) -> Surroundings:
@@ -81,18 +87,41 @@ def look(settings: Settings) -> Surroundings:
         fault = error.message
     places = (settings.data, settings.secret_path, settings.tls_key, settings.principals, settings.key)
     modes = {place: stat.S_IMODE(place.stat().st_mode) for place in places if place is not None and place.exists()}
-    return Surroundings(secret, fault, modes)
+    given = {
+        place: (stat.S_IMODE(facts.st_mode), facts.st_uid == os.geteuid())
+        for place in (settings.secret_file, settings.token_file)
+        if place is not None and (facts := place.stat())
+    }
+    return Surroundings(secret, fault, modes, given)
 
 
-def check(settings: Settings, catalogue: Catalogue) -> None:
+def check(settings: Settings, catalogue: Catalogue) -> list[Problem]:
     """Let a node start, or not. In development there is nothing to check.
 
+    :returns: what it starts with nevertheless, and should not have to.
     :raises Unfit: with all that has to be set.
     """
-    if settings.env == "prod":
-        found = problems(settings, catalogue, look(settings))
-        if found:
-            raise Unfit(found)
+    if settings.env != "prod":
+        return []
+    surroundings = look(settings)
+    found = problems(settings, catalogue, surroundings)
+    if found:
+        raise Unfit(found)
+    return warnings(surroundings)
+
+
+def warnings(surroundings: Surroundings) -> list[Problem]:
+    """What others on this machine may read. It is no reason not to start: containers are given their secrets so.
+
+    A file of somebody else's that our group may read is meant to be read so.
+    """
+    found = []
+    for place, (mode, is_ours) in surroundings.given.items():
+        bits = mode & (stat.S_IRWXG | stat.S_IRWXO if is_ours else stat.S_IRWXO)
+        if bits and not place.is_relative_to(MOUNTED):
+            cure = f"chmod {'600' if is_ours else 'o='} {place}"
+            found.append(Problem(f"{place} holds a secret and is open to others on this machine (mode {mode:o})", cure))
+    return found
 
 
 def problems(settings: Settings, catalogue: Catalogue, surroundings: Surroundings) -> list[Problem]:

@@ -182,6 +182,7 @@ class Settings:
     :ivar log: log level.
     :ivar token: the token that was given, if any. :meth:`operator_token` is what the command line logs in with.
     :ivar token_file: where the token came from, if it came in a file.
+    :ivar secret_file: where the signing key came from, if it came in a file.
     :ivar url_is_given: whether ``url`` was said, or follows from the other values.
     :ivar given_secret: the signing key that was given, if any. :meth:`secret` is what to sign and verify with.
     """
@@ -226,6 +227,7 @@ class Settings:
     limits: str = ""
     url_is_given: bool = False
     token_file: Path | None = None
+    secret_file: Path | None = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], **overrides: Any) -> Settings:
@@ -334,7 +336,7 @@ class Settings:
             value = getattr(self, name)
             if name in ("token", "given_secret"):
                 facts[name.removeprefix("given_")] = "(set)" if value else "(not set)"
-            elif name not in ("url_is_given", "token_file"):
+            elif name not in ("url_is_given", "token_file", "secret_file"):
                 facts[name.removeprefix("given_")] = str(value) if isinstance(value, Path) else value
         return facts
 
@@ -366,8 +368,8 @@ def _read(environ: Mapping[str, str]) -> dict[str, Any]:
             raise ConfigError(f"{name} and its twin are both set", "set one of them")
         text = _text_of(name, Path(raw.strip())) if name.endswith("_FILE") else raw.strip()
         given[row.field] = _PARSERS[row.field](name, text)
-        if name == "HOPSACK_TOKEN_FILE":
-            given["token_file"] = Path(raw.strip())
+        if name.endswith("_FILE"):
+            given[name.removeprefix("HOPSACK_").lower()] = _path(name, raw.strip())
     return given
 
 
@@ -645,7 +647,7 @@ def _make_secret(path: Path) -> str:
     made = DEVELOPMENT + secrets.token_urlsafe(LEAST_SECRET_BYTES)
     draft = path.with_name(f".secret-{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

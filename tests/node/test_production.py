@@ -51,6 +51,23 @@ def test_it_says_all_that_is_wrong_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "secret").exists()
 
 
+@pytest.mark.parametrize("kind", [(), ("--controller",)], ids=["solo", "controller"])
+def test_a_secret_that_others_read_is_a_warning_in_the_log(tmp_path: Path, kind: tuple[str, ...]) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET + "\n")
+    secret.chmod(0o644)
+    given = {"HOPSACK_ENV": "prod", "HOPSACK_SECRET_FILE": str(secret), "HOPSACK_PROXY": "127.0.0.1"}
+    process = NodeProcess(tmp_path / "data", *kind, **given)
+    try:
+        process.ready()
+        logged = process.logged()
+    finally:
+        process.stop()
+
+    assert logged.count(f"chmod 600 {secret}") == 1
+
+
 def test_behind_a_proxy(tmp_path: Path) -> None:
     asked = {"X-Forwarded-For": "6.6.6.6, 198.51.100.7", "X-Forwarded-Proto": "https", "Host": "fabric.example"}
     with production(tmp_path, HOPSACK_PROXY="127.0.0.1") as node, httpx.Client(base_url=node.http, timeout=20) as http:

@@ -197,13 +197,16 @@ def fitness(settings: Settings) -> Iterator[Finding]:
     from hopsack.contracts import ContractsInvalid, load
 
     try:
-        found = production.problems(settings, load(settings.schemas), production.look(settings))
+        surroundings = production.look(settings)
+        found = production.problems(settings, load(settings.schemas), surroundings)
     except ContractsInvalid:
         return  # told already
     if not found:
         yield Finding("production", "ok", "this node would start", needed=True)
     for one in found:
         yield Finding("production", "wrong", one.message, one.cure, needed=True)
+    for one in production.warnings(surroundings):
+        yield Finding("secrets", "wrong", one.message, one.cure)
 
 
 def ports(settings: Settings) -> Iterator[Finding]:

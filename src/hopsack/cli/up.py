@@ -121,7 +121,8 @@ def _check_fitness(settings: Settings) -> None:
         from hopsack import production
         from hopsack.contracts import load
 
-        production.check(settings, load(settings.schemas))
+        for warning in production.check(settings, load(settings.schemas)):  # the node is not told the file
+            say(f"hopsack: {warning}")
 
 
 def _launches(settings: Settings, folder: Path | None, remark: Callable[[str], None]) -> list[Launch]:

@@ -13,7 +13,7 @@ from hopsack import production
 from hopsack.cli.doctor import fitness
 from hopsack.cli.exits import Exit, exit_of
 from hopsack.contracts import Catalogue, load
-from hopsack.production import Surroundings, Unfit, check, look, problems
+from hopsack.production import Surroundings, Unfit, check, look, problems, warnings
 from hopsack.settings import DEVELOPMENT, Settings
 
 CONTRACTS = """
@@ -154,6 +154,39 @@ def test_files_that_everybody_reads(catalogue: Catalogue, tmp_path: Path) -> Non
         f"{data} is open to every user of this machine (mode 755): chmod 700 {data}",
         f"{key} is open to every user of this machine (mode 604): chmod 600 {key}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("place", "mode", "is_ours", "cure"),
+    [
+        ("/etc/hopsack/secret", 0o600, True, ""),
+        ("/etc/hopsack/secret", 0o644, True, "chmod 600 /etc/hopsack/secret"),
+        ("/etc/hopsack/secret", 0o640, True, "chmod 600 /etc/hopsack/secret"),
+        ("/etc/hopsack/secret", 0o640, False, ""),
+        ("/etc/hopsack/secret", 0o644, False, "chmod o= /etc/hopsack/secret"),
+        ("/run/secrets/hopsack", 0o444, False, ""),
+        ("/run/secretsx/hopsack", 0o444, False, "chmod o= /run/secretsx/hopsack"),
+    ],
+)
+def test_a_given_file_that_others_read_is_a_warning(place: str, mode: int, is_ours: bool, cure: str) -> None:
+    found = warnings(Surroundings(given={Path(place): (mode, is_ours)}))
+
+    assert [one.cure for one in found] == ([cure] if cure else [])
+    assert all(f"{place} holds a secret and is open to others" in one.message for one in found)
+
+
+def test_the_file_of_the_secret_is_looked_at(catalogue: Catalogue, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    secret = tmp_path / "secret"
+    secret.write_text(secrets.token_hex(32))
+    secret.chmod(0o644)
+    given = settings(tmp_path, HOPSACK_SECRET_FILE=str(secret))
+
+    (warning,) = check(given, catalogue)
+    secret.chmod(0o600)
+
+    assert str(warning).endswith(f"(mode 644): chmod 600 {secret}")
+    assert check(given, catalogue) == []
 
 
 def test_all_of_it_is_told_at_once(catalogue: Catalogue, tmp_path: Path) -> None:

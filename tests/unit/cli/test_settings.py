@@ -180,6 +180,7 @@ def test_development_makes_its_secret_once_and_for_its_owner_only(tmp_path: Path
     assert first == second
     assert len(first) >= 32
     assert stat.S_IMODE(settings.secret_path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(settings.data.stat().st_mode) == 0o700
     assert [p.name for p in settings.data.iterdir()] == ["secret"]
 
 
@@ -229,4 +230,4 @@ def test_reading_the_settings_loads_nothing_heavy() -> None:
 
 def test_every_field_has_a_row_in_the_reference() -> None:
     fields = {row.field for row in VARIABLES.values() if row.field}
-    assert fields | {"url_is_given", "token_file"} == set(Settings.__slots__)
+    assert fields | {"url_is_given", "token_file", "secret_file"} == set(Settings.__slots__)

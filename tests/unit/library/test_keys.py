@@ -49,6 +49,7 @@ def test_writing_takes_no_key_away(tmp_path: Path) -> None:
         PrivateKey.new().write(path)
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert PrivateKey.read(path).public == key.public
     assert [one.name for one in path.parent.iterdir()] == ["key.pem"]
 
