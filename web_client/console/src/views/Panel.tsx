@@ -64,11 +64,8 @@ export function RefusalNote({ why }: { readonly why: Refusal }) {
     <div class="refusal" role="alert">
       <p class="refusal-message">{why.message}</p>
       <dl class="facts-inline">
-        <dt>Code</dt>
-        <dd>
-          <code>{why.code}</code>
-        </dd>
-        {where !== undefined && <Fact name="Where" value={where} />}
+        <Fact name="Code" value={why.code} />
+        <Fact name="Where" value={where} />
         {typeof data?.rule === "string" && <Fact name="Rule" value={data.rule} />}
         {path !== undefined && <Fact name="Field" value={path === "" ? "(the whole payload)" : path} />}
       </dl>
@@ -77,7 +74,14 @@ export function RefusalNote({ why }: { readonly why: Refusal }) {
   );
 }
 
-function Fact({ name, value }: { readonly name: string; readonly value: string }) {
+interface FactProps {
+  readonly name: string;
+  readonly value: string | null | undefined;
+}
+
+/** A line of a list of facts; none where there is no value. */
+export function Fact({ name, value }: FactProps) {
+  if (value === null || value === undefined) return null;
   return (
     <>
       <dt>{name}</dt>

@@ -4,7 +4,7 @@ import type { AccessAnswer, AccessQuestion } from "../contracts";
 import { asRefusal, type Link } from "../link";
 import type { Remote } from "../state/remote";
 import { CheckIcon, LockIcon } from "./icons";
-import { Panel, RefusalNote } from "./Panel";
+import { Fact, Panel, RefusalNote } from "./Panel";
 import { sentence } from "./SignIn";
 
 const ACTIONS: readonly AccessQuestion["action"][] = ["subscribe", "publish", "call", "register"];
@@ -105,18 +105,6 @@ function Verdict({ answer }: { readonly answer: AccessAnswer }) {
         <Fact name="Error" value={code} />
       </dl>
     </div>
-  );
-}
-
-function Fact({ name, value }: { readonly name: string; readonly value: string | null | undefined }) {
-  if (value === null || value === undefined) return null;
-  return (
-    <>
-      <dt>{name}</dt>
-      <dd>
-        <code>{value}</code>
-      </dd>
-    </>
   );
 }
 
