@@ -19,6 +19,7 @@ seconds at most.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
@@ -128,11 +129,16 @@ class JwkSet:
             return None
         if len(self._waiting) >= MOST_WAITING:
             raise Overloaded("too many wait for the keys that verify tokens", data={"retry_after": 1})
-        waiting: Deferred[None] = Deferred()
+        waiting: Deferred[None] = Deferred(self._left)
         self._waiting.append(waiting)
         if not self._freshness.is_fetching:  # it has come at once
             self._release()
         return waiting
+
+    def _left(self, waiting: Deferred[None]) -> None:
+        """It waits no more, and has no place any more: else who asks and gives up, again and again, takes all."""
+        with suppress(ValueError):  # it is being told just now
+            self._waiting.remove(waiting)
 
     def check(self) -> None:
         """:raises Unavailable: there are no keys: a token cannot be told to be bad."""

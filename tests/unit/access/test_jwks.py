@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
@@ -362,3 +362,21 @@ def test_the_log_does_not_have_what_a_url_keeps_secret() -> None:
     (said,) = [formatEvent(one) for one in logged]
     assert "https://login.example/keys?…: it is gone" in said
     assert "hunter" not in said
+
+
+def test_who_gives_up_leaves_its_place() -> None:
+    world = World()
+    waiting = [world.set.newer() for _ in range(MOST_WAITING)]
+    with pytest.raises(Overloaded):
+        world.set.newer()
+
+    gone = waiting[0]
+    assert gone is not None
+    gone.addErrback(lambda failure: failure.trap(CancelledError))
+    gone.cancel()
+    another = world.set.newer()
+    world.answer(jwks(jwk(ONE, "one")))
+
+    assert another is not None
+    assert another.called
+    assert all(one is not None and one.called for one in waiting)
