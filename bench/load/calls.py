@@ -20,7 +20,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -48,16 +48,21 @@ class Client(Protocol):
 
     def call(self) -> Awaitable[Any]: ...
 
+    async def read(self, took: Callable[[], None]) -> None:
+        """Subscribe; ``took`` is called for each event from now on."""
+
+    async def publish(self, *, acknowledge: bool) -> None: ...
+
+
+@runtime_checkable
+class Holding(Client, Protocol):
+    """A library whose service takes further calls while some wait."""
+
     def hold(self) -> Awaitable[Any]:
         """Call what is answered only when :meth:`release` is called."""
         ...
 
     def release(self) -> Awaitable[Any]: ...
-
-    async def read(self, took: Callable[[], None]) -> None:
-        """Subscribe; ``took`` is called for each event from now on."""
-
-    async def publish(self, *, acknowledge: bool) -> None: ...
 
 
 class Gate:
@@ -189,6 +194,8 @@ async def with_autobahn(url: str, token: str) -> AsyncIterator[Client]:
 
 
 class Nats:
+    """Not :class:`Holding`: its subscriptions take one message after the other."""
+
     def __init__(self, client: Any) -> None:
         self._client = client
         # Bytes go through as they are: no JSON is read or written, which favours this peer.
@@ -203,13 +210,6 @@ class Nats:
 
     def call(self) -> Awaitable[Any]:
         return self._client.request(ECHO, self._payload, timeout=10)  # type: ignore[no-any-return]
-
-    def hold(self) -> Awaitable[Any]:
-        # Its subscriptions take one message after the other: a call that waits holds up those behind it.
-        raise NotImplementedError
-
-    def release(self) -> Awaitable[Any]:
-        raise NotImplementedError
 
     async def read(self, took: Callable[[], None]) -> None:
         async def on_event(_: Any) -> None:
@@ -289,15 +289,17 @@ async def publish(client: Client) -> None:
 
 async def among(client: Client, held: int, loading: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     """Load while ``held`` more calls are in the service's hands."""
+    if held == 0:
+        return await loading
+    if not isinstance(client, Holding):
+        raise TypeError("the service of this library takes no further calls while one waits")
     holding = [asyncio.ensure_future(client.hold()) for _ in range(held)]
-    if holding:
-        await client.call()  # once this one is answered, those before it have arrived
-        if any(one.done() for one in holding):
-            raise RuntimeError("a call that should wait was answered")
+    await client.call()  # once this one is answered, those before it have arrived
+    if any(one.done() for one in holding):
+        raise RuntimeError("a call that should wait was answered")
     facts = await loading
-    if holding:
-        await client.release()
-        await asyncio.gather(*holding)
+    await client.release()
+    await asyncio.gather(*holding)
     return facts
 
 

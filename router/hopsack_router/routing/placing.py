@@ -12,6 +12,7 @@ nobody waits for any more has it in hand until it answers.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -87,18 +88,18 @@ class Placing(Queueing):
 
     # ---- what the dealer does ---------------------------------------------------------------------------------------
 
+    @abstractmethod
     def _invoke(self, in_flight: InFlight) -> bool:
         """Send the INVOCATION.
 
         :returns: whether its link took it.
         """
-        raise NotImplementedError
 
-    def _end(self, in_flight: InFlight, end: End, facts: str = "") -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _end(self, in_flight: InFlight, end: End, facts: str = "") -> None: ...
 
-    def _expire(self, in_flight: InFlight, seconds: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _expire(self, in_flight: InFlight, seconds: float) -> None: ...
 
     # ---- a call comes -----------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ Bounds: theirs, and :data:`MOST_BYTES` of inputs for each procedure.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
 from random import Random
@@ -45,7 +46,7 @@ LOOK = 0.25
 """Seconds between two looks at the lines of those who wait for room."""
 
 
-class Queueing(Registrations):
+class Queueing(Registrations, ABC):
     """The calls of one realm that wait."""
 
     random: Random
@@ -69,20 +70,20 @@ class Queueing(Registrations):
 
     # ---- what placing and the dealer do -----------------------------------------------------------------------------
 
-    def _ask(self, in_flight: InFlight, registration: Any, seat: Seat[Any], now: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _ask(self, in_flight: InFlight, registration: Any, seat: Seat[Any], now: float) -> None: ...
 
-    def _begin(self, in_flight: InFlight) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _begin(self, in_flight: InFlight) -> None: ...
 
-    def _forget(self, in_flight: InFlight) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _forget(self, in_flight: InFlight) -> None: ...
 
-    def _stop_flow(self, in_flight: InFlight) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _stop_flow(self, in_flight: InFlight) -> None: ...
 
-    def _answer(self, in_flight: InFlight, answer: message.Error) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _answer(self, in_flight: InFlight, answer: message.Error) -> None: ...
 
     # ---- there is no callee, or no room -----------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ newest values that its earlier ones begin with take their share of its link's bu
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ class Readers(SubscriptionExtra):  # type: ignore[misc]
         self.audience: Audience | None = None
 
 
-class Subscriptions(CrossbarBroker):  # type: ignore[misc]
+class Subscriptions(CrossbarBroker, ABC):  # type: ignore[misc]
     """The subscriptions of one realm."""
 
     def attach(self, session: NodeSession) -> None:
@@ -217,8 +218,8 @@ class Subscriptions(CrossbarBroker):  # type: ignore[misc]
         self._session_to_subscriptions[session] = begun
         return begun
 
-    def show_retained(self, session: NodeSession, subscription: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def show_retained(self, session: NodeSession, subscription: Any) -> None: ...
 
     def _unsubscribe(self, subscription: Any, session: NodeSession, unsubscribe: Any = None) -> tuple[bool, bool, bool]:
         """Where a subscription ends; Crossbar's ``processUnsubscribe`` and ``removeSubscriber`` come here."""
