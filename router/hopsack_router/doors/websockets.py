@@ -176,6 +176,8 @@ class DoorProtocol(Protocol):
                     if self.state == OPEN:
                         self.onMessage(payload, kind == BINARY)
                 elif kind in (PING, PONG) and self._is_flooded():
+                    if self.state == OPEN:
+                        self._told("it sends too many pings")
                     self.end(LIMITS.number, "This connection sends too many pings.")
                 elif kind == PING:
                     if self.state == OPEN and not self.congested():

@@ -130,6 +130,17 @@ def test_pings_of_one_who_does_not_read(attacker: Connect) -> None:
     assert sent
 
 
+@pytest.mark.parametrize("door", DOORS)
+def test_pings_without_end(attacker: Connect, log: Log, door: str) -> None:
+    client = attacker()
+    client.open(*DOORS[door])
+
+    client.send(masked(FIN | PING) * 2000)
+
+    assert client.closed().code == 4429
+    assert len(log.lines("closing", f"{client.peer}:")) == 1
+
+
 RAW_SOCKET = {
     "HTTP": b"GET / HTTP/1.1\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
