@@ -1,53 +1,64 @@
-"""Frames of few bytes that would become much: references of CBOR, and batches of many messages.
+"""Frames of few bytes that would become much: what CBOR has beyond JSON, and batches of many messages.
 
 A value of 200 bytes whose parts refer to each other (CBOR tags 28 and 29, "value sharing") is a million values as soon
-as somebody writes it out, checks it or counts it; a text that is referred to (tags 25 and 256) swells as well. A frame
-of a mebibyte holds 350,000 messages of a batch, and nobody else is served until the last one has been taken. Pure.
+as somebody writes it out, checks it or counts it; a text that is referred to (tags 25 and 256) swells as well. Of a
+regular expression or a MIME message (tags 35 and 36) its reader makes what nobody can send on, in seconds. A frame of a
+mebibyte holds 350,000 messages of a batch, and nobody else is served until the last one has been taken. Pure.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 MOST_IN_BATCH = 100
 """Messages in one frame; as the raw door has it."""
 
-_REFERENCE = re.compile(rb"[\xd8-\xdb]\x00{0,7}[\x19\x1d]")
-"""The head of a tag 25 or 29, however long it is written (RFC 8949, section 3). Other bytes may look the same."""
+_REFUSED = frozenset((25, 29, 35, 36))
+
+_ANY = re.compile(rb"[\xd8-\xdb]\x00{0,7}[\x19\x1d\x23\x24]")
+"""The head of a refused tag, however long it is written (RFC 8949, section 3). Other bytes may look the same."""
+
+_SMALL = re.compile(
+    rb"(?:[\x00-\x17\x20-\x37\x40\x5f\x60\x7f-\x97\x9f-\xb7\xbf-\xd7\xe0-\xf7\xff]|[\x18\x38\x98\xb8\xf8].|\xd8[^\x19\x1d\x23\x24]"
+    rb"|[\x19\x39\x99\xb9\xf9].{2}|[\x1a\x3a\x9a\xba\xfa].{4}|[\x1b\x3b\x9b\xbb\xfb].{8}"
+    + b"".join(rb"|[%c%c].{%d}" % (0x40 + size, 0x60 + size, size) for size in range(1, 24))
+    + rb")*+",
+    re.DOTALL,
+)
+"""Items that can be passed over at once: all but long strings and tags that are worth a look."""
 
 
-def swells(payload: bytes, decoded: Any) -> bool:
-    """Whether there is more in what CBOR has been read as than in its bytes: no item takes less than one."""
-    if _REFERENCE.search(payload) is None:
+def is_beyond_json(payload: bytes) -> bool:
+    """Whether there is a tag in CBOR by which a reader would make much of little. Nothing else is judged."""
+    if _ANY.search(payload) is None:
         return False
-    left, held = len(payload) + 1, [decoded]  # a list of messages is around the one that it is
-    while held and left >= 0:
-        one = held.pop()
-        left -= 1
-        if isinstance(one, (str, bytes)):
-            left -= len(one)
-        elif isinstance(one, (list, tuple, set, frozenset)):
-            held.extend(one)
-        elif isinstance(one, dict):
-            held.extend(one)
-            held.extend(one.values())
-        elif hasattr(one, "tag"):  # of a tag that nobody knows
-            held.append(one.value)
-        if len(held) > left:
+    place = 0
+    while place < len(payload):
+        place = _SMALL.match(payload, place).end()  # type: ignore[union-attr]
+        if place >= len(payload):
+            return False
+        kind, info = payload[place] >> 5, payload[place] & 31
+        if not 24 <= info <= 27:
+            return False  # no head: the reader stops here
+        size = 1 << info - 24
+        number = int.from_bytes(payload[place + 1 : place + 1 + size])
+        if kind == 6 and number in _REFUSED:
             return True
-    return left < 0
+        place += 1 + size + (number if kind in (2, 3) else 0)
+    return False
 
 
-def is_crowded(payload: bytes, is_binary: bool) -> bool:
-    """Whether a batched frame holds more than :data:`MOST_IN_BATCH` messages, before any of them is read.
+def batch_of(payload: bytes, is_binary: bool) -> list[bytes] | None:
+    """The messages of a batched frame; ``None``: more than :data:`MOST_IN_BATCH`, none of which has been read.
 
     :param is_binary: each has its length before it, in four bytes; else the byte 0x18 behind it.
     """
     if not is_binary:
-        return payload.count(b"\x18") > MOST_IN_BATCH
-    place = count = 0
-    while place < len(payload) and count <= MOST_IN_BATCH:
-        place += 4 + int.from_bytes(payload[place : place + 4])
-        count += 1
-    return count > MOST_IN_BATCH
+        return None if payload.count(b"\x18") > MOST_IN_BATCH else payload.split(b"\x18")
+    place = 0
+    found: list[bytes] = []
+    while place < len(payload) and len(found) <= MOST_IN_BATCH:
+        end = place + 4 + int.from_bytes(payload[place : place + 4])
+        found.append(payload[place + 4 : end])
+        place = end
+    return None if len(found) > MOST_IN_BATCH else found

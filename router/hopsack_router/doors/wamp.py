@@ -238,15 +238,16 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
     :raises ProtocolError: the bytes are no WAMP message.
     """
     own = serializer._serializer
-    if own._batched and swelling.is_crowded(payload, own.BINARY):
+    parts = swelling.batch_of(payload, own.BINARY) if own._batched else [payload]
+    if parts is None:
         raise ProtocolError(f"a batch holds {swelling.MOST_IN_BATCH} messages at most")
+    if type(serializer) is CBORSerializer and any(map(swelling.is_beyond_json, parts)):
+        raise ProtocolError("not JSON in CBOR: references, regular expressions and MIME have no place here")
     try:
         decoded = own.unserialize(payload)
         _check_surrogates(serializer, payload)
     except Exception as error:
         raise ProtocolError(f"not {serializer.SERIALIZER_ID}: {type(error).__name__}") from error
-    if type(serializer) is CBORSerializer and swelling.swells(payload, decoded):
-        raise ProtocolError("not JSON in CBOR: one value stands in it several times")
     for raw in decoded:
         if type(raw) is not list or not raw or type(raw[0]) is not int:
             raise ProtocolError("a WAMP message is a list that starts with its type")
