@@ -2,8 +2,9 @@
 
 A value of 200 bytes whose parts refer to each other (CBOR tags 28 and 29, "value sharing") is a million values as soon
 as somebody writes it out, checks it or counts it; a text that is referred to (tags 25 and 256) swells as well. Of a
-regular expression or a MIME message (tags 35 and 36) its reader makes what nobody can send on, in seconds. A frame of a
-mebibyte holds 350,000 messages of a batch, and nobody else is served until the last one has been taken. Pure.
+regular expression or a MIME message (tags 35 and 36) its reader makes what nobody can send on, in seconds, and of a
+decimal fraction whose digits are a mebibyte (tag 4 around 2 or 3) in minutes. A frame of a mebibyte holds 350,000
+messages of a batch, and nobody else is served until the last one has been taken. Pure.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ MOST_IN_BATCH = 100
 
 _REFUSED = frozenset((25, 29, 35, 36))
 
-_ANY = re.compile(rb"[\xd8-\xdb]\x00{0,7}[\x19\x1d\x23\x24]")
+_BIGNUMS = (2, 3)
+_LITTLE = frozenset(bytes((head,)) for head in range(0x40, 0x59))
+"""Heads of byte strings of up to 255 bytes: what stands behind the tag of a number that is too large for one head."""
+
+_ANY = re.compile(rb"[\xc2\xc3]|[\xd8-\xdb]\x00{0,7}[\x02\x03\x19\x1d\x23\x24]")
 """The head of a refused tag, however long it is written (RFC 8949, section 3). Other bytes may look the same."""
 
 _SMALL = re.compile(
-    rb"(?:[\x00-\x17\x20-\x37\x40\x5f\x60\x7f-\x97\x9f-\xb7\xbf-\xd7\xe0-\xf7\xff]|[\x18\x38\x98\xb8\xf8].|\xd8[^\x19\x1d\x23\x24]"
+    rb"(?:[\x00-\x17\x20-\x37\x40\x5f\x60\x7f-\x97\x9f-\xb7\xbf-\xc1\xc4-\xd7\xe0-\xf7\xff]|[\x18\x38\x98\xb8\xf8].|\xd8[^\x02\x03\x19\x1d\x23\x24]"
     rb"|[\x19\x39\x99\xb9\xf9].{2}|[\x1a\x3a\x9a\xba\xfa].{4}|[\x1b\x3b\x9b\xbb\xfb].{8}"
     + b"".join(rb"|[%c%c].{%d}" % (0x40 + size, 0x60 + size, size) for size in range(1, 24))
     + rb")*+",
@@ -38,13 +43,14 @@ def is_beyond_json(payload: bytes) -> bool:
         if place >= len(payload):
             return False
         kind, info = payload[place] >> 5, payload[place] & 31
-        if not 24 <= info <= 27:
-            return False  # no head: the reader stops here
-        size = 1 << info - 24
-        number = int.from_bytes(payload[place + 1 : place + 1 + size])
-        if kind == 6 and number in _REFUSED:
+        if info > 27 or (info < 24 and kind != 6):
+            return False  # no head, or cut short: the reader stops here
+        size = 0 if info < 24 else 1 << info - 24
+        number = int.from_bytes(payload[place + 1 : place + 1 + size]) if size else info
+        place += 1 + size
+        if kind == 6 and (number in _REFUSED or (number in _BIGNUMS and payload[place : place + 1] not in _LITTLE)):
             return True
-        place += 1 + size + (number if kind in (2, 3) else 0)
+        place += number if kind in (2, 3) else 0
     return False
 
 

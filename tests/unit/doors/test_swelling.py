@@ -38,6 +38,8 @@ def doubled(times: int, reference: bytes) -> bytes:
         b"\x81\xd8\x1c\x81\xd8\x1d\x00",
         b"\x81\xd9\x01\x00\x98\x65" + cbor2.dumps("x" * 200) + b"\xd8\x19\x00" * 100,
         b"\x81\xd9\x9c\x40" + doubled(30, b"\xd8\x1d"),
+        b"\x81\xc4\x82\x01\xc2\x59\x03\xe8" + b"\xff" * 1000,
+        b"\x81\xc3\xd9\xd9\xf7\x5a\x00\x00\x03\xe8" + b"\xff" * 1000,
         b"\x81\xd8\x23" + cbor2.dumps("(a+)+$"),
         b"\x81\xd8\x24" + cbor2.dumps("Content-Type: multipart/mixed; boundary=a\n\n" + "--a\n\n" * 10),
         b"\x82\x5f\x42ab\x58\x1e" + b"x" * 30 + b"\xff\xda\x00\x00\x00\x23" + cbor2.dumps("a"),
@@ -50,6 +52,8 @@ def doubled(times: int, reference: bytes) -> bytes:
         "in itself",
         "texts",
         "in an unknown tag",
+        "digits",
+        "digits behind a tag",
         "regular expression",
         "MIME",
         "behind pieces",
@@ -64,7 +68,16 @@ def test_what_cbor_has_beyond_json_is_no_way_to_swell(args: bytes) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [b"\xd8\x1d", b"\xd8\x19" * 100, [b"\xdb\x00\x1d"] * 50, 0xD81D, {"k" * 300: [b"\xd8\x24", 1 << 60, 1.5, None]}],
+    [
+        b"\xd8\x1d",
+        b"\xd8\x19" * 100,
+        [b"\xdb\x00\x1d"] * 50,
+        0xD81D,
+        1 << 100,
+        -(1 << 100),
+        "été" * 99,
+        {"k" * 300: [b"\xd8\x24", 1 << 60, 1.5, None]},
+    ],
     ids=repr,
 )
 def test_bytes_that_look_like_references_pass(value: Any) -> None:
