@@ -188,7 +188,8 @@ def test_a_service_has_neither_crossbar_nor_the_key_that_signs(stack: Stack, nam
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_process_1_reaps_what_others_leave_behind(stack: Stack, name: str) -> None:
-    # A child leaves a grandchild behind; process 1 inherits it, and it must vanish once it has ended.
+    # A child leaves a grandchild behind; process 1 inherits it, and it must vanish once it has ended. The kernel tells
+    # nobody of either: a pidfd speaks of the end, which is not yet the reaping. So these two look.
     orphan = (
         "import os, sys, time\n"
         "r, w = os.pipe()\n"

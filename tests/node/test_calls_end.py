@@ -136,7 +136,7 @@ from hopsack import Service, procedure
 class Worker(Service):
     @procedure("work.do")
     async def do(self, number):
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # this is the work: nothing waits for it, and some is always in hand
         return [number, os.getpid()]
 """
 

@@ -63,7 +63,7 @@ class Player(ApplicationSession):  # type: ignore[misc]
             for number in range(upto):
                 if details.progress is not None:
                     details.progress(number)
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # each leaves in a turn of its own
             return "done"
 
         how = {"echo": echo, "hang": hang, "count": count}[asked["how"]]
