@@ -277,36 +277,29 @@ def open_http(world: World, sent: bytes) -> Any:
     return channel
 
 
-@pytest.mark.parametrize("drip", [b"", b"X-A: b\r\n", b"x"])
-def test_a_head_that_does_not_get_complete(world: World, drip: bytes) -> None:
-    channel = open_http(world, b"GET /events HTTP/1.1\r\nHost:")
+HEAD = b"GET /events HTTP/1.1\r\nHost:"
+BODY = b"POST /events HTTP/1.1\r\nHost: test\r\nContent-Length: 20\r\n\r\n12345"
+
+
+@pytest.mark.parametrize(
+    ("begun", "drip", "rest"),
+    [
+        *((HEAD, drip, b"\r\n\r\n") for drip in (b"", b"X-A: b\r\n", b"x")),
+        *((BODY, drip, b"1234567890") for drip in (b"", b"x")),
+    ],
+)
+def test_a_head_or_a_body_that_does_not_get_complete(world: World, begun: bytes, drip: bytes, rest: bytes) -> None:
+    channel = open_http(world, begun)
 
     for _ in range(7):
         assert world.turn(ARRIVAL / 8) == b""
         channel.dataReceived(drip)
     answer = world.turn(ARRIVAL / 8)
-    channel.dataReceived(b"\r\n\r\n")
-    rest = world.turn(LINGER)
+    channel.dataReceived(rest)
+    afterwards = world.turn(LINGER)
 
     assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-    assert rest == b""
-    assert world.transport.disconnecting
-
-
-@pytest.mark.parametrize("drip", [b"", b"x"])
-def test_a_body_that_does_not_get_complete(world: World, drip: bytes) -> None:
-    head = b"POST /events HTTP/1.1\r\nHost: test\r\nContent-Length: 20\r\n\r\n"
-    channel = open_http(world, head + b"12345")
-
-    for _ in range(7):
-        assert world.turn(ARRIVAL / 8) == b""
-        channel.dataReceived(drip)
-    answer = world.turn(ARRIVAL / 8)
-    channel.dataReceived(b"1234567890")
-    rest = world.turn(LINGER)
-
-    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-    assert rest == b""
+    assert afterwards == b""
     assert world.transport.disconnecting
 
 
