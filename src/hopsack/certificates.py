@@ -6,6 +6,7 @@ also limited to the names in the certificate (RFC 5280, section 4.2.1.10). Needs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,6 +43,7 @@ def make(names: Sequence[str], now: datetime) -> Made:
     :param now: the time, with its zone.
     :raises ValueError: one of them can be no name.
     """
+    _check(names)
     signer, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = _named(f"Hopsack development, {names[0]}, {now:%Y-%m-%d %H:%M:%S}")
     begun = _begun(issuer, issuer, signer.public_key(), signer.public_key(), now)
@@ -57,6 +59,27 @@ def make(names: Sequence[str], now: datetime) -> Made:
     cert = begun.sign(signer, hashes.SHA256())
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return Made(cert.public_bytes(Encoding.PEM), private, authority.public_bytes(Encoding.PEM))
+
+
+def _check(names: Sequence[str]) -> None:
+    """RFC 1123, section 2.1. Such names are also given to people, who mistype them."""
+    for name in names:
+        if "*" in name:
+            raise ValueError(f"{name}: this authority signs for whole names only, without *")
+        if not (_is_address(name) or (len(name) <= MOST_OF_NAME and re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", name))):
+            raise ValueError(f"{name[:80]!r} is no name of a host and no address")
+
+
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+MOST_OF_NAME = 253
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _begun(

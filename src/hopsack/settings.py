@@ -243,7 +243,7 @@ class Settings:
             if name not in _PARSERS:
                 raise TypeError(f"Settings has no field {name!r}")
             if value is not None:
-                given[name] = _PARSERS[name](name, str(value))
+                given[name] = _PARSERS[name](_OPTIONS.get(name) or "--" + name.replace("_", "-"), str(value))
         project: Path = given.setdefault("project", Path.cwd())
         for name, default in (("data", ".hopsack"), ("schemas", "schemas"), ("web", "web_client/dist")):
             given.setdefault(name, project / default)
@@ -415,6 +415,9 @@ def _size(name: str, raw: str) -> int:
         raise ConfigError(f"{name}={raw} is not a number of bytes", "such as 65536, 512 KiB, 16 MiB or 1 GiB")
     return int(found[1]) << _UNITS[found[2]]
 
+
+_OPTIONS = {"given_mailbox": "--mailbox", "mailbox_port": "--port"}
+"""What people have typed where it is not called as the field is."""
 
 _UNITS = {None: 0, "KiB": 10, "MiB": 20, "GiB": 30}
 _ROLES = ("guest", "user", "service", "operator")

@@ -262,6 +262,7 @@ def test_without_a_mailbox_both_say_what_runs_one(place: Place) -> None:
 
     assert [code for code, _ in ends] == [4, 4]
     assert all("cannot reach the mailbox" in said and "`hopsack mailbox`" in said for _, said in ends)
+    assert all(f"{place.mailbox}: connection refused" in said for _, said in ends)
 
 
 def test_only_who_may_accept_keys_may_invite(place: Place) -> None:

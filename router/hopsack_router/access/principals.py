@@ -38,7 +38,9 @@ def load(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise ConfigError(f"HOPSACK_PRINCIPALS: cannot read {path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"HOPSACK_PRINCIPALS: cannot read {path}: {' '.join(str(error).split())}") from error
     if not isinstance(said, dict) or not said.keys() <= _READ.keys():
         raise ConfigError(f"{path} has other parts than {', '.join(_READ)}")

@@ -134,7 +134,8 @@ def _chain(path: Path) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(_read(path))
     except ValueError as error:
-        raise CertificateError(f"{path} holds no certificate in PEM", str(error)) from error
+        said = "it begins with -----BEGIN CERTIFICATE-----"
+        raise CertificateError(f"{path} holds no certificate in PEM", said) from error
 
 
 def _key(path: Path) -> Any:
@@ -150,7 +151,8 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CertificateError(f"cannot read {path}: {error.strerror or error}") from error
+        named = "HOPSACK_TLS_CERT, HOPSACK_TLS_KEY and HOPSACK_TLS_CLIENT_CA name the files"
+        raise CertificateError(f"cannot read {path}: {error.strerror or error}", named) from error
 
 
 def _said(error: SSL.Error) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -96,9 +97,8 @@ class Wormhole:
         except self._errors.WrongPasswordError as error:
             raise WrongCode("the code that was used on one of the two sides is wrong") from error
         except self._errors.ServerConnectionError as error:
-            reason = str(error.reason) or type(error.reason).__name__
             raise Unreachable(
-                f"cannot reach the mailbox {self._mailbox}: {reason.lower().rstrip('.')}",
+                f"cannot reach the mailbox {self._mailbox}: {_in_words(error.reason)}",
                 "`hopsack up` and `hopsack mailbox` run one; HOPSACK_MAILBOX or --mailbox names another",
             ) from error
         except (self._errors.WormholeError, self._errors.WormholeClosed) as error:
@@ -119,6 +119,14 @@ class Wormhole:
 
         deferred.addCallbacks(fired, failed)
         return future
+
+
+def _in_words(reason: Exception) -> str:
+    """Twisted says the same three times: in its own words, as a number, and in the system's."""
+    number = getattr(reason, "osError", None)
+    if isinstance(number, int):
+        return os.strerror(number).lower()
+    return (str(reason) or type(reason).__name__).lower().rstrip(".")
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:

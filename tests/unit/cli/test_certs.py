@@ -107,9 +107,22 @@ def test_there_are_none_but_for_development(tmp_path: Path) -> None:
         asked("--data", str(tmp_path))
 
 
-def test_a_name_that_can_be_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError):
-        asked("--dev", "--data", str(tmp_path), "--name", "grüße.example")
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("grüße.example", "is no name of a host"),
+        ("bad name", "is no name of a host"),
+        ("https://node.example", "is no name of a host"),
+        ("", "is no name of a host"),
+        ("node.example.", "is no name of a host"),
+        ("*.example", "whole names only"),
+    ],
+)
+def test_a_name_that_can_be_none(tmp_path: Path, name: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        asked("--dev", "--data", str(tmp_path), "--name", name)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_certificate_holds_for_as_long_as_browsers_accept() -> None:

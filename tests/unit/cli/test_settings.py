@@ -67,8 +67,12 @@ def test_an_override_wins_over_the_environment_and_none_is_not_given() -> None:
 
 
 def test_an_override_is_checked_like_a_variable() -> None:
-    with pytest.raises(ConfigError, match="port=99999 is not a port"):
+    with pytest.raises(ConfigError, match=r"^--port=99999 is not a port"):
         Settings.from_environ({}, port=99999)
+    with pytest.raises(ConfigError, match=r"^--rawsocket-port=x is not a port"):
+        Settings.from_environ({}, rawsocket_port="x")
+    with pytest.raises(ConfigError, match=r"^--mailbox=http://h is not the URL of a mailbox"):
+        Settings.from_environ({}, given_mailbox="http://h")
     with pytest.raises(TypeError, match="no field 'prot'"):
         Settings.from_environ({}, prot=1)
 
