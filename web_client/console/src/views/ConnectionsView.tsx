@@ -63,7 +63,10 @@ function Refused({ model, why }: { readonly model: Console; readonly why: Refusa
         This page is a {role}. Make a token where the node runs, and sign in with it:
       </Notice>
       <pre class="command">
-        <code>./hopsack token --role operator --sub me --for 8h</code>
+        <code>
+          ./hopsack token <span class="whole">--role operator</span> <span class="whole">--sub me</span>{" "}
+          <span class="whole">--for 8h</span>
+        </code>
       </pre>
       <div class="actions">
         <button type="button" class="button button-primary" popovertarget="identity">
@@ -71,7 +74,7 @@ function Refused({ model, why }: { readonly model: Console; readonly why: Refusa
         </button>
       </div>
       <p class="quiet">
-        At the node's own terminal, <code>./hopsack sessions ls</code> tells the same without a token.
+        At the terminal of a node in development, <code>./hopsack sessions ls</code> tells the same without a token.
       </p>
     </div>
   );
