@@ -138,7 +138,6 @@ def end_sessions(factory: Any, keys: PublicKeys) -> list[int]:
     for session in [one for one in _logged_in(factory) if not keys.stands(one.identity)]:
         audit.note("ended", **facts_of(session), reason="its key is accepted no longer")
         ended.append(session._session_id)
-        session._wills = None
         session.leave(wamp_uri(gone), gone.message)
     return ended
 

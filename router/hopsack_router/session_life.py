@@ -291,8 +291,6 @@ class SessionLife:
             if number is None:
                 continue
             facts = facts_of(session) | {"reason": reason, "message": message}
-            if reason == REVOKED:
-                session._wills = None
             session.leave(reason, message)
             ended.append(number)
             self._router.audit.note("ended", **facts, by=None if by is None else by._authid)

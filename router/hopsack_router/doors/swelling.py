@@ -10,9 +10,18 @@ messages of a batch, and nobody else is served until the last one has been taken
 from __future__ import annotations
 
 import re
+from typing import Any
 
 MOST_IN_BATCH = 100
 """Messages in one frame; as the raw door has it."""
+
+MOST_LISTED = 1000
+"""Readers that one list of an event lets through or leaves out."""
+
+MOST_FORWARDED = 32
+"""Routers that a message says it has come through. Each entry takes microseconds to read, and none counts."""
+
+_LISTS = ("exclude", "exclude_authid", "exclude_authrole", "eligible", "eligible_authid", "eligible_authrole")
 
 _REFUSED = frozenset((25, 29, 35, 36))
 
@@ -52,6 +61,20 @@ def is_beyond_json(payload: bytes) -> bool:
             return True
         place += number if kind in (2, 3) else 0
     return False
+
+
+def too_long_a_list(raw: list[Any]) -> str | None:
+    """The option of a message, decoded and not yet read, whose list is longer than any needs to be."""
+    for options in raw[1:4]:
+        if type(options) is dict:
+            for name, most in _MOST.items():
+                listed = options.get(name)
+                if type(listed) is list and len(listed) > most:
+                    return name
+    return None
+
+
+_MOST = dict.fromkeys(_LISTS, MOST_LISTED) | {"forward_for": MOST_FORWARDED}
 
 
 def batch_of(payload: bytes, is_binary: bool) -> list[bytes] | None:

@@ -254,6 +254,9 @@ def messages(serializer: Any, payload: bytes, answer: Callable[[message.Error], 
         kind: Any = serializer.MESSAGE_TYPE_MAP.get(raw[0]) or _OUR_KINDS.get(raw[0])
         if kind is None:
             raise ProtocolError(f"there is no WAMP message type {raw[0]}")
+        listed = swelling.too_long_a_list(raw)
+        if listed is not None:
+            raise ProtocolError(f"the list {listed} is longer than this node reads")
         try:
             msg = _with_ours(_parsed(kind, raw), raw)
         except InvalidUriError as error:

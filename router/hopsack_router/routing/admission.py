@@ -70,7 +70,7 @@ class Admission:
         return None if violation is None else _invalid(violation, topic)
 
     def publish_opaque(
-        self, who: Who, topic: str, algorithm: str | None = None, serializer: str | None = None
+        self, who: Who, topic: str, algorithm: str | None = None, serializer: str | None = None, key: str | None = None
     ) -> RemoteError | None:
         """A payload that the router cannot read (payload passthrough): only where no contract wants to read it, and
         where one wants nobody but its readers to."""
@@ -80,6 +80,8 @@ class Admission:
             return refusal
         if contract.encrypted is None:
             return Invalid("this topic has a contract, so its payload cannot be opaque", where=topic, path="")
+        if key is not None:  # the journal and the doors that speak JSON have no room for it
+            return Invalid("a sealed payload has no enc_key", where=topic, path="/enc_key", advice="leave it out")
         if (algorithm, serializer) == (contract.encrypted, "json"):
             return None
         return Invalid(f"this topic takes payloads sealed with {contract.encrypted}, of json", where=topic, path="")

@@ -27,7 +27,7 @@ from autobahn.wamp import message
 from msgspec.structs import replace
 
 from hopsack.contracts import TopicContract
-from hopsack.errors import RemoteError
+from hopsack.errors import Invalid, RemoteError
 from hopsack.wamp.codec import MSGPACK
 from hopsack_router.routing import drafts, uris
 from hopsack_router.routing.asked import Published
@@ -84,8 +84,8 @@ class Broker(Subscriptions):
             if contract is not None:
                 self._keep(session, publish, contract, publication, carried, disclosed)
                 return
-        if publish.retain:
-            self._retain(publication, publish, carried, disclosed)
+        if publish.retain and not self._retain(session, publication, publish, carried, disclosed):
+            return
         if publish.acknowledge:
             self._router.send(session, message.Published(publish.request, publication))
         addressed = is_addressed(publish)
@@ -234,14 +234,26 @@ class Broker(Subscriptions):
     # ---- retained events ------------------------------------------------------------------------------------------
 
     def _retain(
-        self, publication: int, publish: message.Publish, carried: Carried, disclosed: NodeSession | None
-    ) -> None:
+        self,
+        session: NodeSession,
+        publication: int,
+        publish: message.Publish,
+        carried: Carried,
+        disclosed: NodeSession | None,
+    ) -> bool:
+        """:returns: whether it could be kept; its publisher has been told if not."""
         size = len(publish.payload) if publish.payload is not None else 0
         if publish.payload is None:
-            args, kwargs = (part.copy() for part in carried.encoded(MSGPACK))  # else they hold the whole message
+            try:
+                args, kwargs = (part.copy() for part in carried.encoded(MSGPACK))  # else they hold the whole message
+            except Exception:  # CBOR has numbers, and JSON texts, that nothing else has
+                refusal = Invalid("this value has parts that cannot be kept", where=publish.topic, path="")
+                self._router.refuse(session, publish, refusal)
+                return False
             carried, size = Carried(MSGPACK, args, kwargs), len(args) + len(kwargs)
         event = _delivery(None, publication, publish, carried, disclosed)
         self._retained.keep(Kept(without_payload(publish), weight_of(publish, size), event))
+        return True
 
     def show_retained(self, session: NodeSession, subscription: Any) -> None:
         for kept in self._retained.shown_to(session, subscription.uri, subscription.match):

@@ -350,7 +350,7 @@ class Router(CrossbarRouter):  # type: ignore[misc]
             admitted = self._judged(session, msg, self.admission.publish(session, msg.topic, args, kwargs))
             is_clear = admitted is None or not self.admission.seals or not self.admission.is_sealed(msg.topic)
             return admitted if is_clear else sealing.opaque(msg)
-        sealed = self.admission.publish_opaque(session, msg.topic, msg.enc_algo, msg.enc_serializer)
+        sealed = self.admission.publish_opaque(session, msg.topic, msg.enc_algo, msg.enc_serializer, msg.enc_key)
         return self._judged(session, msg, sealed)
 
     def _admit_keyed_publish(self, session: NodeSession, msg: message.Publish) -> message.Message | None:

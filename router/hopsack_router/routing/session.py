@@ -32,6 +32,7 @@ from hopsack_router.access.audit import facts_of
 from hopsack_router.access.identity import Identity
 from hopsack_router.presence import Member
 from hopsack_router.routing import joining, limiting, links, vouching
+from hopsack_router.routing.blaming import blame_callers
 from hopsack_router.routing.kills import KILL, Kills
 from hopsack_router.routing.retained import bytes_of, weight_of
 
@@ -347,10 +348,12 @@ class NodeSession(RouterSession):  # type: ignore[misc]
     def leave(self, reason: str | None = None, message: str | None = None) -> None:
         """End this session by force: it is out of the realm at once, its connection is closed soon.
 
-        What ``wamp.session.kill`` and its relatives do. The client gets GOODBYE and :data:`GRACE` seconds to close.
+        What ``wamp.session.kill`` and its relatives do, and who revokes. The client gets GOODBYE and :data:`GRACE`
+        seconds to close. It says nothing more: its testaments are not published.
         """
         if self._transport is None or self._session_id is None:
             return
+        self._wills = None
         if not self._goodbye_sent:
             with suppress(TransportLost):
                 super().leave(reason, message)
@@ -450,8 +453,19 @@ class NodeSession(RouterSession):  # type: ignore[misc]
     def _testaments(self) -> dict[str, list[message.Publish]]:
         """What Crossbar's meta API keeps until the session is gone; there is none before somebody asks."""
         if self._wills is None:
-            self._wills = Testaments(destroyed=Will(), detached=Will())
+            self._wills = Testaments(self._may_say)
         return self._wills
+
+    def _may_say(self, topic: str) -> RemoteError | None:
+        """Why a testament of this session would not be published; ``None``: it would."""
+        router = self._router
+        if router is None or not router.admits:
+            return None
+        refusal: RemoteError | None = router.admission.decide(self, "publish", topic).refusal
+        return refusal
+
+
+MaySay = Callable[[str], RemoteError | None]
 
 
 class Will(list[message.Publish]):
@@ -459,12 +473,19 @@ class Will(list[message.Publish]):
 
     _bytes = 0
 
+    def __init__(self, may_say: MaySay) -> None:
+        super().__init__()
+        self._may_say = may_say
+
     def append(self, last: message.Publish) -> None:
         """:raises ApplicationError: there are :data:`MOST_TESTAMENTS`, they would be larger than
-        :data:`MOST_TESTAMENT_BYTES`, or its readers would hang up over this one."""
+        :data:`MOST_TESTAMENT_BYTES`, its readers would hang up over this one, or the session may not say it.
+        :raises ProtocolError: of its options, one is none."""
         size = weight_of(last, bytes_of(last.args) + bytes_of(last.kwargs) + bytes_of(last.payload))
-        refusal: RemoteError | None = None
-        if type(last.args) not in (list, type(None)):  # nobody has looked at it: it was an argument of a call
+        refusal = self._may_say(last.topic)
+        if refusal is not None:
+            pass
+        elif type(last.args) not in (list, type(None)):  # nobody has looked at it: it was an argument of a call
             refusal = Invalid("the arguments of a testament are a list", path="/1")
         elif len(self) >= MOST_TESTAMENTS:
             refusal = TooMany(f"this session has left {len(self)} testaments", advice="wamp.session.flush_testaments")
@@ -474,6 +495,7 @@ class Will(list[message.Publish]):
         if refusal is not None:
             uri, args, kwargs = to_wamp(refusal)
             raise ApplicationError(uri, *args, **kwargs)
+        message.Publish.parse(last.marshal())  # nobody has looked at its options either
         last.forward_for = None  # routers say that of each other, and no client of itself
         self._bytes += size
         super().append(last)
@@ -482,8 +504,12 @@ class Will(list[message.Publish]):
 class Testaments(dict[str, list[message.Publish]]):
     """By scope. Crossbar flushes one by putting an empty list in its place."""
 
+    def __init__(self, may_say: MaySay) -> None:
+        super().__init__(destroyed=Will(may_say), detached=Will(may_say))
+        self._may_say = may_say
+
     def __setitem__(self, scope: str, left: list[message.Publish]) -> None:
-        super().__setitem__(scope, Will(left))
+        super().__setitem__(scope, Will(self._may_say))
 
 
 NO_GROUPS: frozenset[str] = frozenset()
@@ -507,7 +533,11 @@ class NodeSessionFactory(RouterSessionFactory):  # type: ignore[misc]
     session = NodeSession
 
     def add(self, session: Any, router: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(session, RouterServiceAgent):
+            blame_callers(session)
         added = super().add(session, router, *args, **kwargs)
         if isinstance(session, RouterServiceAgent) and router.serves(KILL):
-            super().add(Kills(router), router, authid=session._authid, authrole="trusted")
+            kills = Kills(router)
+            blame_callers(kills)
+            super().add(kills, router, authid=session._authid, authrole="trusted")
         return added

@@ -83,6 +83,7 @@ def test_a_sealed_payload_reaches_wamp_readers_opaque_whichever_way_it_came(real
         ({"enc_algo": "x_mine", "enc_serializer": "json"}, b"zzz"),
         ({"enc_algo": "cryptobox", "enc_serializer": "cbor"}, b"zzz"),
         ({"enc_algo": "cryptobox"}, b"zzz"),
+        (PASSTHROUGH | {"enc_key": "k" * 70_000}, b"zzz"),
     ],
 )
 def test_nothing_else_is_taken(realm: Realm, options: dict[str, Any], payload: Any) -> None:

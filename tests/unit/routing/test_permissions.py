@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from hopsack.contracts import Catalogue, Source, build
 from hopsack.contracts.permission import Somebody
@@ -214,18 +215,18 @@ def test_nobody_leaves_a_testament_that_says_what_it_may_not_say(filled: Realm) 
     eve, bob = filled.join("user", "eve"), filled.join("user", "bob")
     bob.send(SUBSCRIBE, 1, {}, "box.bob.mail")
 
-    eve.send(CALL, 1, {}, "wamp.session.add_testament", ["box.bob.mail", ["I was here"], {}])
+    [answer] = eve.send(CALL, 1, {}, "wamp.session.add_testament", ["box.bob.mail", ["I was here"], {}])
     eve.leave()
 
+    assert code(answer) == "hopsack.denied"
     assert bob.take() == []
 
 
 def test_nobody_fills_the_node_with_testaments(filled: Realm) -> None:
-    eve, bob = filled.join("user", "eve"), filled.join("user", "bob")
-    bob.send(SUBSCRIBE, 1, {}, "box.bob.mail")
+    eve = filled.join("user", "eve")
 
     def leave() -> Any:
-        return eve.send(CALL, 1, {}, "wamp.session.add_testament", ["box.bob.mail", ["x"], {}])[0]
+        return eve.send(CALL, 1, {}, "wamp.session.add_testament", ["box.eve.mail", ["x"], {}])[0]
 
     answers = [leave() for _ in range(MOST_TESTAMENTS + 1)]
     eve.send(CALL, 1, {}, "wamp.session.flush_testaments")
@@ -239,13 +240,12 @@ def test_nobody_fills_the_node_with_testaments(filled: Realm) -> None:
 @pytest.mark.parametrize(
     "last",
     [
-        ["box.bob.mail", ["x" * 16_000], {}],
-        ["box.bob.mail", [[[]] * 300], {}],
-        ["box.bob.mail", [], {"x" * 16_000: 1}],
-        ["x" * 16_000, [], {}],
-        ["box.bob.mail", [], {}, {"exclude_authid": ["x" * 16_000]}],
+        ["box.eve.mail", ["x" * 16_000], {}],
+        ["box.eve.mail", [[[]] * 300], {}],
+        ["box.eve.mail", [], {"x" * 16_000: 1}],
+        ["box.eve.mail", [], {}, {"exclude_authid": ["x" * 16_000]}],
     ],
-    ids=["a text", "many small values", "a key", "a topic", "a list of readers"],
+    ids=["a text", "many small values", "a key", "a list of readers"],
 )
 def test_nobody_fills_the_node_with_large_testaments(filled: Realm, last: list[Any]) -> None:
     eve = filled.join("user", "eve")
@@ -563,15 +563,62 @@ def test_no_client_says_for_whom_it_forwards(filled: Realm) -> None:
     assert "forward_for" not in event[3]
 
 
-@pytest.mark.parametrize("arguments", [[], ["box.bob.mail", ["x"], {}, {"nonsense": 1}]])
-def test_what_fails_in_the_node_tells_no_text_of_its_own(filled: Realm, arguments: list[Any]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        [5, 5, 5],
+        ["box.eve.mail", ["x"], 5],
+        ["box.eve.mail", ["x"], {}, 5],
+        ["box.eve.mail", ["x"], {}, {"nonsense": 1}],
+        ["box.eve.mail", ["x"], {}, {"eligible": [["x"]]}],
+        ["box.eve.mail", ["x"], {}, None, "destroyed", 6, 7, 8],
+    ],
+)
+def test_malformed_arguments_of_a_meta_procedure_are_its_callers_fault(filled: Realm, arguments: list[Any]) -> None:
+    """Two thousand of them were two thousand tracebacks."""
     eve = filled.join("user", "eve")
 
-    [answer] = eve.send(CALL, 1, {}, "wamp.session.add_testament", arguments)
+    with capturedLogs() as logs:
+        answers = [eve.send(CALL, n, {}, "wamp.session.add_testament", arguments)[0] for n in range(1, 21)]
+
+    assert {code(answer) for answer in answers} == {"hopsack.invalid"}
+    assert "argument " not in str(answers[0])
+    loud = [one for one in logs if one["log_level"] >= LogLevel.warn]
+    assert len(loud) <= 1
+    assert "Traceback" not in "".join(map(formatEvent, loud))
+    eve.leave()
+
+
+def test_what_fails_in_a_meta_procedure_is_said_with_its_traceback(filled: Realm) -> None:
+    eve = filled.join("user", "eve")
+    session: Any = filled.node.router._session_id_to_session[eve.session]
+
+    def broken(_: str) -> None:
+        raise OSError("password=1234")
+
+    session._may_say = broken
+    with capturedLogs() as logs:
+        [answer] = eve.send(CALL, 1, {}, "wamp.session.add_testament", ["box.eve.mail", ["x"], {}])
 
     assert code(answer) == "hopsack.internal"
-    assert "argument " not in str(answer)
+    assert "1234" not in str(answer)
     assert len(answer[6]["data"]["incident"]) == 8
+    assert "Traceback" in "".join(map(formatEvent, logs))
+
+
+@pytest.mark.parametrize("by", ["wamp.session.kill", "hopsack.sessions.end", "nobody"])
+def test_who_is_ended_by_the_node_leaves_no_testament(filled: Realm, by: str) -> None:
+    bob, phone, operator = filled.join("user", "bob"), filled.join("user", "bob"), filled.join("operator", "op")
+    phone.send(SUBSCRIBE, 1, {}, "box.bob.mail")
+    bob.send(CALL, 1, {}, "wamp.session.add_testament", ["box.bob.mail", ["last words"], {}])
+
+    given = {"wamp.session.kill": bob.session, "hopsack.sessions.end": {"session": bob.session}}
+    if by in given:
+        assert operator.send(CALL, 1, {}, by, [given[by]])[0][0] == RESULT
+    bob.leave()
+
+    assert [event[4] for event in phone.take()] == ([["last words"]] if by == "nobody" else [])
 
 
 def test_what_fails_below_an_open_prefix_tells_no_text_either(filled: Realm) -> None:

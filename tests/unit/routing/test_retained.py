@@ -282,3 +282,15 @@ def test_a_payload_is_kept_in_the_bytes_that_are_counted(realm: Realm) -> None:
     assert kept.publish.args is None
     assert kept.content.carried._values is None
     assert kept.content.carried._encoded is None
+
+
+def test_a_number_that_only_cbor_has_is_not_kept_and_its_publisher_is_told(open_realm: Realm) -> None:
+    ann = open_realm.join()
+    session: Any = open_realm.node.router._session_id_to_session[ann.session]
+
+    session.onMessage(message.Publish(1, "lab.reading", args=[1 << 70], acknowledge=True, retain=True))
+
+    ((kind, _, _, rest, *_, error),) = ann.take()
+    assert kind == 8, rest
+    assert error["code"] == "hopsack.invalid"
+    assert ask(open_realm.join(authid="bob"), "lab.reading") == []
