@@ -1,8 +1,9 @@
 """Magic Wormhole's mailbox server, as a program of ours: the same server, bounded, with its state in the data folder.
 
-Strangers may use it: that is what a mailbox is for. So it takes :data:`MOST_CONNECTIONS` at once, messages of
-:data:`MOST_BYTES`, and :data:`MOST_PAGES` pages of SQLite in all; what nobody fetches is thrown away after some
-minutes, by the server's own rules. It does not tell which codes are in use, and keeps no log of who came.
+Strangers may use it: that is what a mailbox is for. So connections and what waits for them are bounded
+(:mod:`hopsack.cli.mailbox_site`), messages have :data:`MOST_BYTES`, and all of them :data:`MOST_PAGES` pages of SQLite;
+what nobody fetches is thrown away after some minutes, by the server's own rules. It does not tell which codes are in
+use, and keeps no log of who came.
 """
 
 from __future__ import annotations
@@ -24,10 +25,9 @@ __all__ = ["is_installed", "serve"]
 
 FILE = "mailbox.sqlite"
 PACKAGE = "hopsack-router[enrol]"
-MOST_CONNECTIONS = 200
 MOST_BYTES = 64 << 10
-MOST_PAGES = 16_384
-"""Of 4 KiB: 64 MiB."""
+MOST_PAGES = 4_096
+"""Of 4 KiB: 16 MiB."""
 
 KEPT = 11 * 60.0
 """Seconds that a mailbox which nobody is connected to is kept; the server's own default."""
@@ -65,12 +65,14 @@ def serve(settings: Settings, ready: Callable[[int], None]) -> int:
     from twisted.internet.error import CannotListenError
     from twisted.internet.task import LoopingCall
 
+    from hopsack.cli.mailbox_site import make_site
+
     _log_to_ours(settings.log)
     server = _server(settings.data / FILE)
     server.startService()
     core: Any = reactor
     try:
-        port = core.listenTCP(settings.mailbox_port, _site(server), interface=settings.host)
+        port = core.listenTCP(settings.mailbox_port, make_site(server, OPTIONS), interface=settings.host)
     except CannotListenError as error:
         reason = cannot_listen(settings.host, settings.mailbox_port, "HOPSACK_MAILBOX_PORT", error.socketError)
         raise LocalError(reason) from error
@@ -92,14 +94,6 @@ def _server(path: Path) -> Any:
     except (DBError, sqlite3.Error, OSError) as error:
         raise LocalError(f"cannot use {path}: {error} (it holds invitations that wait, and may be removed)") from error
     return make_server(database, allow_list=False, blur_usage=3600)
-
-
-def _site(server: Any) -> Any:
-    from twisted.protocols.policies import ThrottlingFactory
-    from wormhole_mailbox_server.web import make_web_server
-
-    site = make_web_server(server, log_requests=False, websocket_protocol_options=OPTIONS.items())
-    return ThrottlingFactory(site, maxConnectionCount=MOST_CONNECTIONS)
 
 
 def _log_to_ours(level: str) -> None:
